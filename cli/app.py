@@ -1,0 +1,85 @@
+"""The program spin-hub: its commands, put together, and how they end."""
+
+import signal
+import sys
+import warnings
+from types import FrameType
+
+import typer
+
+from spin_hub.cli.apply import apply
+from spin_hub.cli.card import card
+from spin_hub.cli.demo import demo
+from spin_hub.cli.edit import edit
+from spin_hub.cli.endings import ending_of, report
+from spin_hub.cli.env import env
+from spin_hub.cli.inspect import inspect
+from spin_hub.cli.revert import revert
+from spin_hub.cli.score import score
+from spin_hub.cli.select import select
+from spin_hub.errors import SpinHubError
+from spin_hub.version import __version__
+
+INTERRUPTED = 130
+TERMINATED = 143
+
+app = typer.Typer(
+    name="spin-hub",
+    help="Edit a language model's coupled fairness/privacy weights without training.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["--help", "-h"], "max_content_width": 100},
+)
+for _command in (edit, score, select, apply, revert, card, inspect, demo, env):
+    app.command()(_command)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        sys.stdout.write(f"spin-hub {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version."),
+) -> None:
+    """Edit a language model's coupled fairness/privacy weights without training.
+
+    Start with: spin-hub demo
+    """
+
+
+def main() -> None:
+    """The console script."""
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+    signal.signal(signal.SIGTERM, _terminated)
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Runs a command line and returns its exit code; every expected error becomes a sentence and a hint.
+
+    An error that nobody expected keeps its traceback.
+    """
+    as_json = "--json" in arguments
+    try:
+        code = app(arguments, prog_name="spin-hub", standalone_mode=False)
+    except (SpinHubError, typer.TyperException, OSError) as error:
+        ending = ending_of(error)
+        if ending is None:
+            raise
+        return report(ending, as_json)
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    if code == INTERRUPTED:
+        return report(ending_of(KeyboardInterrupt()), as_json)
+    return int(code or 0)
+
+
+def _terminated(_: int, __: FrameType | None) -> None:
+    """Ends as an exception, so that everything half-written is removed."""
+    raise SystemExit(TERMINATED)

@@ -1,0 +1,154 @@
+"""What the command line prints: data to stdout, notes and progress to stderr."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from spin_hub.workflows.reporter import SILENT, Reporter
+
+PLAIN_LINE_EVERY = 30.0
+
+
+class Screen:
+    """One command's output, in the form that was asked for.
+
+    Args:
+        as_json: exactly one JSON object on stdout.
+        quiet: only paths on stdout, only errors on stderr.
+    """
+
+    def __init__(self, as_json: bool, quiet: bool) -> None:
+        self.as_json = as_json
+        self.quiet = quiet
+        self.out = Console(soft_wrap=False, highlight=False)
+        self.err = Console(stderr=True, highlight=False)
+        silence_libraries()
+
+    @property
+    def reporter(self) -> Reporter:
+        """Shows the progress of a workflow."""
+        return SILENT if self.quiet else Shown(self.err)
+
+    def result(self, data: Mapping[str, Any], path: object, show: Callable[[], None]) -> None:
+        """Prints a result once: as JSON, as its path, or as ``show`` does for people."""
+        if self.as_json:
+            sys.stdout.write(json.dumps(data, ensure_ascii=False) + "\n")
+        elif self.quiet:
+            sys.stdout.write(f"{path}\n" if path is not None else "")
+        else:
+            show()
+
+    def facts(self, title: str, facts: Iterable[tuple[str, str]]) -> None:
+        """A small table of labels and texts."""
+        table = Table(show_header=False, box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        table.add_column(style="dim", no_wrap=True)
+        table.add_column(overflow="fold")
+        for label, text in facts:
+            table.add_row(Text(label), Text(text))
+        if title:
+            self.out.print(Text(title, style="bold"))
+        self.out.print(table)
+
+    def table(self, header: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
+        """A table of figures, right-aligned."""
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+        for name in header:
+            table.add_column(Text(name), justify="right", overflow="fold")
+        for row in rows:
+            table.add_row(*(Text(cell) for cell in row))
+        self.out.print(table)
+
+    def line(self, text: str) -> None:
+        """A line for people on stdout."""
+        self.out.print(Text(text))
+
+
+class Shown:
+    """A reporter that draws bars on a terminal, and elsewhere writes a line now and then."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    @contextmanager
+    def task(self, title: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+        """See :class:`spin_hub.workflows.reporter.Reporter`."""
+        shown = self._bar(title, total, unit) if self._console.is_terminal else self._lines(title, total, unit)
+        with shown as advance:
+            yield advance
+
+    def note(self, text: str) -> None:
+        """See :class:`spin_hub.workflows.reporter.Reporter`."""
+        self._console.print(Text(text))
+
+    @contextmanager
+    def _bar(self, title: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[speed]}", markup=False),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
+        started = time.monotonic()
+        done = 0
+        with Progress(*columns, console=self._console, transient=True) as progress:
+            task = progress.add_task(title, total=total if total > 1 else None, speed="")
+
+            def advance(amount: int) -> None:
+                nonlocal done
+                done += amount
+                speed = _speed(done / max(time.monotonic() - started, 1e-9), unit)
+                progress.update(task, advance=amount, speed=speed)
+
+            yield advance
+        self._console.print(Text(_finished(title, done, unit, time.monotonic() - started)))
+
+    @contextmanager
+    def _lines(self, title: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+        started = said = time.monotonic()
+        done = 0
+
+        def advance(amount: int) -> None:
+            nonlocal done, said
+            done += amount
+            if time.monotonic() - said >= PLAIN_LINE_EVERY:
+                said = time.monotonic()
+                self._console.print(Text(f"{title}: {done / max(total, 1):.0%} after {said - started:.0f} s"))
+
+        yield advance
+        self._console.print(Text(_finished(title, done, unit, time.monotonic() - started)))
+
+
+def silence_libraries() -> None:
+    """Keeps other libraries' bars, advice and telemetry out of the output; set before they are imported."""
+    for name, value in {
+        "TRANSFORMERS_VERBOSITY": "error",
+        "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
+        "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+    }.items():
+        os.environ.setdefault(name, value)
+
+
+def _finished(title: str, done: int, unit: str, seconds: float) -> str:
+    what = f" {_amount(done, unit)}," if unit != "step" else ""
+    return f"{title}:{what} {seconds:.1f} s"
+
+
+def _speed(rate: float, unit: str) -> str:
+    return "" if unit == "step" else f"{_amount(rate, unit)}/s"
+
+
+def _amount(value: float, unit: str) -> str:
+    return f"{value / 2**20:,.0f} MiB" if unit == "bytes" else f"{value:,.0f} {unit}"

@@ -1,0 +1,75 @@
+"""spin-hub edit."""
+
+from typing import Annotated, Literal
+
+import typer
+
+from spin_hub.cli import options as o
+
+
+def edit(
+    model: o.Model,
+    privacy: o.Privacy = None,
+    fairness: o.Fairness = None,
+    general: o.General = None,
+    named_sets: o.NamedSets = None,
+    samples: o.Samples = None,
+    seed: o.Seed = 0,
+    tokenization: o.TokenizationOption = None,
+    chat_template: o.ChatTemplate = False,
+    max_length: o.MaxLength = None,
+    show_examples: o.ShowExamples = 0,
+    p: o.P = o.DEFAULT_P,
+    q: o.Q = o.DEFAULT_Q,
+    rule: o.RuleOption = "paper",
+    select: o.Select = None,
+    ratio: o.Ratios = None,
+    target: o.Target = "mlp",
+    accumulate: o.AccumulateOption = None,
+    device: o.DeviceOption = "auto",
+    dtype: o.DTypeOption = "auto",
+    engine: o.EngineOption = "auto",
+    trust_remote_code: o.TrustRemoteCode = False,
+    kind: Annotated[
+        Literal["model", "delta"],
+        typer.Option("--as", help="An edited checkpoint, or only its delta.", rich_help_panel="Output"),
+    ] = "model",
+    output: o.Output = None,
+    overwrite: o.Overwrite = False,
+    as_json: o.Json = False,
+    quiet: o.Quiet = False,
+) -> None:
+    """Score a model, select its coupled weights, set them to zero.
+
+    A SPEC names a calibration set: builtin:NAME, or a CSV, JSONL or Parquet file with the columns prompt and
+    response (others: FILE#prompt=COLUMN,response=COLUMN).
+
+    Examples:
+
+        spin-hub edit Qwen/Qwen2-7B-Instruct
+
+        spin-hub edit ./my-model --p 1e-2 --q 1e-3 -o my-model-spin
+
+        spin-hub edit ./my-model --privacy mine.csv --samples 64 --as delta
+
+        spin-hub edit ./my-model --set law=law.jsonl --select "(law & privacy) - general"
+    """
+    options = dict(locals())
+    selection = o.selection_recipe(options)
+    named = {"privacy": privacy, "fairness": fairness, "general": general}
+    sets = o.calibration_sets(named, named_sets, selection.names)
+    scoring = o.scoring_recipe(options, sets, rule)
+
+    from spin_hub.cli.console import Screen
+    from spin_hub.cli.show import show_edit, show_tokens
+    from spin_hub.files.output import Destination
+    from spin_hub.workflows.edit import EditRequest
+    from spin_hub.workflows.edit import edit as run
+
+    screen = Screen(as_json, quiet)
+    if show_examples:
+        show_tokens(screen, model, scoring, show_examples)
+    request = EditRequest(model, scoring, selection, kind, Destination(output, overwrite))
+    outcome = run(request, screen.reporter)
+    screen.result(outcome.to_json(), outcome.output, lambda: show_edit(screen, outcome))
+

@@ -1,0 +1,71 @@
+"""How a command ends badly: one table from errors to a sentence, a hint and an exit code."""
+
+import errno
+import json
+import os
+import sys
+from dataclasses import dataclass
+from typing import Final
+
+import typer
+
+from spin_hub.errors import SpinHubError
+
+_SYSTEM: Final = {
+    errno.ENOSPC: ("No space is left on the disk", "Free some space, or choose another place with --output."),
+    errno.EDQUOT: ("The disk quota is used up", "Free some space, or choose another place with --output."),
+    errno.EACCES: ("Permission is denied", "Choose a place that you may read and write."),
+    errno.EPERM: ("Permission is denied", "Choose a place that you may read and write."),
+    errno.EROFS: ("The file system is read-only", "Choose another place with --output."),
+    errno.ENOENT: ("A file is missing", "It may have been removed meanwhile; try again."),
+    errno.EIO: ("The disk reports an error", "Check the disk."),
+    errno.ENAMETOOLONG: ("A file's name is too long", "Choose a shorter one with --output."),
+    errno.EFBIG: ("A file grew too large for the file system", "Choose another place with --output."),
+}
+
+
+@dataclass(frozen=True)
+class Ending:
+    """A failure as people and programs read it."""
+
+    kind: str
+    message: str
+    hint: str
+    code: int
+
+
+def ending_of(error: BaseException) -> Ending | None:
+    """The ending of an expected error; None for one that should keep its traceback."""
+    match error:
+        case SpinHubError():
+            return Ending(type(error).__name__, error.message, error.hint, error.exit_code)
+        case typer.TyperException():
+            return Ending("UsageError", error.format_message(), "See --help for the options and examples.", 2)
+        case KeyboardInterrupt():
+            return Ending("Interrupted", "Interrupted.", "Nothing half-written was left.", 130)
+        case BrokenPipeError():
+            # Whoever read the output has enough; nothing more can be written there.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return Ending("BrokenPipe", "", "", 1)
+        case OSError() if error.errno in _SYSTEM:
+            sentence, hint = _SYSTEM[error.errno]
+            return Ending(type(error).__name__, f"{sentence}: {error.filename or error.strerror}.", hint, 1)
+    return None
+
+
+def report(ending: Ending | None, as_json: bool) -> int:
+    """Prints an ending and returns its exit code."""
+    if ending is None:
+        return 0
+    if as_json:
+        error = {"type": ending.kind, "message": ending.message, "hint": ending.hint}
+        sys.stdout.write(json.dumps({"error": error}, ensure_ascii=False) + "\n")
+    elif ending.message:
+        sys.stderr.write(f"Error: {_plain(ending.message)}\n")
+        sys.stderr.write(f"Hint: {_plain(ending.hint)}\n" if ending.hint else "")
+    return ending.code
+
+
+def _plain(text: str) -> str:
+    """Text without control characters, which a name from a stranger's file could carry to the terminal."""
+    return "".join(character if character.isprintable() or character == "\n" else "?" for character in text)

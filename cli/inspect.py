@@ -1,0 +1,36 @@
+"""spin-hub inspect."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spin_hub.cli import options as o
+
+
+def inspect(
+    path: Annotated[Path, typer.Argument(help="A delta, an edited model, or a ranking.")],
+    as_json: o.Json = False,
+    quiet: o.Quiet = False,
+) -> None:
+    """Show what a delta, an edited model or a ranking holds.
+
+    Examples:
+
+        spin-hub inspect my-model-spin
+
+        spin-hub inspect ranking.safetensors --json
+    """
+    from spin_hub.cli.console import Screen
+    from spin_hub.cli.show import show_counts
+    from spin_hub.workflows.inspect import inspect as run
+
+    screen = Screen(as_json, quiet)
+    found = run(path)
+
+    def show() -> None:
+        show_counts(screen, dict(found.counts))
+        screen.line("")
+        screen.facts("", found.facts.items())
+
+    screen.result(found.data, path, show)

@@ -1,0 +1,174 @@
+"""Options that several commands share, and the recipes that they make."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from spin_hub.errors import UnknownSet, UsageError
+from spin_hub.recipe import (
+    DEFAULT_RATIO,
+    PAPER_SETS,
+    Accumulate,
+    Device,
+    DType,
+    EngineName,
+    Rule,
+    ScoringRecipe,
+    SelectionRecipe,
+    Tokenization,
+    under_rule,
+)
+
+_SETS, _RULE, _SCORE, _OUT = "Calibration", "Selection", "Scoring", "Output"
+
+Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object.", rich_help_panel=_OUT)]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print only the output's path.", rich_help_panel=_OUT)]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.", rich_help_panel=_OUT)]
+Output = Annotated[Path | None, typer.Option("--output", "-o", help="Where to write.", rich_help_panel=_OUT)]
+
+Model = Annotated[str, typer.Argument(help="A folder, or a Hub id: org/name or org/name@revision.")]
+
+Privacy = Annotated[str | None, typer.Option(help="SPEC of the set privacy.", rich_help_panel=_SETS)]
+Fairness = Annotated[str | None, typer.Option(help="SPEC of the set fairness.", rich_help_panel=_SETS)]
+General = Annotated[str | None, typer.Option(help="SPEC of the set general.", rich_help_panel=_SETS)]
+NamedSets = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=SPEC", help="A set of your own; may be repeated.", rich_help_panel=_SETS),
+]
+Samples = Annotated[
+    int | None,
+    typer.Option(help="Examples per set. Default: 128, or all of a built-in set.", rich_help_panel=_SETS),
+]
+Seed = Annotated[int, typer.Option(help="Seed of the sampling and of the random rule.", rich_help_panel=_SETS)]
+ChatTemplate = Annotated[
+    bool, typer.Option("--chat-template", help="Render prompts with the chat template.", rich_help_panel=_SETS)
+]
+MaxLength = Annotated[
+    int | None, typer.Option(help="Cut examples after this many tokens.", rich_help_panel=_SETS)
+]
+TokenizationOption = Annotated[
+    Tokenization | None, typer.Option("--tokenization", help="How texts become tokens. Default: exact.",
+                                      rich_help_panel=_SETS)  # fmt: skip
+]
+ShowExamples = Annotated[
+    int,
+    typer.Option(metavar="N", help="Print how N examples of each set reach the model.", rich_help_panel=_SETS),
+]
+
+P = Annotated[float, typer.Option("--p", help="The ratio of general.", rich_help_panel=_RULE)]
+Q = Annotated[float, typer.Option("--q", help="The ratio of every other set.", rich_help_panel=_RULE)]
+RuleOption = Annotated[Rule, typer.Option("--rule", help="Which weights are chosen.", rich_help_panel=_RULE)]
+Select = Annotated[
+    str | None,
+    typer.Option("--select", metavar="EXPR", help="A set expression instead of the paper's.", rich_help_panel=_RULE),
+]
+Ratios = Annotated[
+    list[str] | None,
+    typer.Option("--ratio", metavar="NAME=R", help="A set's own ratio; may be repeated.", rich_help_panel=_RULE),
+]
+
+Target = Annotated[
+    str, typer.Option(help="mlp, self_attn, all, or a pattern of parameter names.", rich_help_panel=_SCORE)
+]
+AccumulateOption = Annotated[
+    Accumulate | None,
+    typer.Option("--accumulate", help="Precision of the sums. Default: float32.", rich_help_panel=_SCORE),
+]
+DeviceOption = Annotated[Device, typer.Option("--device", help="Where the model runs.", rich_help_panel=_SCORE)]
+DTypeOption = Annotated[DType, typer.Option("--dtype", help="auto: the checkpoint's.", rich_help_panel=_SCORE)]
+EngineOption = Annotated[EngineName, typer.Option("--engine", help="How gradients are taken.", rich_help_panel=_SCORE)]
+TrustRemoteCode = Annotated[
+    bool, typer.Option("--trust-remote-code", help="Run the model's own code.", rich_help_panel=_SCORE)
+]
+
+DEFAULT_P = DEFAULT_Q = DEFAULT_RATIO
+
+
+def calibration_sets(
+    named: Mapping[str, str | None], own: Sequence[str] | None, needed: Sequence[str] | None
+) -> dict[str, str]:
+    """The sets to score: the three of the paper unless an expression needs others, with what was given for each.
+
+    Args:
+        named: what --privacy, --fairness and --general say.
+        own: what --set says.
+        needed: the names that the selection reads; None where everything given is wanted.
+
+    Raises:
+        UsageError: a set is malformed, given twice, or not read by the selection.
+        UnknownSet: the selection reads a set that is not given.
+    """
+    given = {name: spec for name, spec in named.items() if spec is not None}
+    for name, spec in _pairs(own, "--set").items():
+        if name in given:
+            raise UsageError(message=f"The set {name!r} is given twice.")
+        given[name] = spec
+    sets = {**{name: f"builtin:{name}" for name in PAPER_SETS}, **given}
+    if needed is None:
+        return given if own and not set(given) & set(PAPER_SETS) else sets
+    unread = [name for name in given if name not in needed]
+    if unread:
+        raise UsageError(message=f"The set {unread[0]!r} is given, but the selection does not read it.")
+    for name in needed:
+        if name not in sets:
+            raise UnknownSet(name=name, known=", ".join(sets))
+    return {name: sets[name] for name in needed}
+
+
+def selection_recipe(options: Mapping[str, Any]) -> SelectionRecipe:
+    """The selection recipe of --rule, --select, --p, --q, --ratio and --seed.
+
+    Raises:
+        UsageError: values that are wrong or contradict each other.
+    """
+    ratios = {}
+    for name, text in _pairs(options["ratio"], "--ratio").items():
+        try:
+            ratios[name] = float(text)
+        except ValueError:
+            raise UsageError(message=f"--ratio {name}={text}: {text!r} is not a number.") from None
+    return SelectionRecipe(
+        rule=options["rule"],
+        expression=options["select"],
+        p=options["p"],
+        q=options["q"],
+        ratios=ratios,
+        seed=options["seed"],
+    )
+
+
+def scoring_recipe(options: Mapping[str, Any], sets: Mapping[str, str], rule: Rule = "paper") -> ScoringRecipe:
+    """The scoring recipe of a command's options.
+
+    Raises:
+        UsageError: values that are wrong or contradict each other.
+    """
+    asked = {
+        "tokenization": options["tokenization"],
+        "accumulate": options["accumulate"],
+        "chat_template": options["chat_template"] or None,
+    }
+    recipe = ScoringRecipe(
+        sets=dict(sets),
+        tokenization=asked["tokenization"] or "exact",
+        accumulate=asked["accumulate"] or "float32",
+        **{name: options[name] for name in _SAME},
+    )
+    return under_rule(recipe, rule, asked)
+
+
+def _pairs(texts: Sequence[str] | None, option: str) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for text in texts or ():
+        name, equals, value = text.partition("=")
+        if not (name and equals and value):
+            raise UsageError(message=f"{option} takes NAME=VALUE, not {text!r}.")
+        if name in pairs:
+            raise UsageError(message=f"{option} gives {name!r} twice.")
+        pairs[name] = value
+    return pairs
+
+
+_SAME = ("samples", "seed", "target", "chat_template", "max_length", "device", "dtype", "engine", "trust_remote_code")

@@ -1,0 +1,36 @@
+"""spin-hub revert."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spin_hub.cli import options as o
+
+
+def revert(
+    edited: Annotated[Path, typer.Argument(help="A folder that edit or apply wrote.")],
+    output: o.Output = None,
+    overwrite: o.Overwrite = False,
+    as_json: o.Json = False,
+    quiet: o.Quiet = False,
+) -> None:
+    """Write the base again, byte for byte, and prove it by its recorded sha256.
+
+    Examples:
+
+        spin-hub revert my-model-spin -o my-model-again
+    """
+    from spin_hub.cli.console import Screen
+    from spin_hub.files.output import Destination
+    from spin_hub.workflows.revert import revert as run
+
+    screen = Screen(as_json, quiet)
+    outcome = run(edited, Destination(output, overwrite), screen.reporter)
+    data = {"output": str(outcome.output), "files": outcome.files, "weights": outcome.weights}
+    facts = [
+        ("weights", f"{outcome.weights:,} put back"),
+        ("proof", f"{outcome.files} files equal the base's recorded sha256"),
+        ("output", str(outcome.output)),
+    ]
+    screen.result(data, outcome.output, lambda: screen.facts("", facts))

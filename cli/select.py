@@ -1,0 +1,44 @@
+"""spin-hub select."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spin_hub.cli import options as o
+
+
+def select(
+    ranking: Annotated[Path, typer.Argument(help="A ranking that score wrote.")],
+    p: o.P = o.DEFAULT_P,
+    q: o.Q = o.DEFAULT_Q,
+    rule: o.RuleOption = "paper",
+    select: o.Select = None,
+    ratio: o.Ratios = None,
+    seed: o.Seed = 0,
+    base: Annotated[
+        str | None, typer.Option(help="The base model; only --rule random needs it.", rich_help_panel="Selection")
+    ] = None,
+    output: o.Output = None,
+    overwrite: o.Overwrite = False,
+    as_json: o.Json = False,
+    quiet: o.Quiet = False,
+) -> None:
+    """Select weights from a ranking and write a delta; no model is needed.
+
+    Examples:
+
+        spin-hub select ranking.safetensors --p 1e-2 --q 1e-3 -o my-delta
+
+        spin-hub select ranking.safetensors --select "(fairness & privacy) - general" --ratio general=1e-2 --q 1e-3
+    """
+    recipe = o.selection_recipe(dict(locals()))
+
+    from spin_hub.cli.console import Screen
+    from spin_hub.cli.show import show_edit
+    from spin_hub.files.output import Destination
+    from spin_hub.workflows.select import select as run
+
+    screen = Screen(as_json, quiet)
+    outcome = run(ranking, recipe, Destination(output, overwrite), base, screen.reporter)
+    screen.result(outcome.to_json(), outcome.output, lambda: show_edit(screen, outcome))

@@ -1,0 +1,71 @@
+"""How results look on a terminal: tables that fit 80 columns."""
+
+from typing import Any
+
+from rich.text import Text
+
+from spin_hub.cli.console import Screen
+from spin_hub.core.names import by_layer
+from spin_hub.recipe import ScoringRecipe
+from spin_hub.workflows.outcome import Outcome
+
+
+def show_edit(screen: Screen, outcome: Outcome) -> None:
+    """Counts per layer and matrix, then what was written."""
+    record = outcome.record
+    result, method = record.result, record.method
+    if outcome.output is None:
+        return
+    show_counts(screen, dict(result.counts))
+    of = f" of {result.candidates}" if result.candidates else ""
+    facts = [
+        ("rule", str(method.get("rule")) + (f": {method['expression']}" if "expression" in method else "")),
+        ("ratios", ", ".join(f"{name} {ratio:g}" for name, ratio in method.get("ratios", {}).items())),
+        ("weights", f"{result.weights:,} set to zero, in {result.tensors}{of} matrices"),
+        ("output", str(outcome.output)),
+    ]
+    screen.line("")
+    screen.facts("", facts)
+    if record.kind == "model":
+        screen.line(f"\nUndo it with: spin-hub revert {outcome.output}")
+    else:
+        screen.line(f"\nApply it with: spin-hub apply {outcome.output} MODEL")
+
+
+def show_counts(screen: Screen, counts: dict[str, int]) -> None:
+    """Weights per layer and matrix."""
+    columns, rows = by_layer(counts)
+    header = ("layer", *(_short(column) for column in columns), "all")
+    body = [(label, *(f"{count:,}" if count else "." for count in cells), f"{total:,}") for label, cells, total in rows]
+    totals = [sum(row[1][number] for row in rows) for number in range(len(columns))]
+    screen.table(header, [*body, ("all", *(f"{total:,}" for total in totals), f"{sum(totals):,}")])
+
+
+def show_tokens(screen: Screen, model: str, recipe: ScoringRecipe, count: int) -> None:
+    """Examples as the model reads them, on stderr: tokens that count in brackets and in colour."""
+    from spin_hub.workflows.score import show_examples
+
+    for name, examples in show_examples(model, recipe, count).items():
+        for number, pieces in enumerate(examples, 1):
+            counted = sum(counts for _, counts in pieces)
+            screen.err.print(
+                Text(f"{name}, example {number}: {len(pieces)} tokens, {counted} count (in brackets)", style="bold")
+            )
+            text = Text()
+            for piece, counts in pieces:
+                shown = _visible(piece)
+                text.append(f"[{shown}]" if counts else shown, style="green" if counts else "dim")
+            screen.err.print(text)
+
+
+def _visible(piece: str) -> str:
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in piece)
+
+
+def _short(column: str) -> str:
+    return column.removeprefix("mlp.").removeprefix("self_attn.")
+
+
+def as_lines(data: dict[str, Any]) -> list[tuple[str, str]]:
+    """A flat object as labels and texts."""
+    return [(name, str(value)) for name, value in data.items()]

@@ -1,0 +1,50 @@
+"""The command that makes an edit again, as a person would type it."""
+
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from spin_hub.record import Record
+
+
+def base_argument(record: Record) -> str:
+    """The base as an argument: a pinned Hub id, or a placeholder for a local folder."""
+    model = record.model
+    if model.repo_id is None:
+        return f"path/to/{model.name}"
+    return f"{model.repo_id}@{model.commit}" if model.commit else model.repo_id
+
+
+def edit_command(record: Record) -> str | None:
+    """``spin-hub edit ...`` with every option that decides the outcome; None without the scoring recipe."""
+    if record.scoring is None:
+        return None
+    recipe = record.scoring.recipe
+    words = ["spin-hub", "edit", base_argument(record), *_selection(record.method)]
+    for name, source in recipe.sets.items():
+        option = [f"--{name}", source] if name in ("fairness", "privacy", "general") else ["--set", f"{name}={source}"]
+        words += [] if option[1] == f"builtin:{name}" else option
+    words += ["--samples", str(record.scoring.sets[0].used)] if recipe.samples else []
+    words += ["--seed", str(recipe.seed), "--target", recipe.target, "--dtype", recipe.dtype]
+    if record.method.get("rule") != "published":
+        words += ["--tokenization", recipe.tokenization] if recipe.tokenization != "exact" else []
+        words += ["--accumulate", recipe.accumulate] if recipe.accumulate != "float32" else []
+    words += ["--chat-template"] if recipe.chat_template else []
+    words += ["--max-length", str(recipe.max_length)] if recipe.max_length else []
+    words += ["--trust-remote-code"] if recipe.trust_remote_code else []
+    words += ["--as", "delta"] if record.kind == "delta" else []
+    return shlex.join(words)
+
+
+def _selection(method: Mapping[str, Any]) -> list[str]:
+    words = [] if method.get("rule") == "paper" else ["--rule", str(method.get("rule"))]
+    ratios: Mapping[str, float] = method.get("ratios", {})
+    if "p" in method and "q" in method:
+        words += ["--p", f"{method['p']:g}", "--q", f"{method['q']:g}"]
+        usual = {name: method["p"] if name == "general" else method["q"] for name in ratios}
+    else:
+        words += ["--select", str(method.get("expression"))]
+        usual = {}
+    for name, ratio in ratios.items():
+        words += [] if usual.get(name) == ratio else ["--ratio", f"{name}={ratio:g}"]
+    return words

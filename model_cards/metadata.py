@@ -1,0 +1,45 @@
+"""The machine-readable part of a card."""
+
+from typing import Any, Final
+
+from huggingface_hub import ModelCardData
+
+from spin_hub.record import Record
+
+TAGS: Final = ("spin-hub", "spin", "fairness", "privacy", "arxiv:2410.16672")
+OURS: Final = frozenset({"base_model", "base_model_relation", "library_name", "tags", "datasets", "spin_hub"})
+"""The keys that are written again from the record; a person's other keys stay."""
+
+
+def metadata_of(record: Record) -> ModelCardData:
+    """Card metadata as the Hub reads them, with the edit's figures under ``spin_hub``."""
+    edited = record.kind == "model"
+    datasets = [entry.dataset_id for entry in record.scoring.sets if entry.dataset_id] if record.scoring else []
+    fields: dict[str, Any] = {
+        **record.model.card,
+        "library_name": "transformers" if edited else "spin-hub",
+        "datasets": list(dict.fromkeys(datasets)) or None,
+        "tags": list(TAGS),
+        "spin_hub": machine_readable(record),
+    }
+    if record.model.repo_id:
+        fields["base_model"] = record.model.repo_id
+        fields["base_model_relation"] = "finetune" if edited else "adapter"
+    return ModelCardData(**fields)
+
+
+def machine_readable(record: Record) -> dict[str, Any]:
+    """The rule, its ratios and sets, and the counts, as plain values."""
+    sets = record.scoring.sets if record.scoring else ()
+    return {
+        "kind": record.kind,
+        **{key: record.method[key] for key in ("rule", "expression", "p", "q", "ratios") if key in record.method},
+        "sets": [
+            {"name": entry.name, "source": entry.source, "licence": entry.licence, "examples": entry.used}
+            for entry in sets
+        ],
+        "weights": record.result.weights,
+        "tensors": record.result.tensors,
+        "base_commit": record.model.commit,
+        "delta_sha256": record.result.delta_sha256,
+    }

@@ -1,0 +1,84 @@
+"""A record becomes a card; what a person wrote around the generated part stays."""
+
+from importlib.resources import files
+from typing import Any, Final
+
+import jinja2
+from huggingface_hub import ModelCard, ModelCardData
+from jinja2.sandbox import SandboxedEnvironment
+
+from spin_hub.core.names import by_layer
+from spin_hub.model_cards.command import base_argument, edit_command
+from spin_hub.model_cards.metadata import OURS, metadata_of
+from spin_hub.record import Record
+
+BEGIN: Final = "<!-- spin-hub: generated from here; `spin-hub card` writes this part again -->"
+END: Final = "<!-- spin-hub: generated to here; text outside stays -->"
+
+
+def render_card(record: Record, existing: str | None = None) -> str:
+    """The README of an edited model or a delta.
+
+    Args:
+        record: everything that the card says.
+        existing: a card that is there already; a person's text and metadata in it are kept.
+    """
+    generated = f"{BEGIN}\n\n{_body(record)}\n\n{END}"
+    data = metadata_of(record)
+    if existing is None or BEGIN not in existing or END not in existing:
+        return _whole(data, generated + "\n")
+    card = ModelCard(existing, ignore_metadata_errors=True)
+    before, _, rest = card.text.partition(BEGIN)
+    after = rest.partition(END)[2]
+    theirs = {key: value for key, value in card.data.to_dict().items() if key not in OURS}
+    merged = ModelCardData(**{**data.to_dict(), **theirs})
+    return _whole(merged, before.lstrip("\n") + generated + after)
+
+
+def _whole(data: ModelCardData, text: str) -> str:
+    return str(ModelCard(f"---\n{data.to_yaml()}\n---\n\n{text}"))
+
+
+def _body(record: Record) -> str:
+    template = _environment().get_template(f"{record.kind}.md")
+    return template.render(**_variables(record)).strip()
+
+
+def _environment() -> jinja2.Environment:
+    folder = files("spin_hub.model_cards") / "templates"
+    loader = jinja2.FunctionLoader(lambda name: (folder / name).read_text("utf-8"))
+    environment = SandboxedEnvironment(
+        loader=loader, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
+    )
+    environment.filters["cell"] = _cell
+    return environment
+
+
+def _variables(record: Record) -> dict[str, Any]:
+    columns, rows = by_layer(record.result.counts)
+    totals = [sum(row[1][number] for row in rows) for number in range(len(columns))]
+    return {
+        "record": record,
+        "method": record.method,
+        "result": record.result,
+        "base": record.model,
+        "base_argument": base_argument(record),
+        "command": edit_command(record),
+        "columns": columns,
+        "rows": rows,
+        "totals": totals,
+        "rule": _RULES.get(str(record.method.get("rule")), "chosen by a rule that this version does not know"),
+    }
+
+
+def _cell(value: Any) -> str:
+    """Text that is safe in a cell of a Markdown table."""
+    text = f"{value:g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+
+
+_RULES: Final = {
+    "paper": "the rule as the paper defines it",
+    "published": "the rule as the paper's released code computes it",
+    "random": "a random control: per matrix as many weights as the paper's rule would select",
+}

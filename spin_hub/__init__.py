@@ -1,0 +1,61 @@
+"""spin-hub: edit a language model's coupled fairness/privacy weights without training.
+
+The verbs of the command line are functions here; they are imported when they are first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from spin_hub.version import __version__
+
+if TYPE_CHECKING:
+    from spin_hub.errors import SpinHubError
+    from spin_hub.files.delta_file import read_delta
+    from spin_hub.files.output import Destination
+    from spin_hub.recipe import ScoringRecipe, SelectionRecipe
+    from spin_hub.workflows.apply import apply
+    from spin_hub.workflows.card import card
+    from spin_hub.workflows.edit import EditRequest, edit
+    from spin_hub.workflows.inspect import inspect
+    from spin_hub.workflows.revert import revert
+    from spin_hub.workflows.score import score
+    from spin_hub.workflows.select import select
+
+_PLACES = {
+    "Destination": "files.output",
+    "EditRequest": "workflows.edit",
+    "ScoringRecipe": "recipe",
+    "SelectionRecipe": "recipe",
+    "SpinHubError": "errors",
+    "apply": "workflows.apply",
+    "card": "workflows.card",
+    "edit": "workflows.edit",
+    "inspect": "workflows.inspect",
+    "read_delta": "files.delta_file",
+    "revert": "workflows.revert",
+    "score": "workflows.score",
+    "select": "workflows.select",
+}
+
+__all__ = [
+    "Destination",
+    "EditRequest",
+    "ScoringRecipe",
+    "SelectionRecipe",
+    "SpinHubError",
+    "__version__",
+    "apply",
+    "card",
+    "edit",
+    "inspect",
+    "read_delta",
+    "revert",
+    "score",
+    "select",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module 'spin_hub' has no attribute {name!r}")
+    return getattr(import_module(f"spin_hub.{_PLACES[name]}"), name)

@@ -1,0 +1,1 @@
+"""Calibration: sources give rows, rows become examples."""

@@ -1,0 +1,108 @@
+"""Edited copies of a checkpoint: the same files with the bytes of some weights changed in place."""
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from enum import Enum
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spin_hub.checkpoint.copying import copy_file
+from spin_hub.checkpoint.index import CheckpointIndex
+from spin_hub.core.delta import Delta, TensorEdit
+from spin_hub.core.selection import Indices
+from spin_hub.errors import DeltaMismatch
+
+
+class State(Enum):
+    """What a checkpoint holds at a delta's positions."""
+
+    ORIGINAL = "the base's original values"
+    EDITED = "zeros: the edit is there already"
+    OTHER = "other values"
+
+
+def state_of(index: CheckpointIndex, delta: Delta) -> State:
+    """Reads the touched weights and says what they are.
+
+    Raises:
+        DeltaMismatch: a tensor is missing, or has another shape or type.
+    """
+    original = edited = True
+    for name, edit in delta.edits.items():
+        check_fits(index, name, edit)
+        values = index.raw(name, edit.indices)
+        original = original and np.array_equal(values, edit.original)
+        edited = edited and not values.any()
+        if not (original or edited):
+            return State.OTHER
+    return State.ORIGINAL if original else State.EDITED
+
+
+def check_fits(index: CheckpointIndex, name: str, edit: TensorEdit) -> None:
+    """Refuses an edit whose tensor the checkpoint lacks or has in another shape or type.
+
+    Raises:
+        DeltaMismatch: naming the tensor.
+    """
+    place = index.tensors.get(name)
+    if place is None:
+        raise DeltaMismatch(path=index.folder, why=f"it has no tensor {name}")
+    if place.span.shape != edit.shape or place.span.dtype != edit.dtype:
+        here, there = (f"{span.dtype} {list(span.shape)}" for span in (place.span, edit))
+        raise DeltaMismatch(path=index.folder, why=f"{name} is {here} there, but {there} in the delta")
+
+
+def zeros(edit: TensorEdit) -> NDArray[np.uint8]:
+    """The bytes that the edit writes: every bit 0, which is +0 in every float type; shape (n, itemsize)."""
+    return np.zeros_like(edit.original)
+
+
+def originals(edit: TensorEdit) -> NDArray[np.uint8]:
+    """The bytes that undo the edit, shape (n, itemsize)."""
+    return edit.original
+
+
+def write_patched_copy(
+    index: CheckpointIndex,
+    edits: Mapping[str, TensorEdit],
+    values: Callable[[TensorEdit], NDArray[np.uint8]],
+    target: Path,
+    copied: Callable[[int], None],
+) -> None:
+    """Copies every shard of a checkpoint into ``target`` and writes values at the edits' positions.
+
+    Args:
+        index: the checkpoint to copy.
+        edits: tensor name -> edit; positions are in the checkpoint's own layout.
+        values: gives the bytes to write for an edit, shape (n, itemsize): :func:`zeros` or :func:`originals`.
+        target: an existing folder.
+        copied: called with the number of bytes after every shard.
+
+    Raises:
+        OSError: the copy could not be written.
+    """
+    for shard in index.shards:
+        path = target / shard
+        copy_file(index.folder / shard, path)
+        here = [(index.tensors[name].span.start, edit) for name, edit in edits.items()
+                if index.tensors[name].shard == shard]  # fmt: skip
+        if here:
+            with path.open("r+b", buffering=0) as file:
+                for start, edit in here:
+                    _write(file.fileno(), start, edit.indices, values(edit))
+        copied(path.stat().st_size)
+
+
+def copy_others(folder: Path, names: Iterable[str], target: Path) -> None:
+    """Copies other files of a model folder, by their names relative to it, sub-folders included."""
+    for name in names:
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        copy_file(folder / name, target / name)
+
+
+def _write(descriptor: int, start: int, indices: Indices, values: NDArray[np.uint8]) -> None:
+    size = values.shape[1]
+    for position, value in zip(indices.tolist(), values, strict=True):
+        os.pwrite(descriptor, value.tobytes(), start + position * size)

@@ -1,0 +1,80 @@
+"""A delta: a selection together with the values that the edit overwrites, so that it can be undone exactly."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spin_hub.core.dtypes import EDITABLE, itemsize
+from spin_hub.core.selection import Indices, Selection
+
+
+@dataclass(frozen=True, eq=False)
+class TensorEdit:
+    """The edited weights of one tensor of the checkpoint.
+
+    Attributes:
+        shape: the tensor's shape.
+        dtype: its safetensors code, such as ``BF16``.
+        indices: int64, shape (n,), sorted, unique, flat row-major.
+        original: uint8, shape (n, itemsize), the base's bytes there.
+
+    Raises:
+        ValueError: the parts do not fit each other.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+    indices: Indices
+    original: NDArray[np.uint8]
+
+    def __post_init__(self) -> None:
+        if self.dtype not in EDITABLE:
+            raise ValueError(f"elements of type {self.dtype} cannot be edited")
+        if any(extent < 0 for extent in self.shape):
+            raise ValueError(f"the shape {self.shape} is impossible")
+        if len(self.indices) and int(self.indices[-1]) >= math.prod(self.shape):
+            raise ValueError(f"index {int(self.indices[-1])} lies outside the shape {self.shape}")
+        if self.original.shape != (len(self.indices), itemsize(self.dtype)):
+            raise ValueError("there is not one original value for every index")
+
+
+@dataclass(frozen=True)
+class BaseRef:
+    """Which model a delta was made for: Hub id and commit where there are any, and the sha256 of its files."""
+
+    repo_id: str | None = None
+    commit: str | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Delta:
+    """Tensor name -> edit, with the base it was made for and the method that chose the weights.
+
+    ``method`` holds plain JSON values: rule or expression, ratios, set names, counts.
+
+    Raises:
+        ValueError: indices that are not sorted, unique and within the tensor.
+    """
+
+    edits: Mapping[str, TensorEdit]
+    base: BaseRef
+    method: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        Selection({name: edit.indices for name, edit in self.edits.items()})
+        object.__setattr__(self, "edits", dict(sorted(self.edits.items())))
+
+    @property
+    def selection(self) -> Selection:
+        """The edited weights without their values."""
+        return Selection({name: edit.indices for name, edit in self.edits.items()})
+
+    @property
+    def weights(self) -> int:
+        """The number of edited weights."""
+        return sum(len(edit.indices) for edit in self.edits.values())

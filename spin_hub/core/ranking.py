@@ -1,0 +1,103 @@
+"""A ranking: per parameter and calibration set, the weights of highest importance, best first."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spin_hub.core.selection import Selection
+from spin_hub.errors import RatioBeyondRanking
+
+Shape = tuple[int, ...]
+Count = Callable[[float, Shape], int]
+
+
+def count_of(ratio: float, shape: Shape) -> int:
+    """How many weights of a matrix a ratio asks for: ``int(r * W.numel())`` (arXiv 2410.16672)."""
+    return int(ratio * math.prod(shape))
+
+
+def published_count_of(ratio: float, shape: Shape) -> int:
+    """The same as the paper's released code computes it: ``int(r * columns * rows)``, in that order."""
+    rows, columns = shape[-2:]
+    return int(ratio * columns * rows)
+
+
+def kept_count_of(ratio: float, shape: Shape) -> int:
+    """How many weights a ranking keeps, so that every rule can be applied at that ratio."""
+    return min(max(count_of(ratio, shape), published_count_of(ratio, shape)), math.prod(shape))
+
+
+@dataclass(frozen=True, eq=False)
+class TopWeights:
+    """The best weights of one parameter for one set, best first, ties by the lower index.
+
+    Attributes:
+        indices: int64, shape (K,), flat row-major positions in the checkpoint's tensor.
+        importance: float32, shape (K,), descending.
+        original: uint8, shape (K, itemsize), the checkpoint's bytes at these positions.
+    """
+
+    indices: NDArray[np.int64]
+    importance: NDArray[np.float32]
+    original: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class RankedTensor:
+    """One parameter: its shape, its safetensors dtype code, and its best weights by set name."""
+
+    shape: Shape
+    dtype: str
+    tops: Mapping[str, TopWeights]
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """Parameter name -> :class:`RankedTensor`, and the ratio up to which weights were kept."""
+
+    tensors: Mapping[str, RankedTensor]
+    keep: float
+
+    @property
+    def sets(self) -> tuple[str, ...]:
+        """The names of the calibration sets, sorted."""
+        return tuple(sorted({name for tensor in self.tensors.values() for name in tensor.tops}))
+
+    @property
+    def largest(self) -> int:
+        """The number of weights of the largest matrix."""
+        return max((math.prod(tensor.shape) for tensor in self.tensors.values()), default=0)
+
+    def top(self, set_name: str, ratio: float, count: Count = count_of) -> Selection:
+        """The top set of every parameter, ``top(D, r)``.
+
+        Raises:
+            RatioBeyondRanking: the ratio asks for more weights than were kept.
+        """
+        return Selection({name: self._best(tensor, set_name, ratio, count) for name, tensor in self.tensors.items()})
+
+    def originals(self, selection: Selection) -> Iterator[tuple[str, RankedTensor, NDArray[np.uint8]]]:
+        """The checkpoint's bytes of selected weights, per parameter: uint8, shape (n, itemsize).
+
+        Raises:
+            KeyError: a selected weight is in none of the kept sets.
+        """
+        for name, indices in selection:
+            tensor = self.tensors[name]
+            known = np.concatenate([np.asarray(top.indices) for top in tensor.tops.values()])
+            values = np.concatenate([np.asarray(top.original) for top in tensor.tops.values()])
+            order = np.argsort(known, kind="stable")
+            places = np.searchsorted(known, indices, sorter=order)
+            if np.any(places == len(known)) or np.any(known[order[places]] != indices):
+                raise KeyError(name)
+            yield name, tensor, values[order[places]]
+
+    def _best(self, tensor: RankedTensor, set_name: str, ratio: float, count: Count) -> NDArray[np.int64]:
+        wanted = count(ratio, tensor.shape)
+        kept = tensor.tops[set_name].indices
+        if wanted > len(kept):
+            raise RatioBeyondRanking(name=set_name, value=ratio, kept=self.keep)
+        return np.sort(np.asarray(kept[:wanted], dtype=np.int64))

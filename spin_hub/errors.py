@@ -1,0 +1,287 @@
+"""Typed errors: each class is one thing that can go wrong, its sentence, and what to do about it.
+
+Facts are given as keyword arguments and stay readable as ``error.facts``; the command line prints the
+sentence and the hint, with the exit code of the class.
+"""
+
+from typing import Any, ClassVar
+
+
+class SpinHubError(Exception):
+    """The base of every error that spin-hub raises on purpose: a sentence with facts, a hint, an exit code."""
+
+    exit_code: ClassVar[int] = 1
+    sentence: ClassVar[str] = "{message}"
+    advice: ClassVar[str] = ""
+
+    def __init__(self, **facts: Any) -> None:
+        self.facts = facts
+        self.message = self.sentence.format(**facts)
+        self.hint = self.advice.format(**facts)
+        super().__init__(self.message)
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".strip()
+
+
+# --- the command line itself is wrong (exit 2) -------------------------------------------------------------
+
+
+class UsageError(SpinHubError):
+    """Options that are wrong or contradict each other. Facts: message."""
+
+    exit_code = 2
+    advice = "See --help for the options and examples."
+
+
+class RatioOutOfRange(UsageError):
+    """A ratio outside the open interval (0, 1). Facts: name, value."""
+
+    sentence = "The ratio {name} is {value}, but it must lie strictly between 0 and 1."
+    advice = "The paper uses p = q = 5e-7; small models need larger ratios."
+
+
+class ExpressionError(UsageError):
+    """A set expression that does not parse. Facts: text, position, expected."""
+
+    sentence = "The expression {text!r} does not parse at position {position}: expected {expected}."
+    advice = "Write sets by name with &, |, - and parentheses, for example '(fairness & privacy) - general'."
+
+
+class UnknownSet(UsageError):
+    """An expression or ratio names a calibration set that does not exist. Facts: name, known."""
+
+    sentence = "There is no calibration set named {name!r} here."
+    advice = "Known sets: {known}. Add one with --set NAME=SPEC."
+
+
+# --- models and checkpoints --------------------------------------------------------------------------------
+
+
+class ModelNotFound(SpinHubError):
+    """Neither a folder nor a reachable Hub id. Facts: model, why."""
+
+    sentence = "The model {model!r} was not found: {why}."
+    advice = "Give a folder with a safetensors checkpoint, or a Hub id such as org/name or org/name@revision."
+
+
+class AccessDenied(SpinHubError):
+    """A private or gated repo that the token may not read. Facts: model, why, page."""
+
+    sentence = "Access to {model!r} is denied: {why}."
+    advice = "Ask for access at {page} and log in with `hf auth login`."
+
+
+class HubUnreachable(SpinHubError):
+    """The Hub cannot be reached and the cache does not have the model. Facts: model, why."""
+
+    sentence = "The Hub could not be reached for {model!r}, and the local cache does not hold it: {why}."
+    advice = "Check the network, or give a local folder."
+
+
+class NoSafetensors(SpinHubError):
+    """A model folder without safetensors weights. Facts: path, others."""
+
+    sentence = "{path} holds no safetensors weights (found: {others})."
+    advice = (
+        "Convert them first: load the model with transformers and call save_pretrained(folder), "
+        "which writes safetensors."
+    )
+
+
+class CorruptFile(SpinHubError):
+    """A file that is truncated or does not follow its format. Facts: path, why."""
+
+    sentence = "{path} is damaged or not what it should be: {why}."
+    advice = "Download or write the file again."
+
+
+class UnsupportedFormat(SpinHubError):
+    """A file of a format or operation that this version does not know. Facts: path, what."""
+
+    sentence = "{path} has {what}, which this version of spin-hub does not know."
+    advice = "Update spin-hub."
+
+
+class QuantisedCheckpoint(SpinHubError):
+    """A quantised or packed checkpoint, in which a weight has no place of its own. Facts: path, method."""
+
+    sentence = "{path} is quantised ({method}): its weights are packed or scaled, so no single weight can be edited."
+    advice = "Edit the unquantised model, then quantise the edited one."
+
+
+class NotCausal(SpinHubError):
+    """A model that is not a decoder with a language-model head. Facts: path, architecture."""
+
+    sentence = "{path} is not a causal language model (its config says {architecture})."
+    advice = "spin-hub edits decoder models that transformers loads with AutoModelForCausalLM."
+
+
+class ModelNotLoadable(SpinHubError):
+    """transformers refuses the model. Facts: path, why."""
+
+    sentence = "transformers could not load {path}: {why}."
+    advice = "If the model needs its own code, read that code and add --trust-remote-code."
+
+
+class CoordinatesDiffer(SpinHubError):
+    """A parameter in memory is not the checkpoint's tensor, bit by bit. Facts: parameter, why."""
+
+    sentence = "The parameter {parameter} cannot be found again in the checkpoint: {why}."
+    advice = "This version edits only parameters whose checkpoint tensor has the same name, shape and values."
+
+
+class UnsupportedModel(SpinHubError):
+    """An architecture that the engine cannot score correctly. Facts: what, why."""
+
+    sentence = "{what} cannot be scored: {why}."
+    advice = "Choose other parameters with --target, for example --target mlp or a pattern of names."
+
+
+class NoTarget(SpinHubError):
+    """A target pattern that matches no linear weight. Facts: target, examples."""
+
+    sentence = "The target {target!r} matches no linear weight of the model's decoder layers."
+    advice = "Use mlp, self_attn, all, or a glob pattern of names such as {examples}."
+
+
+class DeviceUnavailable(SpinHubError):
+    """A device that this machine does not have. Facts: device."""
+
+    sentence = "The device {device!r} is not available here."
+    advice = "Use --device cpu, or --device auto to take what is there."
+
+
+class DeviceOutOfMemory(SpinHubError):
+    """The device's memory does not suffice. Facts: device, why."""
+
+    sentence = "The device {device} ran out of memory: {why}."
+    advice = "Use --dtype bfloat16, --max-length, or a larger device."
+
+
+# --- calibration -------------------------------------------------------------------------------------------
+
+
+class SourceError(SpinHubError):
+    """A calibration source that cannot be read. Facts: name, spec, why."""
+
+    sentence = "The calibration set {name!r} ({spec}) cannot be used: {why}."
+    advice = "A source is builtin:NAME or a CSV, JSONL or Parquet file with the columns prompt and response."
+
+
+class MissingColumns(SourceError):
+    """A file without the columns. Facts: name, spec, missing, columns."""
+
+    sentence = "The calibration set {name!r} ({spec}) has no column {missing} (it has: {columns})."
+    advice = "Name the columns with FILE#prompt=COLUMN,response=COLUMN."
+
+
+class TooFewRows(SourceError):
+    """Fewer rows than samples. Facts: name, spec, rows, samples."""
+
+    sentence = "The calibration set {name!r} ({spec}) has {rows} rows, but {samples} examples are asked for."
+    advice = "Lower --samples to at most {rows}, or give a larger source."
+
+
+class BadRow(SourceError):
+    """A row that gives no example. Facts: name, row, why."""
+
+    sentence = "Row {row} of the calibration set {name!r} gives no example: {why}."
+    advice = "Mend or remove the row."
+
+
+class NoChatTemplate(SpinHubError):
+    """A chat template is asked for and the tokenizer has none that works. Facts: why."""
+
+    sentence = "The chat template cannot be used: {why}."
+    advice = "Leave out --chat-template to use the raw prompts."
+
+
+# --- scoring and selecting ---------------------------------------------------------------------------------
+
+
+class NotFinite(SpinHubError):
+    """A loss, gradient or importance that is NaN or infinite. Facts: what, where."""
+
+    sentence = "{what} is not a finite number {where}."
+    advice = "Score with --dtype float32; if that does not help, remove the example or check the model's weights."
+
+
+class RatioTooSmall(SpinHubError):
+    """A ratio that selects no weight in any matrix. Facts: name, value, largest, smallest."""
+
+    sentence = "{name} = {value} selects no weight: the largest matrix has {largest} weights."
+    advice = "The smallest useful ratio for this model is {smallest}."
+
+
+class EmptySelection(SpinHubError):
+    """Nothing is left to edit. Facts: counts, advice."""
+
+    sentence = "The selection is empty: {counts}."
+    advice = "{advice}"
+
+
+class RatioBeyondRanking(SpinHubError):
+    """A ratio larger than what the ranking kept. Facts: name, value, kept."""
+
+    sentence = "{name} = {value} needs more weights than the ranking kept (its ratio is {kept})."
+    advice = "Score again with --keep {value}."
+
+
+class RankingMismatch(SpinHubError):
+    """A ranking that was not made for what is asked of it. Facts: why."""
+
+    sentence = "This ranking cannot be used for that: {why}."
+    advice = "Score again with the options that you need."
+
+
+# --- deltas, copies, output --------------------------------------------------------------------------------
+
+
+class DeltaNotFound(SpinHubError):
+    """No delta, ranking or edited model at a path. Facts: path, what."""
+
+    sentence = "There is no {what} at {path}."
+    advice = "Give a folder or a file that spin-hub wrote."
+
+
+class DeltaMismatch(SpinHubError):
+    """A delta that does not belong to this checkpoint. Facts: path, why."""
+
+    sentence = "The delta does not belong to {path}: {why}."
+    advice = "Apply it to the base model that it names (see `spin-hub inspect`)."
+
+
+class RevertFailed(SpinHubError):
+    """A reverted file that is not the base's, byte for byte. Facts: path, why."""
+
+    sentence = "{path} cannot be reverted: {why}."
+    advice = "Take the base model itself instead."
+
+
+class OutputExists(SpinHubError):
+    """An output that is there already. Facts: path."""
+
+    sentence = "The output {path} exists already and is not empty."
+    advice = "Choose another with --output, or replace it with --overwrite."
+
+
+class OutputNotAllowed(SpinHubError):
+    """An output in a place that must not be written. Facts: path, why."""
+
+    sentence = "The output cannot be written to {path}: {why}."
+    advice = "Choose another place with --output."
+
+
+class NoSpace(SpinHubError):
+    """Not enough room on the disk. Facts: path, needed, free."""
+
+    sentence = "There is no room for the output at {path}: {needed} needed, {free} free."
+    advice = "Free some space, choose another disk with --output, or write only the delta with --as delta."
+
+
+class MissingDependency(SpinHubError):
+    """An optional package that is not installed. Facts: package, command."""
+
+    sentence = "The package {package} is not installed."
+    advice = "Install it with: {command}"

@@ -1,0 +1,104 @@
+"""A safetensors file with one metadata key: canonical JSON, so that equal contents are equal files."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import TensorSpec, serialize_file
+
+from spin_hub.core.dtypes import NAMES, itemsize
+from spin_hub.errors import CorruptFile, UnsupportedFormat
+from spin_hub.header import Header, read_header
+
+KEY: Final = "spin_hub"
+FORMAT: Final = 1
+
+Array = NDArray[Any]
+Built = TypeVar("Built")
+
+
+def canonical(value: Any) -> str:
+    """JSON with sorted keys and without spaces: one text for one value."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def write_container(path: Path, arrays: Mapping[str, tuple[str, Array]], about: Mapping[str, Any]) -> None:
+    """Writes arrays, each given with its safetensors code, and what they are about.
+
+    Args:
+        path: the file; replaced if it exists.
+        arrays: name -> (code, array); a two-dimensional uint8 array stands for raw elements, one a row.
+        about: plain JSON values.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    alive = {name: (code, np.ascontiguousarray(array)) for name, (code, array) in arrays.items()}
+    specs = {
+        name: TensorSpec(
+            dtype=NAMES[code], shape=[len(array)], data_ptr=array.ctypes.data, data_len=array.nbytes
+        )
+        for name, (code, array) in sorted(alive.items())
+    }
+    serialize_file(specs, str(path), metadata={KEY: canonical({"format": FORMAT, **about})})
+
+
+def read_about(path: Path, kind: str) -> tuple[Header, dict[str, Any]]:
+    """The header of a file that spin-hub wrote, and the JSON in it.
+
+    Raises:
+        CorruptFile: not such a file, or damaged.
+        UnsupportedFormat: of another kind or a format version that is not known.
+    """
+    header = read_header(path)
+    if set(header.metadata) != {KEY}:
+        raise CorruptFile(path=path, why=f"it is no {kind} that spin-hub wrote")
+    try:
+        about = json.loads(header.metadata[KEY])
+    except (ValueError, RecursionError) as error:
+        raise CorruptFile(path=path, why="its description is not valid JSON") from error
+    if not isinstance(about, dict):
+        raise CorruptFile(path=path, why="its description is not a JSON object")
+    if about.get("kind") != kind:
+        raise CorruptFile(path=path, why=f"it is no {kind} but {str(about.get('kind'))[:40]!r}")
+    if about.get("format") != FORMAT:
+        raise UnsupportedFormat(path=path, what=f"format {str(about.get('format'))[:40]!r}")
+    return header, about
+
+
+def mapped(path: Path, header: Header, name: str, code: str) -> Array:
+    """One vector of a container without reading it: a read-only map, typed, or raw bytes (n, itemsize).
+
+    Integer and float32 codes give typed arrays; other codes give uint8 rows, one an element.
+
+    Raises:
+        CorruptFile: the vector is missing, or of another type or dimension.
+    """
+    span = header.spans.get(name)
+    if span is None or span.dtype != code or len(span.shape) != 1:
+        raise CorruptFile(path=path, why=f"it has no vector {name!r} of type {code}")
+    typed = {"I32": "<i4", "I64": "<i8", "F32": "<f4"}
+    shape: tuple[int, ...] = span.shape if code in typed else (span.shape[0], itemsize(code))
+    if not span.nbytes:
+        return np.empty(shape, dtype=typed.get(code, "u1"))
+    return np.memmap(path, typed.get(code, "u1"), "r", span.start, shape)
+
+
+def index_code(size: int) -> str:
+    """The type of positions in a tensor of ``size`` elements: int32 until they no longer fit."""
+    return "I64" if size >= 2**31 else "I32"
+
+
+def checked(path: Path, build: Callable[[], Built]) -> Built:
+    """Builds a value from what a file says, and turns what does not fit into one error.
+
+    Raises:
+        CorruptFile: a field is missing, of the wrong type or value.
+    """
+    try:
+        return build()
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise CorruptFile(path=path, why=f"its parts do not fit each other ({error})") from error

@@ -1,0 +1,142 @@
+"""Outputs that appear whole or not at all: made beside their place, then renamed."""
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from spin_hub.errors import NoSpace, OutputExists, OutputNotAllowed
+
+_MARGIN = 1 << 20
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where an output goes, and whether it may replace what is there.
+
+    Attributes:
+        path: a folder or file; a workflow gives None its default name.
+    """
+
+    path: Path | None = None
+    overwrite: bool = False
+
+    def named(self, default: str) -> "Placed":
+        """With a default name in the working folder where there is none."""
+        return Placed(Path(default) if self.path is None else self.path, self.overwrite)
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A destination with its path settled."""
+
+    path: Path
+    overwrite: bool
+
+    def check(self, forbidden: Iterable[Path], needed: int = 0) -> None:
+        """Refuses an output that must not be written or has no room, before any work is done.
+
+        Args:
+            forbidden: folders in which, and inputs over which, nothing may be written.
+            needed: bytes.
+
+        Raises:
+            OutputExists: it is there, not empty, and may not be replaced.
+            OutputNotAllowed: within or around a forbidden folder, the home or the working folder.
+            NoSpace: the disk has no room.
+        """
+        place = self.path.expanduser().resolve()
+        _check_forbidden(self.path, place, forbidden)
+        if place.exists() and place in {Path.cwd(), *Path.cwd().parents, Path.home(), *Path.home().parents}:
+            raise OutputNotAllowed(path=self.path, why="the working folder or the home lies in it")
+        if _occupied(place) and not self.overwrite:
+            raise OutputExists(path=self.path)
+        if (place / ".git").exists():
+            raise OutputNotAllowed(path=self.path, why="it is a git checkout, which is not replaced")
+        parent = _existing(place.parent)
+        if not parent.is_dir() or not os.access(parent, os.W_OK):
+            raise OutputNotAllowed(path=self.path, why=f"{parent} is no folder that may be written")
+        free = shutil.disk_usage(parent).free
+        if free < needed + _MARGIN:
+            raise NoSpace(path=self.path, needed=human_bytes(needed + _MARGIN), free=human_bytes(free))
+
+
+@contextmanager
+def new_folder(target: Placed) -> Iterator[Path]:
+    """A folder to fill, which becomes the target when the block ends well and vanishes otherwise.
+
+    Raises:
+        OutputExists: the target came into being meanwhile.
+    """
+    place = target.path.expanduser().resolve()
+    place.parent.mkdir(parents=True, exist_ok=True)
+    work = _beside(place)
+    work.mkdir()
+    try:
+        yield work
+        if _occupied(place) and not target.overwrite:
+            raise OutputExists(path=target.path)
+        _swap(work, place)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+@contextmanager
+def new_file(target: Path) -> Iterator[Path]:
+    """A file to write, which becomes the target when the block ends well and vanishes otherwise."""
+    place = target.expanduser().resolve()
+    place.parent.mkdir(parents=True, exist_ok=True)
+    work = _beside(place)
+    try:
+        yield work
+        work.replace(place)
+    finally:
+        work.unlink(missing_ok=True)
+
+
+def human_bytes(size: float) -> str:
+    """A number of bytes for people: ``1.5 GiB``."""
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if size < 1024 or unit == "GiB":
+            break
+        size /= 1024
+    return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+
+
+def _check_forbidden(target: Path, place: Path, forbidden: Iterable[Path]) -> None:
+    for path in (folder.resolve() for folder in forbidden):
+        if place == path or path in place.parents:
+            raise OutputNotAllowed(path=target, why="it lies within an input or the Hub's cache")
+        if place in path.parents and place.exists():
+            raise OutputNotAllowed(path=target, why="it holds an input or the Hub's cache")
+
+
+def _swap(work: Path, place: Path) -> None:
+    if not place.exists():
+        work.rename(place)
+        return
+    old = _beside(place)
+    place.rename(old)
+    try:
+        work.rename(place)
+    except OSError:
+        old.rename(place)
+        raise
+    shutil.rmtree(old) if old.is_dir() else old.unlink()
+
+
+def _beside(place: Path) -> Path:
+    return place.with_name(f".{place.name}.{secrets.token_hex(4)}.partial")
+
+
+def _occupied(place: Path) -> bool:
+    return place.exists() and not (place.is_dir() and not any(place.iterdir()))
+
+
+def _existing(path: Path) -> Path:
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    return path

@@ -1,0 +1,111 @@
+"""A model by name: a local folder, or a Hub id pinned to a commit and downloaded."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from huggingface_hub import HfApi, constants, get_token, snapshot_download
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    HTTPError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from spin_hub.core.contents import split_names
+from spin_hub.errors import AccessDenied, HubUnreachable, ModelNotFound, NoSafetensors
+
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """Where a model's files are.
+
+    Attributes:
+        name: for people and default output names: the id's last part, or the folder's name.
+        folder: the files; within the Hub's cache for a Hub id, where nothing may be written.
+        repo_id, commit: of a Hub model.
+        left_out: files of the Hub repo that were not downloaded, with their sha256 where the Hub knows it.
+    """
+
+    name: str
+    folder: Path
+    repo_id: str | None = None
+    commit: str | None = None
+    left_out: dict[str, str] = field(default_factory=dict)
+
+
+def resolve_model(model: str) -> ModelSource:
+    """Finds a model: an existing folder wins over a Hub id ``org/name`` or ``org/name@revision``.
+
+    Raises:
+        ModelNotFound: neither a folder nor a Hub id that exists.
+        AccessDenied: the repo is gated and the token has no access.
+        HubUnreachable: no answer, and nothing in the cache.
+        NoSafetensors: the repo has no safetensors weights.
+    """
+    folder = Path(model).expanduser()
+    if folder.is_dir():
+        return ModelSource(folder.resolve().name, folder)
+    if folder.exists() or model.startswith(("/", "./", "../", "~")) or model.count("/") != 1:
+        raise ModelNotFound(model=model, why="there is no such folder, and it is no Hub id")
+    repo_id, _, revision = model.partition("@")
+    try:
+        return _online(repo_id, revision or None)
+    except GatedRepoError as error:
+        page = f"{constants.ENDPOINT}/{repo_id}"
+        raise AccessDenied(model=repo_id, why="the repo is gated", page=page) from error
+    except (RepositoryNotFoundError, RevisionNotFoundError, HFValidationError) as error:
+        raise ModelNotFound(model=model, why=_why(error)) from error
+    except (OfflineModeIsEnabled, HTTPError, OSError) as error:
+        return _cached(repo_id, revision or None, error)
+
+
+def hub_cache() -> Path:
+    """The folder of the Hub's cache, in which nothing but the client may write."""
+    return Path(constants.HF_HUB_CACHE)
+
+
+def token_state() -> str:
+    """Whether a token is there; never the token."""
+    return "present" if get_token() else "absent"
+
+
+def _online(repo_id: str, revision: str | None) -> ModelSource:
+    info = HfApi().model_info(repo_id, revision=revision, files_metadata=True)
+    siblings = info.siblings or []
+    names = [entry.rfilename for entry in siblings]
+    contents = split_names(names, [name for name in names if _is_shard(name)])
+    if not any(_is_shard(name) for name in names):
+        raise NoSafetensors(path=repo_id, others=", ".join(contents.left_out) or "no weights at all")
+    folder = snapshot_download(repo_id, revision=info.sha, allow_patterns=list(contents.proven))
+    hashes = {entry.rfilename: entry.lfs.sha256 if entry.lfs else "" for entry in siblings}
+    left_out = {name: hashes[name] for name in contents.left_out}
+    return ModelSource(repo_id.rpartition("/")[2], Path(folder), repo_id, info.sha, left_out)
+
+
+def _cached(repo_id: str, revision: str | None, cause: Exception) -> ModelSource:
+    try:
+        folder = Path(snapshot_download(repo_id, revision=revision, local_files_only=True))
+    except (LocalEntryNotFoundError, HFValidationError, OSError) as error:
+        raise HubUnreachable(model=repo_id, why=_why(cause)) from error
+    return ModelSource(repo_id.rpartition("/")[2], folder, repo_id, folder.name)
+
+
+def _is_shard(name: str) -> bool:
+    return "/" not in name and name.startswith("model") and name.endswith(".safetensors")
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, RevisionNotFoundError):
+        return "the Hub has no such revision"
+    if isinstance(error, RepositoryNotFoundError):
+        return "the Hub has no such model, or it is private and the token gives no access"
+    if isinstance(error, OfflineModeIsEnabled):
+        return "offline mode is on"
+    if isinstance(error, HfHubHTTPError) and error.response is not None:
+        return f"it answered {error.response.status_code}"
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -1,0 +1,181 @@
+"""Recipes: what a person asks for, checked once, and everything in it that decides the outcome."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Final, Literal, get_args
+
+from spin_hub.core.expression import PAPER, Expression, parse
+from spin_hub.errors import RatioOutOfRange, UnknownSet, UsageError
+
+Rule = Literal["paper", "published", "random"]
+Tokenization = Literal["exact", "published"]
+Accumulate = Literal["float32", "model"]
+DType = Literal["auto", "float32", "bfloat16", "float16"]
+Device = Literal["auto", "cuda", "mps", "cpu"]
+EngineName = Literal["auto", "whole"]
+
+PAPER_SETS: Final = ("fairness", "privacy", "general")
+DEFAULT_RATIO: Final = 5e-7
+DEFAULT_SAMPLES: Final = 128
+DEFAULT_KEEP: Final = 1e-4
+
+
+@dataclass(frozen=True)
+class ScoringRecipe:
+    """How importance is measured.
+
+    Attributes:
+        sets: name -> SPEC of every calibration set.
+        samples: examples per set; None means 128, or for a built-in set all that it has.
+        seed: of the sampling.
+        target: ``mlp``, ``self_attn``, ``all``, or a glob pattern of parameter names.
+        max_length: tokens after which an example is cut; None means never.
+
+    Raises:
+        UsageError: values that are wrong or contradict each other.
+    """
+
+    sets: Mapping[str, str] = field(default_factory=lambda: {name: f"builtin:{name}" for name in PAPER_SETS})
+    samples: int | None = None
+    seed: int = 0
+    target: str = "mlp"
+    tokenization: Tokenization = "exact"
+    accumulate: Accumulate = "float32"
+    chat_template: bool = False
+    max_length: int | None = None
+    device: Device = "auto"
+    dtype: DType = "auto"
+    engine: EngineName = "auto"
+    trust_remote_code: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.sets:
+            raise UsageError(message="Scoring needs at least one calibration set.")
+        for name in self.sets:
+            if not name.isidentifier():
+                raise UsageError(message=f"A set's name must be a word, not {name!r}.")
+        for name in ("samples", "max_length"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UsageError(message=f"{name} must be at least 1, not {value}.")
+        if self.seed < 0:
+            raise UsageError(message=f"The seed must not be negative, but is {self.seed}.")
+        if self.chat_template and self.tokenization == "published":
+            raise UsageError(message="The published tokenization uses no chat template; choose one of the two.")
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise UsageError(message=f"{name} must be one of {', '.join(choices)}, not {getattr(self, name)!r}.")
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {**asdict(self), "sets": dict(self.sets)}
+
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any]) -> "ScoringRecipe":
+        """The reverse of :meth:`to_json`.
+
+        Raises:
+            TypeError: unknown or missing fields.
+            UsageError: values that are wrong.
+        """
+        return cls(**entry)
+
+
+@dataclass(frozen=True)
+class SelectionRecipe:
+    """Which weights are chosen from a ranking.
+
+    Attributes:
+        rule: ``paper``, ``published`` (what the released code computes) or ``random`` (the control).
+        expression: replaces the paper rule's set expression; only with rule ``paper``.
+        p, q: the ratio of ``general``, and of every other set.
+        ratios: set name -> its own ratio, before p and q.
+        seed: of the random rule.
+
+    Raises:
+        UsageError: values that are wrong or contradict each other.
+    """
+
+    rule: Rule = "paper"
+    expression: str | None = None
+    p: float = DEFAULT_RATIO
+    q: float = DEFAULT_RATIO
+    ratios: Mapping[str, float] = field(default_factory=dict)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.rule not in get_args(Rule):
+            raise UsageError(message=f"The rule must be one of {', '.join(get_args(Rule))}, not {self.rule!r}.")
+        for name, value in {"p": self.p, "q": self.q, **self.ratios}.items():
+            if not 0 < value < 1:
+                raise RatioOutOfRange(name=name, value=value)
+        if self.rule != "paper" and self.expression is not None:
+            raise UsageError(message=f"--select replaces the paper's rule and cannot be combined with {self.rule!r}.")
+        if self.rule == "published" and (self.p != self.q or self.ratios):
+            raise UsageError(message="The published rule needs p = q: it combines the two lists by position.")
+        unknown = [name for name in self.ratios if name not in self.names]
+        if unknown:
+            raise UnknownSet(name=unknown[0], known=", ".join(self.names))
+
+    @property
+    def parsed(self) -> Expression:
+        """The expression of the rule; the random rule counts what the paper's selects.
+
+        Raises:
+            ExpressionError: it does not parse.
+        """
+        return parse(PAPER if self.expression is None else self.expression)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The calibration sets that take part."""
+        return self.parsed.names
+
+    def ratio(self, name: str) -> float:
+        """The ratio of a set: its own, else p for ``general``, else q."""
+        return self.ratios.get(name, self.p if name == "general" else self.q)
+
+    @property
+    def all_ratios(self) -> dict[str, float]:
+        """Every set that takes part with its ratio."""
+        return {name: self.ratio(name) for name in self.names}
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values, as they stand in a delta's ``method``."""
+        entry: dict[str, Any] = {"rule": self.rule, "ratios": self.all_ratios}
+        if self.rule != "published":
+            entry["expression"] = self.parsed.text
+        if self.rule == "random":
+            entry["seed"] = self.seed
+        if self.expression is None:
+            entry |= {"p": self.p, "q": self.q}
+        return entry
+
+
+def under_rule(scoring: ScoringRecipe, rule: Rule, asked: Mapping[str, object]) -> ScoringRecipe:
+    """The scoring recipe that a rule implies: ``published`` tokenises and accumulates as the released code does.
+
+    Args:
+        scoring: the recipe so far.
+        rule: the rule.
+        asked: what the person gave explicitly for ``tokenization``, ``accumulate`` and ``chat_template``.
+
+    Raises:
+        UsageError: an explicit option contradicts the rule.
+    """
+    if rule != "published":
+        return scoring
+    implied: dict[str, Any] = {"tokenization": "published", "accumulate": "model", "chat_template": False}
+    for name, value in implied.items():
+        if asked.get(name) not in (None, value):
+            raise UsageError(message=f"--rule published implies {name} = {value}, which contradicts {asked[name]}.")
+    return replace(scoring, **implied)
+
+
+_CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
+    "tokenization": get_args(Tokenization),
+    "accumulate": get_args(Accumulate),
+    "device": get_args(Device),
+    "dtype": get_args(DType),
+    "engine": get_args(EngineName),
+}

@@ -1,0 +1,147 @@
+"""The record of an edit: its recipe with everything pinned, what came out, and where it was made."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final, Literal
+
+from spin_hub.errors import UnsupportedFormat
+from spin_hub.recipe import ScoringRecipe
+from spin_hub.version import __version__
+
+NAME: Final = "spin.json"
+FORMAT: Final = 1
+
+Kind = Literal["model", "delta"]
+
+
+@dataclass(frozen=True)
+class ModelRecord:
+    """The base model: its name for people, Hub id and commit where there are any, and its files.
+
+    Attributes:
+        files: sha256 of every file that an edited copy keeps, and of the README, by name.
+        left_out: sha256 of the files that may hold unedited twins of the weights, by name.
+        card: what the base's own card says of licence, language and task.
+    """
+
+    name: str
+    repo_id: str | None = None
+    commit: str | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    card: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SetRecord:
+    """One calibration set as it was used; the examples themselves are never part of it.
+
+    Attributes:
+        source: how the set is called publicly: a built-in name or a file's name, never a path.
+        rows: how many the source has; used: how many were sampled.
+        tokens, counted: of the used examples; tokens that the model read, and those that counted.
+        rows_sha256: of the sampled texts in order; examples_sha256: of their tokens and labels.
+    """
+
+    name: str
+    source: str
+    licence: str
+    rows: int
+    used: int
+    tokens: int
+    counted: int
+    rows_sha256: str
+    examples_sha256: str
+    commit: str | None = None
+    dataset_id: str | None = None
+
+
+@dataclass(frozen=True)
+class ScoringRecord:
+    """How the weights were scored: the recipe without local paths, the sets as used, and the environment."""
+
+    recipe: ScoringRecipe
+    sets: tuple[SetRecord, ...]
+    environment: Mapping[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "recipe": self.recipe.to_json(),
+            "sets": [asdict(entry) for entry in self.sets],
+            "environment": dict(self.environment),
+        }
+
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any]) -> "ScoringRecord":
+        """The reverse of :meth:`to_json`.
+
+        Raises:
+            KeyError, TypeError, UsageError: the entry has another form.
+        """
+        sets = tuple(SetRecord(**item) for item in entry["sets"])
+        return cls(ScoringRecipe.from_json(entry["recipe"]), sets, dict(entry["environment"]))
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came out: weights and tensors in total, the count and shape of every touched tensor, the delta's sha256.
+
+    Attributes:
+        candidates: how many matrices took part, touched or not; None where the delta came without its record.
+    """
+
+    weights: int
+    tensors: int
+    counts: Mapping[str, int]
+    shapes: Mapping[str, tuple[int, ...]]
+    delta_sha256: str
+    candidates: int | None = None
+
+
+@dataclass(frozen=True)
+class Record:
+    """Everything that ``spin.json`` holds."""
+
+    kind: Kind
+    model: ModelRecord
+    scoring: ScoringRecord | None
+    method: Mapping[str, Any]
+    result: Result
+    evaluation: Mapping[str, Any] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values, with the format version."""
+        return {
+            "format": FORMAT,
+            "tool": f"spin-hub {__version__}",
+            "kind": self.kind,
+            "recipe": {
+                "model": asdict(self.model),
+                "scoring": self.scoring.to_json() if self.scoring else None,
+                "method": dict(self.method),
+            },
+            "result": asdict(self.result),
+            "evaluation": self.evaluation,
+        }
+
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any]) -> "Record":
+        """The reverse of :meth:`to_json`.
+
+        Raises:
+            UnsupportedFormat: another format version.
+            KeyError, TypeError, ValueError, UsageError: the entry has another form.
+        """
+        if entry["format"] != FORMAT:
+            raise UnsupportedFormat(path=NAME, what=f"format {str(entry['format'])[:40]!r}")
+        recipe, result = entry["recipe"], dict(entry["result"])
+        result["shapes"] = {name: tuple(shape) for name, shape in result["shapes"].items()}
+        return cls(
+            kind=entry["kind"],
+            model=ModelRecord(**recipe["model"]),
+            scoring=ScoringRecord.from_json(recipe["scoring"]) if recipe["scoring"] else None,
+            method=dict(recipe["method"]),
+            result=Result(**result),
+            evaluation=entry["evaluation"],
+        )

@@ -1,0 +1,1 @@
+"""Scoring: a model and examples become the most important weights of every target matrix."""

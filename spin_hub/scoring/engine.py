@@ -1,0 +1,56 @@
+"""What every scoring engine does: examples in, finished matrices out."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spin_hub.core.example import Example
+from spin_hub.core.ranking import Shape
+
+Advance = Callable[[int], None]
+"""Called with the number of tokens that were just scored."""
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredMatrix:
+    """The most important weights of one matrix for one calibration set.
+
+    Attributes:
+        indices: int64, shape (K,), flat row-major, best first, ties by the lower index.
+        importance: float32, shape (K,), descending.
+    """
+
+    parameter: str
+    set_name: str
+    shape: Shape
+    indices: NDArray[np.int64]
+    importance: NDArray[np.float32]
+
+
+class Engine(Protocol):
+    """Scores all target matrices of one model."""
+
+    @property
+    def name(self) -> str:
+        """The engine's name, as in ``--engine``."""
+        ...
+
+    def score(
+        self, sets: Mapping[str, Sequence[Example]], keep: float, advance: Advance
+    ) -> Iterator[ScoredMatrix]:
+        """Yields one matrix for every target and set, in an order of the engine's choice.
+
+        Args:
+            sets: name -> examples.
+            keep: the ratio up to which weights are kept.
+            advance: told of every scored token, so that the total is all tokens of all sets.
+
+        Raises:
+            NotFinite: naming the example or matrix.
+            UnsupportedModel: the architecture cannot be scored correctly by this engine.
+            DeviceOutOfMemory: the device is too small.
+        """
+        ...

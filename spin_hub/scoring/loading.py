@@ -1,0 +1,80 @@
+"""Loading a causal language model from a checkpoint folder, with everything refused that would score wrongly."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+from spin_hub.checkpoint.index import CheckpointIndex
+from spin_hub.errors import DeviceOutOfMemory, ModelNotLoadable, NotCausal, QuantisedCheckpoint
+
+_REFUSALS = (OSError, ValueError, KeyError, ImportError, RuntimeError, TypeError, AttributeError, SafetensorError)
+
+
+def check_causal(folder: Path, config: Mapping[str, Any]) -> None:
+    """Refuses configs of encoders, encoder-decoders and anything else without a causal language-model head.
+
+    Raises:
+        NotCausal: naming what the config says.
+        QuantisedCheckpoint: an FP8 checkpoint with scales, which cannot be scored.
+    """
+    if config.get("quantization_config"):
+        raise QuantisedCheckpoint(path=folder, method="FP8 with scales; it can be patched, but not scored")
+    kind, architectures = config.get("model_type"), config.get("architectures") or []
+    names = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(kind, ())
+    known = {names} if isinstance(names, str) else set(names)
+    own_code = "AutoModelForCausalLM" in (config.get("auto_map") or {})
+    causal = bool(known & set(architectures)) if architectures else bool(known)
+    if config.get("is_encoder_decoder") or not (causal or own_code):
+        raise NotCausal(path=folder, architecture=", ".join(map(str, architectures)) or kind or "nothing")
+
+
+def load_model(
+    index: CheckpointIndex, dtype: torch.dtype, device: torch.device, trust_remote_code: bool
+) -> PreTrainedModel:
+    """Loads a model for scoring: in eval mode, on the device, without gradients for its parameters.
+
+    Raises:
+        ModelNotLoadable: transformers refuses it, or the checkpoint lacks weights.
+        DeviceOutOfMemory: the model does not fit on the device.
+    """
+    try:
+        model, report = AutoModelForCausalLM.from_pretrained(
+            index.folder,
+            dtype=dtype,
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=trust_remote_code,
+            output_loading_info=True,
+        )
+        model = model.to(device)
+    except torch.OutOfMemoryError as error:
+        raise DeviceOutOfMemory(device=device, why="the model's weights do not fit") from error
+    except _REFUSALS as error:
+        raise ModelNotLoadable(path=index.folder, why=_first_line(error)) from error
+    missing = sorted(report["missing_keys"]) or sorted(str(entry) for entry in report["mismatched_keys"])
+    if missing:
+        raise ModelNotLoadable(path=index.folder, why=f"its checkpoint lacks {missing[0]}")
+    model.eval().requires_grad_(False)
+    return model  # type: ignore[no-any-return]
+
+
+def load_tokenizer(folder: Path, trust_remote_code: bool) -> Any:
+    """Loads the model's tokenizer.
+
+    Raises:
+        ModelNotLoadable: there is none, or it is damaged.
+    """
+    try:
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
+    except (*_REFUSALS, json.JSONDecodeError) as error:
+        raise ModelNotLoadable(path=folder, why=f"its tokenizer: {_first_line(error)}") from error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300].rstrip(".")

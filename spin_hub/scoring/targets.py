@@ -1,0 +1,103 @@
+"""Which linear weights take part: those of the decoder layers, by part or by pattern."""
+
+import fnmatch
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from torch import nn
+from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
+
+from spin_hub.errors import NoTarget, UnsupportedModel
+
+_ATTENTION: Final = re.compile(r"attn|attention")
+_ROUTERS: Final = frozenset({"router", "gate", "shared_expert_gate", "gate_network"})
+_CUSTOMARY: Final = ("layers", "h", "blocks", "block")
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """One linear weight: its parameter's name, its module, and its orientation.
+
+    Attributes:
+        transposed: the weight is (in, out), as in ``Conv1D``, instead of (out, in).
+    """
+
+    parameter: str
+    module: nn.Module
+    transposed: bool
+
+    @property
+    def weight(self) -> nn.Parameter:
+        """The parameter, shape (out, in), or (in, out) where it is transposed."""
+        weight = self.module.weight
+        assert isinstance(weight, nn.Parameter)
+        return weight
+
+
+def find_targets(model: PreTrainedModel, target: str) -> tuple[Target, ...]:
+    """The linear weights of the decoder layers that a target names, in the model's order.
+
+    Args:
+        model: a causal language model.
+        target: ``mlp``, ``self_attn``, ``all``, or a glob pattern of parameter names.
+
+    Raises:
+        NoTarget: nothing matches.
+        UnsupportedModel: no decoder layers, or a matching weight is not that of a plain linear map.
+    """
+    prefix, layers = decoder_layers(model)
+    found = []
+    for module_name, module, attention in _modules(prefix, layers):
+        for name, parameter in module.named_parameters(recurse=False):
+            full = f"{module_name}.{name}"
+            if parameter.dim() < 2 or not _wanted(target, full, attention):
+                continue
+            if isinstance(module, nn.Linear | Conv1D):
+                found.append(Target(full, module, isinstance(module, Conv1D)))
+            elif not type(module).__module__.startswith("torch.nn."):
+                why = f"it belongs to a {type(module).__name__}, not to a plain linear map"
+                raise UnsupportedModel(what=f"The parameter {full}", why=why)
+    if not found:
+        raise NoTarget(target=target, examples=f"'{prefix}.0.*'")
+    return tuple(found)
+
+
+def decoder_layers(model: PreTrainedModel) -> tuple[str, nn.ModuleList]:
+    """The model's list of decoder layers and its name, such as ``model.layers``.
+
+    Raises:
+        UnsupportedModel: there is no list of as many modules as the config has layers.
+    """
+    depth = getattr(model.config.get_text_config(), "num_hidden_layers", None)
+    lists = [
+        (name, module)
+        for name, module in model.named_modules()
+        if isinstance(module, nn.ModuleList) and len(module) == depth
+    ]
+    customary = [entry for entry in lists if entry[0].rpartition(".")[2] in _CUSTOMARY]
+    for entry in customary or lists:
+        return entry
+    raise UnsupportedModel(what=type(model).__name__, why="its decoder layers cannot be found")
+
+
+def _modules(prefix: str, layers: nn.ModuleList) -> Iterator[tuple[str, nn.Module, bool]]:
+    """Every module within the decoder layers, routers left out, and whether it is part of attention."""
+    for number, layer in enumerate(layers):
+        for name, module in layer.named_modules():
+            path = name.split(".")
+            if not _ROUTERS & set(path):
+                yield f"{prefix}.{number}.{name}".rstrip("."), module, bool(_ATTENTION.search(path[0]))
+
+
+def _wanted(target: str, parameter: str, attention: bool) -> bool:
+    match target:
+        case "all":
+            return True
+        case "mlp":
+            return not attention
+        case "self_attn":
+            return attention
+    return fnmatch.fnmatchcase(parameter, target)

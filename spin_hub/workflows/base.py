@@ -1,0 +1,72 @@
+"""A base model, opened: its source, checkpoint index and files, and what a record says of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from spin_hub.checkpoint.digest import contents_of, digests
+from spin_hub.checkpoint.index import CheckpointIndex, read_index
+from spin_hub.core.contents import README, Contents
+from spin_hub.core.delta import BaseRef
+from spin_hub.hub.resolve import ModelSource, resolve_model
+from spin_hub.model_cards.base_card import read_base_card
+from spin_hub.record import ModelRecord
+from spin_hub.workflows.reporter import Reporter
+
+
+@dataclass(frozen=True)
+class Base:
+    """An opened model folder."""
+
+    source: ModelSource
+    index: CheckpointIndex
+
+    @cached_property
+    def contents(self) -> Contents:
+        """The folder's files, sorted into kept and left out."""
+        return contents_of(self.index)
+
+    @property
+    def copy_bytes(self) -> int:
+        """The size of an edited copy."""
+        return self.bytes_of(self.contents.proven)
+
+    def bytes_of(self, names: tuple[str, ...]) -> int:
+        """The size of some of the folder's files."""
+        return sum((self.index.folder / name).stat().st_size for name in names)
+
+
+def open_base(model: str) -> Base:
+    """Finds a model by folder or Hub id and reads its checkpoint's headers.
+
+    Raises:
+        SpinHubError: it is not there, not readable, quantised or damaged.
+    """
+    source = resolve_model(model)
+    return Base(source, read_index(source.folder))
+
+
+def record_of(base: Base, reporter: Reporter) -> ModelRecord:
+    """What a record says of a base; reads every file once for its sha256."""
+    names = (*base.contents.proven, *base.contents.left_out)
+    with reporter.task("Hashing the base", base.bytes_of(names), "bytes") as advance:
+        hashes = digests(base.index.folder, names, advance)
+    readme = base.index.folder / README
+    return ModelRecord(
+        name=base.source.name,
+        repo_id=base.source.repo_id,
+        commit=base.source.commit,
+        files={name: hashes[name] for name in base.contents.proven},
+        left_out={**base.source.left_out, **{name: hashes[name] for name in base.contents.left_out}},
+        card=read_base_card(readme.read_text("utf-8", "replace")) if readme.is_file() else {},
+    )
+
+
+def base_ref(model: ModelRecord) -> BaseRef:
+    """What a delta says of its base."""
+    return BaseRef(model.repo_id, model.commit, model.files)
+
+
+def shard_digests(files: Mapping[str, str]) -> dict[str, str]:
+    """Of a base's digests, those of its safetensors shards."""
+    return {name: digest for name, digest in files.items() if name.endswith(".safetensors")}

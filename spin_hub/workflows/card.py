@@ -1,0 +1,34 @@
+"""card: the README of an edited model or a delta, written again from its record."""
+
+from pathlib import Path
+
+from spin_hub.core.contents import README
+from spin_hub.errors import DeltaNotFound
+from spin_hub.files.output import new_file
+from spin_hub.model_cards.render import render_card
+from spin_hub.record import NAME as RECORD
+from spin_hub.workflows.outcome import find_delta, read_record
+
+
+def card(folder: Path) -> Path:
+    """Writes the generated part of a README again; what a person wrote around it stays.
+
+    Args:
+        folder: an edited model or a delta folder.
+
+    Returns:
+        The README's path.
+
+    Raises:
+        DeltaNotFound: the folder has no delta or no record.
+        CorruptFile: the record is damaged.
+    """
+    record_path = find_delta(folder).with_name(RECORD)
+    if not record_path.is_file():
+        raise DeltaNotFound(path=folder, what="record (spin.json)")
+    record = read_record(record_path)
+    readme = folder / README
+    existing = readme.read_text("utf-8") if readme.is_file() else None
+    with new_file(readme) as path:
+        path.write_text(render_card(record, existing), "utf-8")
+    return readme

@@ -1,0 +1,132 @@
+"""inspect: what a delta, an edited model or a ranking holds, as tables."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spin_hub.core.delta import BaseRef, Delta
+from spin_hub.errors import DeltaNotFound
+from spin_hub.files.delta_file import base_to_json
+from spin_hub.files.output import human_bytes
+from spin_hub.files.ranking_file import NAME as RANKING
+from spin_hub.files.ranking_file import RankingFile, read_ranking
+from spin_hub.header import read_header
+from spin_hub.record import Record
+from spin_hub.workflows.base import base_ref
+from spin_hub.workflows.outcome import find_delta, open_delta
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What an artefact holds: facts for people, and a table of counts per layer and matrix.
+
+    Attributes:
+        kind: ``delta``, ``model`` or ``ranking``.
+        facts: label -> text.
+        counts: weights per tensor.
+        data: the same and more as plain JSON values.
+    """
+
+    kind: str
+    facts: Mapping[str, str]
+    counts: Mapping[str, int]
+    data: Mapping[str, Any]
+
+
+def inspect(path: Path) -> Inspection:
+    """Reads a delta file or folder, an edited model, or a ranking.
+
+    Raises:
+        DeltaNotFound: there is nothing of the kind.
+        CorruptFile, UnsupportedFormat: it cannot be read.
+    """
+    ranking = path / RANKING if path.is_dir() else path
+    if ranking.is_file() and _is_ranking(ranking):
+        return _inspect_ranking(ranking)
+    if not path.exists():
+        raise DeltaNotFound(path=path, what="delta, edited model or ranking")
+    file = find_delta(path)
+    delta, record = open_delta(path)
+    return _inspect_delta(file, delta, record)
+
+
+def _is_ranking(path: Path) -> bool:
+    return path.suffix == ".safetensors" and '"kind":"ranking"' in read_header(path).metadata.get("spin_hub", "")
+
+
+def _inspect_delta(file: Path, delta: Delta, record: Record | None) -> Inspection:
+    counts = {name: len(edit.indices) for name, edit in delta.edits.items()}
+    kind = record.kind if record else "delta"
+    method = delta.method
+    facts = {
+        "base": _base(delta.base, record.model.name if record else None),
+        "rule": str(method.get("rule", "unknown")),
+        **({"expression": str(method["expression"])} if "expression" in method else {}),
+        **({"ratios": _ratios(method["ratios"])} if isinstance(method.get("ratios"), Mapping) else {}),
+        "weights": f"{delta.weights:,} set to zero, in {len(delta.edits)} tensors" + _of(record),
+        "file": f"{file.name}, {human_bytes(file.stat().st_size)}",
+    }
+    if record and record.scoring:
+        facts["calibration"] = ", ".join(f"{entry.name} ({entry.used})" for entry in record.scoring.sets)
+    tensors = {name: {"shape": list(edit.shape), "dtype": edit.dtype, "weights": counts[name],
+                      "rows": _distinct(edit.indices // edit.shape[-1]), "columns": _distinct(edit.indices % edit.shape[-1])}
+               for name, edit in delta.edits.items()}  # fmt: skip
+    data = {"kind": kind, "base": base_to_json(delta.base), "method": dict(method), "weights": delta.weights,
+            "tensors": tensors}  # fmt: skip
+    return Inspection(kind, facts, counts, data)
+
+
+def _inspect_ranking(file: Path) -> Inspection:
+    content = read_ranking(file)
+    ranking = content.ranking
+    counts = {name: len(next(iter(tensor.tops.values())).indices) for name, tensor in ranking.tensors.items()}
+    recipe = content.scoring.recipe
+    facts = {
+        "model": _base(base_ref(content.model), content.model.name),
+        "sets": ", ".join(f"{entry.name} ({entry.used} of {entry.source})" for entry in content.scoring.sets),
+        "kept": f"{sum(counts.values()):,} weights per set in {len(counts)} matrices (ratio {ranking.keep:g})",
+        "target": recipe.target,
+        "precision": f"{recipe.dtype} model, {recipe.accumulate} sums, engine {recipe.engine} on {recipe.device}",
+        "file": f"{file.name}, {human_bytes(file.stat().st_size)}",
+    }
+    facts |= {f"overlap {pair}": f"{share:.1%}" for pair, share in _overlaps(content).items()}
+    data = {"kind": "ranking", "base": base_to_json(base_ref(content.model)), "keep": ranking.keep,
+            "sets": list(ranking.sets), "scoring": content.scoring.to_json(), "overlaps": _overlaps(content),
+            "tensors": {name: {"shape": list(ranking.tensors[name].shape), "dtype": ranking.tensors[name].dtype,
+                               "kept": counts[name]} for name in counts}}  # fmt: skip
+    return Inspection("ranking", facts, counts, data)
+
+
+def _overlaps(content: RankingFile) -> dict[str, float]:
+    """The share of kept weights that two sets have in common, over all matrices."""
+    shares = {}
+    names = content.ranking.sets
+    for number, first in enumerate(names):
+        for second in names[number + 1 :]:
+            common = total = 0
+            for tensor in content.ranking.tensors.values():
+                mine, other = tensor.tops[first].indices, tensor.tops[second].indices
+                common += len(np.intersect1d(mine, other, assume_unique=True))
+                total += len(mine)
+            shares[f"{first} & {second}"] = common / max(total, 1)
+    return shares
+
+
+def _base(base: BaseRef, name: str | None) -> str:
+    return f"{base.repo_id}@{base.commit[:12]}" if base.repo_id and base.commit else f"{name or 'unknown'} (local)"
+
+
+def _ratios(ratios: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {ratio:g}" for name, ratio in ratios.items())
+
+
+def _of(record: Record | None) -> str:
+    return f" of {record.result.candidates}" if record and record.result.candidates else ""
+
+
+def _distinct(values: Any) -> int:
+    return len(np.unique(values))
+

@@ -1,0 +1,153 @@
+"""What an edit leaves behind: the folders of an edited model and of a delta, and a summary of them."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spin_hub.checkpoint.digest import sha256
+from spin_hub.checkpoint.patch import copy_others, write_patched_copy, zeros
+from spin_hub.core.contents import README, SPIN
+from spin_hub.core.delta import Delta
+from spin_hub.errors import CorruptFile, DeltaNotFound, UsageError
+from spin_hub.files.container import checked
+from spin_hub.files.delta_file import NAME as DELTA
+from spin_hub.files.delta_file import read_delta, write_delta
+from spin_hub.files.output import Placed, new_folder
+from spin_hub.files.ranking_file import RankingFile
+from spin_hub.model_cards.render import render_card
+from spin_hub.record import NAME as RECORD
+from spin_hub.record import Kind, ModelRecord, Record, Result, ScoringRecord
+from spin_hub.workflows.base import Base
+from spin_hub.workflows.reporter import Reporter
+
+BASE_README = "base-README.md"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a verb wrote.
+
+    Attributes:
+        output: the folder; None where there was nothing to do.
+        record: what stands in its spin.json.
+    """
+
+    output: Path | None
+    record: Record
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON object that the command line prints."""
+        record = self.record
+        return {
+            "output": None if self.output is None else str(self.output),
+            "kind": record.kind,
+            "weights": record.result.weights,
+            "tensors": record.result.tensors,
+            "base": {"repo_id": record.model.repo_id, "commit": record.model.commit},
+            "repo_id": None,
+            "commit": None,
+            "url": None,
+            "evaluation": record.evaluation,
+        }
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What the record of an edit needs beside the delta itself."""
+
+    model: ModelRecord
+    scoring: ScoringRecord | None
+    candidates: int | None
+
+
+def write_delta_folder(target: Placed, content: RankingFile, delta: Delta) -> Outcome:
+    """Writes a delta with its record and card, whole or not at all."""
+    with new_folder(target) as folder:
+        provenance = Provenance(content.model, content.scoring, len(content.ranking.tensors))
+        record = _write_spin(folder, "delta", delta, provenance)
+        (folder / README).write_text(render_card(record), "utf-8")
+    return Outcome(target.path, record)
+
+
+def write_model_folder(
+    target: Placed, base: Base, delta: Delta, provenance: Provenance, reporter: Reporter
+) -> Outcome:
+    """Writes an edited model: the base's files with the delta's bytes changed, ``spin/`` and the card."""
+    with new_folder(target) as folder:
+        with reporter.task("Writing the edited model", base.copy_bytes, "bytes") as advance:
+            write_patched_copy(base.index, delta.edits, zeros, folder, advance)
+            copy_others(base.index.folder, set(base.contents.kept) - set(base.index.shards), folder)
+        spin = folder / SPIN
+        spin.mkdir()
+        if base.contents.readme:
+            copy_others(base.index.folder, [README], spin)
+            (spin / README).rename(spin / BASE_README)
+        record = _write_spin(spin, "model", delta, provenance)
+        (folder / README).write_text(render_card(record), "utf-8")
+    return Outcome(target.path, record)
+
+
+def find_delta(path: Path) -> Path:
+    """The delta file of a delta folder or an edited model, or the file itself.
+
+    Raises:
+        DeltaNotFound: there is none.
+    """
+    for file in (path, path / DELTA, path / SPIN / DELTA):
+        if file.is_file():
+            return file
+    raise DeltaNotFound(path=path, what="delta")
+
+
+def open_delta(path: Path) -> tuple[Delta, Record | None]:
+    """Reads a delta from a file, a delta folder or an edited model, and its record where there is one.
+
+    A record beside the delta that speaks of another delta file is left aside.
+
+    Raises:
+        DeltaNotFound: there is none.
+        CorruptFile: the delta or its record is damaged.
+    """
+    file = find_delta(path)
+    delta = read_delta(file)
+    if not file.with_name(RECORD).is_file():
+        return delta, None
+    record = read_record(file.with_name(RECORD))
+    return delta, record if record.result.delta_sha256 == sha256(file, lambda _: None) else None
+
+
+def read_record(path: Path) -> Record:
+    """Reads a ``spin.json``.
+
+    Raises:
+        CorruptFile: not JSON, or of another form.
+        UnsupportedFormat: of a format version that is not known.
+    """
+    try:
+        entry: Mapping[str, Any] = json.loads(path.read_text("utf-8"))
+        return checked(path, lambda: Record.from_json(entry))
+    except (ValueError, RecursionError, UsageError) as error:
+        raise CorruptFile(path=path, why=f"it is no record of spin-hub ({error})") from error
+
+
+def describe(kind: Kind, delta: Delta, provenance: Provenance, delta_sha256: str) -> Record:
+    """The record of a delta, written or applied."""
+    result = Result(
+        weights=delta.weights,
+        tensors=len(delta.edits),
+        counts={name: len(edit.indices) for name, edit in delta.edits.items()},
+        shapes={name: edit.shape for name, edit in delta.edits.items()},
+        delta_sha256=delta_sha256,
+        candidates=provenance.candidates,
+    )
+    return Record(kind, provenance.model, provenance.scoring, delta.method, result)
+
+
+def _write_spin(folder: Path, kind: Kind, delta: Delta, provenance: Provenance) -> Record:
+    write_delta(folder / DELTA, delta)
+    record = describe(kind, delta, provenance, sha256(folder / DELTA, lambda _: None))
+    text = json.dumps(record.to_json(), indent=2, ensure_ascii=False) + "\n"
+    (folder / RECORD).write_text(text, "utf-8")
+    return record

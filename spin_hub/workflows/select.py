@@ -1,0 +1,139 @@
+"""select: a ranking becomes a delta, without a model."""
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+
+from spin_hub.core.delta import Delta, TensorEdit
+from spin_hub.core.ranking import Count, Ranking, Shape, count_of, published_count_of
+from spin_hub.core.rules import at_random, by_expression, by_published_code, ratio_for, smallest_useful_q
+from spin_hub.core.selection import Selection
+from spin_hub.errors import (
+    DeltaNotFound,
+    EmptySelection,
+    RankingMismatch,
+    RatioTooSmall,
+    UnknownSet,
+    UsageError,
+)
+from spin_hub.files.output import Destination
+from spin_hub.files.ranking_file import NAME as RANKING
+from spin_hub.files.ranking_file import RankingFile, read_ranking
+from spin_hub.hub.resolve import hub_cache
+from spin_hub.recipe import SelectionRecipe
+from spin_hub.workflows.base import Base, base_ref, open_base
+from spin_hub.workflows.outcome import Outcome, write_delta_folder
+from spin_hub.workflows.reporter import SILENT, Reporter
+
+
+def select(
+    ranking: Path,
+    recipe: SelectionRecipe,
+    destination: Destination = Destination(),
+    model: str | None = None,
+    reporter: Reporter = SILENT,
+) -> Outcome:
+    """Selects weights from a ranking and writes a delta folder.
+
+    Args:
+        ranking: a ranking file, or a folder that holds one.
+        recipe: rule or expression, and ratios.
+        destination: the delta's folder; ``./<model name>-spin-delta`` by default.
+        model: the base, a folder or Hub id; only the random rule needs it, for the values of the weights it draws.
+        reporter: told of progress.
+
+    Raises:
+        SpinHubError: anything wrong with the ranking, the recipe or the output.
+    """
+    path = ranking / RANKING if ranking.is_dir() else ranking
+    if not path.is_file():
+        raise DeltaNotFound(path=ranking, what="ranking")
+    if recipe.rule == "random" and model is None:
+        raise UsageError(message="The random rule draws weights whose values no ranking holds: name the --base.")
+    content = read_ranking(path)
+    target = destination.named(f"{content.model.name}-spin-delta")
+    target.check((path, hub_cache()))
+    base = open_base(model) if model is not None else None
+    delta = delta_from(content, recipe, base)
+    return write_delta_folder(target, content, delta)
+
+
+def delta_from(content: RankingFile, recipe: SelectionRecipe, base: Base | None) -> Delta:
+    """The delta that a recipe selects from a ranking.
+
+    Raises:
+        UnknownSet, RankingMismatch, RatioTooSmall, RatioBeyondRanking, EmptySelection: it selects none.
+    """
+    ranking = content.ranking
+    for name in recipe.names:
+        if name not in ranking.sets:
+            raise UnknownSet(name=name, known=", ".join(ranking.sets))
+    scoring = content.scoring.recipe
+    if recipe.rule == "published" and (scoring.tokenization, scoring.accumulate) != ("published", "model"):
+        why = "the published rule needs --tokenization published and --accumulate model, as the released code has them"
+        raise RankingMismatch(why=why)
+    check_ratios((tensor.shape for tensor in ranking.tensors.values()), recipe)
+    selection = _choose(ranking, recipe)
+    if not selection.weights:
+        raise _empty(ranking, recipe)
+    method = {**recipe.to_json(), "weights": selection.weights, "tensors": selection.tensors}
+    return Delta(_edits(content, selection, base), base_ref(content.model), method)
+
+
+def check_ratios(shapes: Iterable[Shape], recipe: SelectionRecipe) -> None:
+    """Refuses ratios that select no weight in any matrix.
+
+    Raises:
+        RatioTooSmall: naming the smallest useful ratio.
+    """
+    shapes = list(shapes)
+    largest = max(math.prod(shape) for shape in shapes)
+    for name, ratio in recipe.all_ratios.items():
+        if not any(_count(recipe)(ratio, shape) for shape in shapes):
+            label = ("p" if name == "general" else "q") if name not in recipe.ratios else f"the ratio of {name}"
+            smallest = f"{ratio_for(1, largest):.3g}"
+            raise RatioTooSmall(name=label, value=ratio, largest=f"{largest:,}", smallest=smallest)
+
+
+def _count(recipe: SelectionRecipe) -> Count:
+    return published_count_of if recipe.rule == "published" else count_of
+
+
+def _choose(ranking: Ranking, recipe: SelectionRecipe) -> Selection:
+    if recipe.rule == "published":
+        return by_published_code(ranking, recipe.p, recipe.q)
+    selected = by_expression(ranking, recipe.parsed, recipe.all_ratios)
+    return at_random(ranking, selected, recipe.seed) if recipe.rule == "random" else selected
+
+
+def _edits(content: RankingFile, selection: Selection, base: Base | None) -> dict[str, TensorEdit]:
+    if base is None:
+        return {
+            name: TensorEdit(tensor.shape, tensor.dtype, selection.of(name), values)
+            for name, tensor, values in content.ranking.originals(selection)
+        }
+    edits = {}
+    for name, indices in selection:
+        tensor = content.ranking.tensors[name]
+        place = base.index.tensors.get(name)
+        if place is None or (place.span.shape, place.span.dtype) != (tensor.shape, tensor.dtype):
+            raise RankingMismatch(why=f"the base has no tensor {name} of the ranking's shape and type")
+        edits[name] = TensorEdit(tensor.shape, tensor.dtype, indices, base.index.raw(name, indices))
+    return edits
+
+
+def _empty(ranking: Ranking, recipe: SelectionRecipe) -> EmptySelection:
+    totals = {name: ranking.top(name, ratio, _count(recipe)).weights for name, ratio in recipe.all_ratios.items()}
+    counts = ", ".join(f"{name} has {total:,} top weights" for name, total in totals.items())
+    text = recipe.parsed.text
+    smallest = None
+    if recipe.expression is None and not recipe.ratios:
+        smallest = smallest_useful_q(ranking, recipe.p)
+    advice = (
+        f"With p = {recipe.p:g} the smallest useful q for this model is {smallest:.3g}."
+        if smallest is not None
+        else "Raise q, or lower the ratio of what is excluded."
+    )
+    return EmptySelection(counts=f"{counts}, but '{text}' leaves none", advice=advice)
+
+
