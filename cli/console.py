@@ -31,7 +31,7 @@ class Screen:
         self.quiet = quiet
         self.out = Console(soft_wrap=False, highlight=False)
         self.err = Console(stderr=True, highlight=False)
-        silence_libraries()
+        silence_libraries(quiet)
 
     @property
     def reporter(self) -> Reporter:
@@ -129,7 +129,7 @@ class Shown:
         self._console.print(Text(_finished(title, done, unit, time.monotonic() - started)))
 
 
-def silence_libraries() -> None:
+def silence_libraries(quiet: bool) -> None:
     """Keeps other libraries' bars, advice and telemetry out of the output; set before they are imported."""
     for name, value in {
         "TRANSFORMERS_VERBOSITY": "error",
@@ -137,6 +137,7 @@ def silence_libraries() -> None:
         "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "TOKENIZERS_PARALLELISM": "false",
+        **({"HF_HUB_DISABLE_PROGRESS_BARS": "1"} if quiet else {}),
     }.items():
         os.environ.setdefault(name, value)
 

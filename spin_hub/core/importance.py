@@ -4,19 +4,25 @@ For a linear map y = x W^T the gradient of one example is ``Delta^T X``, with X 
 loss's gradient at its output, one row a token; so no weight needs a gradient of its own.
 """
 
+from typing import Final
+
 import torch
 from torch import Tensor
 
+_BLOCK: Final = 1024
 
-def add_absolute_gradient(sums: Tensor, delta: Tensor, inputs: Tensor) -> None:
+
+def add_absolute_gradient(sums: Tensor, delta: Tensor, inputs: Tensor, scratch: Tensor) -> None:
     """Adds ``|Delta^T X|`` of one example to ``sums``, in place.
 
     Args:
         sums: shape (out, in); float32, or the model's dtype to compute as the published code does.
         delta: shape (T, out), the loss's gradient at the output of the linear map.
         inputs: shape (T, in), the input of the linear map, same dtype as ``delta``.
+        scratch: shape (out, in), dtype of ``delta``; overwritten. Fresh memory for every product would cost
+            more than the product where a matrix is large.
     """
-    sums.add_(torch.mm(delta.t(), inputs).abs_())
+    sums.add_(torch.mm(delta.t(), inputs, out=scratch).abs_())
 
 
 def importance(weight: Tensor, sums: Tensor) -> Tensor:
@@ -27,7 +33,9 @@ def importance(weight: Tensor, sums: Tensor) -> Tensor:
 def top_weights(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """The ``count`` highest scores of a tensor, best first, ties broken by the lower flat index.
 
-    ``torch.topk`` leaves the order and choice among equal scores open, so it only gives the threshold here.
+    ``torch.topk`` leaves the choice among equal scores open, and is slow on large tensors. Here it only sees the
+    maxima of blocks: at least ``count`` scores reach the lowest of the ``count`` highest maxima, so the few
+    scores that reach it hold the answer, and a stable sort settles ties.
 
     Args:
         scores: any shape, finite.
@@ -37,11 +45,15 @@ def top_weights(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
         Flat row-major indices (int64, shape (count,)) and their scores (same dtype as ``scores``).
     """
     flat = scores.reshape(-1)
+    candidates = torch.nonzero(flat >= _reached_by(flat, count)).reshape(-1)
+    values, order = torch.sort(flat[candidates], descending=True, stable=True)
+    return candidates[order[:count]], values[:count]
+
+
+def _reached_by(flat: Tensor, count: int) -> Tensor:
+    """A score that at least ``count`` scores reach, and not many more."""
     if count == 0:
-        return torch.empty(0, dtype=torch.int64, device=flat.device), flat[:0]
-    threshold = torch.topk(flat, count, sorted=False).values.min()
-    above = torch.nonzero(flat > threshold).reshape(-1)
-    equal = torch.nonzero(flat == threshold).reshape(-1)[: count - above.numel()]
-    indices = torch.cat([above, equal])
-    values, order = torch.sort(flat[indices], descending=True, stable=True)
-    return indices[order], values
+        return flat.new_tensor(torch.inf)
+    block = max(1, min(_BLOCK, flat.numel() // (4 * count)))
+    even = flat[: flat.numel() // block * block].reshape(-1, block)
+    return torch.topk(even.amax(dim=1), count, sorted=False).values.amin()

@@ -2,11 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 import torch
 from torch import Tensor
 
 from spin_hub.core.example import IGNORE, Example
+
+_PADDING: Final = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,10 +48,15 @@ class Batch:
 
 
 def make_batches(examples: Sequence[Example], tokens: int) -> Iterator[Batch]:
-    """Batches of similar lengths, longest first, each of at most ``tokens`` padded tokens or one example."""
+    """Batches of similar lengths, longest first.
+
+    A batch has at most ``tokens`` padded tokens, and at most a tenth of it is padding; a longer or lonelier
+    example is a batch of its own.
+    """
     waiting: list[Example] = []
     for example in sorted(examples, key=len, reverse=True):
-        if waiting and (len(waiting) + 1) * len(waiting[0]) > tokens:
+        padded = (len(waiting) + 1) * len(waiting[0]) if waiting else 0
+        if padded > tokens or padded * (1 - _PADDING) > sum(map(len, waiting)) + len(example):
             yield _collate(waiting)
             waiting = []
         waiting.append(example)

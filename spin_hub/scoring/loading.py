@@ -1,7 +1,8 @@
 """Loading a causal language model from a checkpoint folder, with everything refused that would score wrongly."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+from transformers.utils import logging
 
 from spin_hub.checkpoint.index import CheckpointIndex
 from spin_hub.errors import DeviceOutOfMemory, ModelNotLoadable, NotCausal, QuantisedCheckpoint
@@ -44,14 +46,15 @@ def load_model(
         DeviceOutOfMemory: the model does not fit on the device.
     """
     try:
-        model, report = AutoModelForCausalLM.from_pretrained(
-            index.folder,
-            dtype=dtype,
-            use_safetensors=True,
-            local_files_only=True,
-            trust_remote_code=trust_remote_code,
-            output_loading_info=True,
-        )
+        with without_bars():
+            model, report = AutoModelForCausalLM.from_pretrained(
+                index.folder,
+                dtype=dtype,
+                use_safetensors=True,
+                local_files_only=True,
+                trust_remote_code=trust_remote_code,
+                output_loading_info=True,
+            )
         model = model.to(device)
     except torch.OutOfMemoryError as error:
         raise DeviceOutOfMemory(device=device, why="the model's weights do not fit") from error
@@ -74,6 +77,18 @@ def load_tokenizer(folder: Path, trust_remote_code: bool) -> Any:
         return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
     except (*_REFUSALS, json.JSONDecodeError) as error:
         raise ModelNotLoadable(path=folder, why=f"its tokenizer: {_first_line(error)}") from error
+
+
+@contextmanager
+def without_bars() -> Iterator[None]:
+    """Keeps transformers from drawing bars of its own within the block."""
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _first_line(error: BaseException) -> str:

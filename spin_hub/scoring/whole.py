@@ -6,6 +6,7 @@ later engines are compared with.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +24,9 @@ from spin_hub.scoring.capture import GradientCapture, ResponseLogits
 from spin_hub.scoring.engine import Advance, ScoredMatrix
 from spin_hub.scoring.targets import Target
 
-TOKENS_PER_BATCH = 1024
+TOKENS_ON_CPU = 512
+TOKENS_ELSEWHERE = 8192
+"""Padded tokens per batch: more gain nothing on a CPU, whose caches they outgrow."""
 
 
 @dataclass
@@ -35,50 +38,62 @@ class WholeEngine:
         targets: the linear weights to score.
         accumulate: ``float32`` sums in float32 over length-sorted batches; ``model`` sums in the model's dtype,
             one example per batch, in sampled order.
-        tokens_per_batch: padded tokens that a batch may have (a longer example is a batch of its own).
+        tokens_per_batch: padded tokens that a batch may have (a longer example is a batch of its own);
+            None takes what suits the device.
     """
 
     model: PreTrainedModel
     targets: Sequence[Target]
     accumulate: Accumulate = "float32"
-    tokens_per_batch: int = TOKENS_PER_BATCH
+    tokens_per_batch: int | None = None
     name: str = field(default="whole", init=False)
+    _scratches: dict[tuple[Any, ...], Tensor] = field(default_factory=dict, init=False)
 
     def score(
         self, sets: Mapping[str, Sequence[Example]], keep: float, advance: Advance
     ) -> Iterator[ScoredMatrix]:
         """See :class:`spin_hub.scoring.engine.Engine`."""
-        for set_name, examples in sets.items():
-            sums = self._sums(set_name, examples, advance)
-            for target in self.targets:
-                yield _finish(target, set_name, sums.pop(target.parameter), keep)
-
-    def _sums(self, set_name: str, examples: Sequence[Example], advance: Advance) -> dict[str, Tensor]:
-        """``sum_i |dL_i/dW|`` of every target over one set, each in the layout (out, in)."""
-        sums = {target.parameter: self._empty(target) for target in self.targets}
-        batched = self.accumulate == "float32"
-        batches = make_batches(examples, self.tokens_per_batch) if batched else one_by_one(examples)
         try:
-            for batch in batches:
-                self._add(set_name, batch.to(self.model.device), sums)
-                advance(sum(batch.lengths))
+            sums = {target.parameter: self._empty(target) for target in self.targets}
+            for set_name, examples in sets.items():
+                self._sum(set_name, examples, sums, advance)
+                for target in self.targets:
+                    yield _finish(target, set_name, sums[target.parameter], keep)
         except torch.OutOfMemoryError as error:
-            raise DeviceOutOfMemory(device=self.model.device, why=f"scoring {set_name!r}") from error
-        return sums
+            raise DeviceOutOfMemory(device=self.model.device, why="scoring needs more") from error
+
+    def _sum(self, set_name: str, examples: Sequence[Example], sums: Mapping[str, Tensor], advance: Advance) -> None:
+        """Fills ``sums`` with ``sum_i |dL_i/dW|`` of one set, each in the layout (out, in)."""
+        for total in sums.values():
+            total.zero_()
+        usual = TOKENS_ON_CPU if self.model.device.type == "cpu" else TOKENS_ELSEWHERE
+        batched = self.accumulate == "float32"
+        for batch in make_batches(examples, self.tokens_per_batch or usual) if batched else one_by_one(examples):
+            self._add(set_name, batch.to(self.model.device), sums)
+            advance(sum(batch.lengths))
 
     def _empty(self, target: Target) -> Tensor:
         weight = target.weight
         shape = tuple(reversed(weight.shape)) if target.transposed else tuple(weight.shape)
-        dtype = torch.float32 if self.accumulate == "float32" else weight.dtype
-        return torch.zeros(shape, dtype=max(dtype, weight.dtype, key=_precision), device=weight.device)
+        dtype = weight.dtype if self.accumulate == "model" else torch.promote_types(torch.float32, weight.dtype)
+        return torch.empty(shape, dtype=dtype, device=weight.device)
+
+    def _scratch(self, like: Tensor, dtype: torch.dtype) -> Tensor:
+        """Room for one product of a shape, shared by all targets of that shape."""
+        key = (tuple(like.shape), dtype, like.device)
+        if key not in self._scratches:
+            self._scratches[key] = torch.empty(like.shape, dtype=dtype, device=like.device)
+        return self._scratches[key]
 
     def _add(self, set_name: str, batch: Batch, sums: Mapping[str, Tensor]) -> None:
         healthy: list[Tensor] = []
 
         def add(target: Target, delta: Tensor, inputs: Tensor) -> None:
             healthy.append(torch.isfinite(delta.sum(dim=(1, 2), dtype=torch.float32)))
+            total = sums[target.parameter]
+            scratch = self._scratch(total, delta.dtype)
             for row, length in enumerate(batch.lengths):
-                add_absolute_gradient(sums[target.parameter], delta[row, :length], inputs[row, :length])
+                add_absolute_gradient(total, delta[row, :length], inputs[row, :length], scratch)
 
         with torch.enable_grad(), GradientCapture(self.targets, batch.shape, add), ResponseLogits(self.model, batch) as head:
             logits = head.select(self.model(input_ids=batch.ids, use_cache=False).logits)
@@ -92,7 +107,8 @@ class WholeEngine:
 def _finish(target: Target, set_name: str, sums: Tensor, keep: float) -> ScoredMatrix:
     weight = target.weight
     scores = importance(weight, sums.t().contiguous() if target.transposed else sums)
-    if not torch.isfinite(scores.sum(dtype=torch.float64)):
+    # No score is negative, and a NaN is the largest of all, so the largest one tells.
+    if not torch.isfinite(scores.max()):
         raise NotFinite(what="An importance", where=f"in {target.parameter} for the set {set_name!r}")
     shape = tuple(weight.shape)
     indices, values = top_weights(scores, kept_count_of(keep, shape))
@@ -105,7 +121,3 @@ def _refuse(what: str, set_name: str, batch: Batch, finite: Tensor) -> None:
     if not bool(finite.all()):
         row = batch.rows[int((~finite).nonzero()[0])]
         raise NotFinite(what=what, where=f"for row {row} of the calibration set {set_name!r}")
-
-
-def _precision(dtype: torch.dtype) -> int:
-    return dtype.itemsize

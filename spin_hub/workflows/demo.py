@@ -107,12 +107,14 @@ def _unpack(folder: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
+    from spin_hub.scoring.loading import without_bars
+
     source = Path(spec.origin).parent
-    model = AutoModelForCausalLM.from_pretrained(
-        source, gguf_file=GGUF, quantization_config=GgufConfig(dequantize=True), dtype=torch.bfloat16
-    )
-    tokenizer = AutoTokenizer.from_pretrained(source, gguf_file=GGUF)
-    with new_folder(Placed(folder, False)) as work:
+    with without_bars(), new_folder(Placed(folder, False)) as work:
+        model = AutoModelForCausalLM.from_pretrained(
+            source, gguf_file=GGUF, quantization_config=GgufConfig(dequantize=True), dtype=torch.bfloat16
+        )
+        tokenizer = AutoTokenizer.from_pretrained(source, gguf_file=GGUF)
         model.save_pretrained(work)
         tokenizer.save_pretrained(work)
         (work / README).write_text(_CARD, "utf-8")
