@@ -16,6 +16,8 @@ from rich.text import Text
 from spin_hub.workflows.reporter import SILENT, Reporter
 
 PLAIN_LINE_EVERY = 30.0
+NOTICED = 1.0
+"""Seconds."""
 
 
 class Screen:
@@ -111,7 +113,7 @@ class Shown:
                 progress.update(task, advance=amount, speed=speed)
 
             yield advance
-        self._console.print(Text(_finished(title, done, unit, time.monotonic() - started)))
+        self._finish(title, done, unit, time.monotonic() - started)
 
     @contextmanager
     def _lines(self, title: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
@@ -126,7 +128,13 @@ class Shown:
                 self._console.print(Text(f"{title}: {done / max(total, 1):.0%} after {said - started:.0f} s"))
 
         yield advance
-        self._console.print(Text(_finished(title, done, unit, time.monotonic() - started)))
+        self._finish(title, done, unit, time.monotonic() - started)
+
+    def _finish(self, title: str, done: int, unit: str, seconds: float) -> None:
+        """Leaves a line behind where the work was long enough to be noticed."""
+        if seconds >= NOTICED:
+            what = f" {_amount(done, unit)}," if unit != "step" else ""
+            self._console.print(Text(f"{title}:{what} {seconds:.1f} s"))
 
 
 def silence_libraries(quiet: bool) -> None:
@@ -140,11 +148,6 @@ def silence_libraries(quiet: bool) -> None:
         **({"HF_HUB_DISABLE_PROGRESS_BARS": "1"} if quiet else {}),
     }.items():
         os.environ.setdefault(name, value)
-
-
-def _finished(title: str, done: int, unit: str, seconds: float) -> str:
-    what = f" {_amount(done, unit)}," if unit != "step" else ""
-    return f"{title}:{what} {seconds:.1f} s"
 
 
 def _speed(rate: float, unit: str) -> str:

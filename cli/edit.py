@@ -72,4 +72,3 @@ def edit(
     request = EditRequest(model, scoring, selection, kind, Destination(output, overwrite))
     outcome = run(request, screen.reporter)
     screen.result(outcome.to_json(), outcome.output, lambda: show_edit(screen, outcome))
-

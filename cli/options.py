@@ -45,12 +45,10 @@ Seed = Annotated[int, typer.Option(help="Seed of the sampling and of the random 
 ChatTemplate = Annotated[
     bool, typer.Option("--chat-template", help="Render prompts with the chat template.", rich_help_panel=_SETS)
 ]
-MaxLength = Annotated[
-    int | None, typer.Option(help="Cut examples after this many tokens.", rich_help_panel=_SETS)
-]
+MaxLength = Annotated[int | None, typer.Option(help="Cut examples after this many tokens.", rich_help_panel=_SETS)]
 TokenizationOption = Annotated[
-    Tokenization | None, typer.Option("--tokenization", help="How texts become tokens. Default: exact.",
-                                      rich_help_panel=_SETS)  # fmt: skip
+    Tokenization | None,
+    typer.Option("--tokenization", help="How texts become tokens. Default: exact.", rich_help_panel=_SETS),  # fmt: skip
 ]
 ShowExamples = Annotated[
     int,

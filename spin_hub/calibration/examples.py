@@ -15,9 +15,7 @@ Tokenizer = Any
 """A tokenizer of transformers; called, asked for offsets, and for its chat template."""
 
 
-def make_examples(
-    name: str, rows: Iterable[Row], tokenizer: Tokenizer, recipe: ScoringRecipe
-) -> tuple[Example, ...]:
+def make_examples(name: str, rows: Iterable[Row], tokenizer: Tokenizer, recipe: ScoringRecipe) -> tuple[Example, ...]:
     """Tokenises rows in their order.
 
     Args:

@@ -69,8 +69,6 @@ def ratio_for(count: int, size: int) -> float:
     return float(f"{steps}e{exponent}")
 
 
-def _by_position(
-    first: NDArray[np.int64], second: NDArray[np.int64], excluded: NDArray[np.int64]
-) -> NDArray[np.int64]:
+def _by_position(first: NDArray[np.int64], second: NDArray[np.int64], excluded: NDArray[np.int64]) -> NDArray[np.int64]:
     keeps = ~np.isin(first, excluded) & ~np.isin(second, excluded)
     return first[keeps]

@@ -38,9 +38,7 @@ def write_container(path: Path, arrays: Mapping[str, tuple[str, Array]], about: 
     """
     alive = {name: (code, np.ascontiguousarray(array)) for name, (code, array) in arrays.items()}
     specs = {
-        name: TensorSpec(
-            dtype=NAMES[code], shape=[len(array)], data_ptr=array.ctypes.data, data_len=array.nbytes
-        )
+        name: TensorSpec(dtype=NAMES[code], shape=[len(array)], data_ptr=array.ctypes.data, data_len=array.nbytes)
         for name, (code, array) in sorted(alive.items())
     }
     serialize_file(specs, str(path), metadata={KEY: canonical({"format": FORMAT, **about})})

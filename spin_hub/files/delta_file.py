@@ -36,7 +36,8 @@ def write_delta(path: Path, delta: Delta) -> None:
         "base": base_to_json(delta.base),
         "method": delta.method,
         "layouts": [
-            {"dtype": dtype, "shape": list(shape), "tensors": names} for (dtype, shape), names in sorted(layouts.items())
+            {"dtype": dtype, "shape": list(shape), "tensors": names}
+            for (dtype, shape), names in sorted(layouts.items())
         ],
         "tool": f"spin-hub {__version__}",
     }

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from spin_hub.errors import NoSpace, OutputExists, OutputNotAllowed
 
-_MARGIN = 1 << 20
+_MARGIN: Final = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,10 @@ class Destination:
     def named(self, default: str) -> "Placed":
         """With a default name in the working folder where there is none."""
         return Placed(Path(default) if self.path is None else self.path, self.overwrite)
+
+
+BY_DEFAULT: Final = Destination()
+"""The default name in the working folder, nothing replaced."""
 
 
 @dataclass(frozen=True)

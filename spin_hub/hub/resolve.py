@@ -19,7 +19,6 @@ from spin_hub.core.contents import split_names
 from spin_hub.errors import AccessDenied, HubUnreachable, ModelNotFound, NoSafetensors
 
 
-
 @dataclass(frozen=True)
 class ModelSource:
     """Where a model's files are.

@@ -38,9 +38,7 @@ class Engine(Protocol):
         """The engine's name, as in ``--engine``."""
         ...
 
-    def score(
-        self, sets: Mapping[str, Sequence[Example]], keep: float, advance: Advance
-    ) -> Iterator[ScoredMatrix]:
+    def score(self, sets: Mapping[str, Sequence[Example]], keep: float, advance: Advance) -> Iterator[ScoredMatrix]:
         """Yields one matrix for every target and set, in an order of the engine's choice.
 
         Args:

@@ -49,9 +49,7 @@ class WholeEngine:
     name: str = field(default="whole", init=False)
     _scratches: dict[tuple[Any, ...], Tensor] = field(default_factory=dict, init=False)
 
-    def score(
-        self, sets: Mapping[str, Sequence[Example]], keep: float, advance: Advance
-    ) -> Iterator[ScoredMatrix]:
+    def score(self, sets: Mapping[str, Sequence[Example]], keep: float, advance: Advance) -> Iterator[ScoredMatrix]:
         """See :class:`spin_hub.scoring.engine.Engine`."""
         try:
             sums = {target.parameter: self._empty(target) for target in self.targets}
@@ -95,7 +93,11 @@ class WholeEngine:
             for row, length in enumerate(batch.lengths):
                 add_absolute_gradient(total, delta[row, :length], inputs[row, :length], scratch)
 
-        with torch.enable_grad(), GradientCapture(self.targets, batch.shape, add), ResponseLogits(self.model, batch) as head:
+        with (
+            torch.enable_grad(),
+            GradientCapture(self.targets, batch.shape, add),
+            ResponseLogits(self.model, batch) as head,
+        ):
             logits = head.select(self.model(input_ids=batch.ids, use_cache=False).logits)
             losses = functional.cross_entropy(logits.float(), batch.labels, reduction="none")
             losses = losses.new_zeros(len(batch.rows)).index_add(0, batch.owner, losses * batch.share)

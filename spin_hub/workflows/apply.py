@@ -6,7 +6,7 @@ from spin_hub.checkpoint.digest import sha256
 from spin_hub.checkpoint.patch import State, state_of
 from spin_hub.core.delta import BaseRef, Delta
 from spin_hub.errors import DeltaMismatch
-from spin_hub.files.output import Destination
+from spin_hub.files.output import BY_DEFAULT, Destination
 from spin_hub.hub.resolve import hub_cache
 from spin_hub.record import ModelRecord, Record
 from spin_hub.workflows.base import base_ref, open_base, record_of, shard_digests
@@ -15,9 +15,7 @@ from spin_hub.workflows.outcome import Outcome, Provenance, describe, find_delta
 from spin_hub.workflows.reporter import SILENT, Reporter
 
 
-def apply(
-    delta_path: Path, model: str, destination: Destination = Destination(), reporter: Reporter = SILENT
-) -> Outcome:
+def apply(delta_path: Path, model: str, destination: Destination = BY_DEFAULT, reporter: Reporter = SILENT) -> Outcome:
     """Writes a copy of a model with a delta's weights set to zero.
 
     Args:

@@ -48,7 +48,9 @@ def edit(request: EditRequest, reporter: Reporter = SILENT) -> Outcome:
     keep = max(DEFAULT_KEEP, *selection.all_ratios.values())
     content = score_base(base, scoring, keep, reporter, lambda shapes: check_ratios(shapes, selection))
     delta = delta_from(content, selection, base if selection.rule == "random" else None)
-    reporter.note(f"Selected {delta.weights:,} weights in {len(delta.edits)} of {len(content.ranking.tensors)} matrices.")
+    reporter.note(
+        f"Selected {delta.weights:,} weights in {len(delta.edits)} of {len(content.ranking.tensors)} matrices."
+    )
     if request.kind == "delta":
         return write_delta_folder(target, content, delta)
     provenance = Provenance(content.model, content.scoring, len(content.ranking.tensors))

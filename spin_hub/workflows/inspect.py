@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from spin_hub.core.delta import BaseRef, Delta
+from spin_hub.core.delta import BaseRef, Delta, TensorEdit
 from spin_hub.errors import DeltaNotFound
 from spin_hub.files.delta_file import base_to_json
 from spin_hub.files.output import human_bytes
@@ -71,12 +71,22 @@ def _inspect_delta(file: Path, delta: Delta, record: Record | None) -> Inspectio
     }
     if record and record.scoring:
         facts["calibration"] = ", ".join(f"{entry.name} ({entry.used})" for entry in record.scoring.sets)
-    tensors = {name: {"shape": list(edit.shape), "dtype": edit.dtype, "weights": counts[name],
-                      "rows": _distinct(edit.indices // edit.shape[-1]), "columns": _distinct(edit.indices % edit.shape[-1])}
-               for name, edit in delta.edits.items()}  # fmt: skip
+    tensors = {name: _tensor(edit) for name, edit in delta.edits.items()}
     data = {"kind": kind, "base": base_to_json(delta.base), "method": dict(method), "weights": delta.weights,
             "tensors": tensors}  # fmt: skip
     return Inspection(kind, facts, counts, data)
+
+
+def _tensor(edit: TensorEdit) -> dict[str, Any]:
+    """One tensor's shape and type, and how many weights, rows and columns the edit touches."""
+    rows, columns = np.divmod(edit.indices, edit.shape[-1])
+    return {
+        "shape": list(edit.shape),
+        "dtype": edit.dtype,
+        "weights": len(edit.indices),
+        "rows": len(np.unique(rows)),
+        "columns": len(np.unique(columns)),
+    }
 
 
 def _inspect_ranking(file: Path) -> Inspection:
@@ -125,8 +135,3 @@ def _ratios(ratios: Mapping[str, float]) -> str:
 
 def _of(record: Record | None) -> str:
     return f" of {record.result.candidates}" if record and record.result.candidates else ""
-
-
-def _distinct(values: Any) -> int:
-    return len(np.unique(values))
-

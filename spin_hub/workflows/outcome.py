@@ -71,9 +71,7 @@ def write_delta_folder(target: Placed, content: RankingFile, delta: Delta) -> Ou
     return Outcome(target.path, record)
 
 
-def write_model_folder(
-    target: Placed, base: Base, delta: Delta, provenance: Provenance, reporter: Reporter
-) -> Outcome:
+def write_model_folder(target: Placed, base: Base, delta: Delta, provenance: Provenance, reporter: Reporter) -> Outcome:
     """Writes an edited model: the base's files with the delta's bytes changed, ``spin/`` and the card."""
     with new_folder(target) as folder:
         with reporter.task("Writing the edited model", base.copy_bytes, "bytes") as advance:

@@ -9,7 +9,7 @@ from spin_hub.checkpoint.patch import State, copy_others, originals, state_of, w
 from spin_hub.core.contents import README, SPIN
 from spin_hub.core.delta import Delta
 from spin_hub.errors import DeltaNotFound, RevertFailed
-from spin_hub.files.output import Destination, new_folder
+from spin_hub.files.output import BY_DEFAULT, Destination, new_folder
 from spin_hub.hub.resolve import hub_cache
 from spin_hub.workflows.outcome import BASE_README, open_delta
 from spin_hub.workflows.reporter import SILENT, Reporter
@@ -24,7 +24,7 @@ class RevertOutcome:
     weights: int
 
 
-def revert(edited: Path, destination: Destination = Destination(), reporter: Reporter = SILENT) -> RevertOutcome:
+def revert(edited: Path, destination: Destination = BY_DEFAULT, reporter: Reporter = SILENT) -> RevertOutcome:
     """Writes the base that an edited model was made from.
 
     Every file that the edit kept comes back, the README too, and is compared with the base's recorded sha256

@@ -12,7 +12,7 @@ from spin_hub.checkpoint.coordinates import check_identity
 from spin_hub.core.example import Example, fingerprint
 from spin_hub.core.ranking import RankedTensor, Ranking, Shape, TopWeights
 from spin_hub.errors import RatioOutOfRange
-from spin_hub.files.output import Destination, new_file
+from spin_hub.files.output import BY_DEFAULT, Destination, new_file
 from spin_hub.files.ranking_file import NAME as RANKING
 from spin_hub.files.ranking_file import RankingFile, write_ranking
 from spin_hub.hub.resolve import hub_cache
@@ -63,7 +63,7 @@ class ScoreOutcome:
 def score(
     model: str,
     recipe: ScoringRecipe,
-    destination: Destination = Destination(),
+    destination: Destination = BY_DEFAULT,
     keep: float = DEFAULT_KEEP,
     reporter: Reporter = SILENT,
 ) -> ScoreOutcome:
@@ -157,9 +157,7 @@ def _ranking(base: Base, matrices: list[ScoredMatrix], keep: float) -> Ranking:
     tops: dict[str, dict[str, TopWeights]] = {}
     for matrix in matrices:
         original = base.index.raw(matrix.parameter, matrix.indices)
-        tops.setdefault(matrix.parameter, {})[matrix.set_name] = TopWeights(
-            matrix.indices, matrix.importance, original
-        )
+        tops.setdefault(matrix.parameter, {})[matrix.set_name] = TopWeights(matrix.indices, matrix.importance, original)
     spans: Mapping[str, Any] = {name: base.index.tensors[name].span for name in tops}
     tensors = {name: RankedTensor(spans[name].shape, spans[name].dtype, tops[name]) for name in sorted(tops)}
     return Ranking(tensors, keep)

@@ -16,7 +16,7 @@ from spin_hub.errors import (
     UnknownSet,
     UsageError,
 )
-from spin_hub.files.output import Destination
+from spin_hub.files.output import BY_DEFAULT, Destination
 from spin_hub.files.ranking_file import NAME as RANKING
 from spin_hub.files.ranking_file import RankingFile, read_ranking
 from spin_hub.hub.resolve import hub_cache
@@ -29,7 +29,7 @@ from spin_hub.workflows.reporter import SILENT, Reporter
 def select(
     ranking: Path,
     recipe: SelectionRecipe,
-    destination: Destination = Destination(),
+    destination: Destination = BY_DEFAULT,
     model: str | None = None,
     reporter: Reporter = SILENT,
 ) -> Outcome:
@@ -135,5 +135,3 @@ def _empty(ranking: Ranking, recipe: SelectionRecipe) -> EmptySelection:
         else "Raise q, or lower the ratio of what is excluded."
     )
     return EmptySelection(counts=f"{counts}, but '{text}' leaves none", advice=advice)
-
-
