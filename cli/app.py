@@ -29,7 +29,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,
+    rich_markup_mode="rich",
     context_settings={"help_option_names": ["--help", "-h"], "max_content_width": 100},
 )
 for _command in (edit, score, select, apply, revert, card, inspect, demo, env):

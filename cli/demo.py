@@ -1,5 +1,7 @@
 """spin-hub demo."""
 
+import os
+
 from spin_hub.cli import options as o
 
 
@@ -17,9 +19,11 @@ def demo(
 
         spin-hub demo -o /tmp/demo --overwrite
     """
+    # The reader of GGUF files draws a bar of its own, past every switch but this one.
+    os.environ.setdefault("TQDM_DISABLE", "1")
     from spin_hub.cli.console import Screen
     from spin_hub.cli.show import show_counts
-    from spin_hub.files.output import Destination
+    from spin_hub.recipe import Destination
     from spin_hub.workflows.demo import DemoOutcome
     from spin_hub.workflows.demo import demo as run
 
@@ -34,7 +38,7 @@ def demo(
 
     def show() -> None:
         screen.line("Weights set to zero per layer and matrix:\n")
-        show_counts(screen, dict(last.outcome.record.result.counts))
+        show_counts(screen, last.outcome)
         next_steps = [
             ("look", f"spin-hub inspect {last.edited}"),
             ("other ratios", f"spin-hub edit {last.base} --p 5e-2 --q 1e-2 -o {last.edited}-2"),

@@ -41,8 +41,9 @@ def edit(
 ) -> None:
     """Score a model, select its coupled weights, set them to zero.
 
-    A SPEC names a calibration set: builtin:NAME, or a CSV, JSONL or Parquet file with the columns prompt and
-    response (others: FILE#prompt=COLUMN,response=COLUMN).
+    A SPEC names a calibration set: builtin:NAME, or a CSV, JSONL or Parquet
+    file with the columns prompt and response; for other columns write
+    FILE#prompt=COLUMN,response=COLUMN.
 
     Examples:
 
@@ -62,7 +63,7 @@ def edit(
 
     from spin_hub.cli.console import Screen
     from spin_hub.cli.show import show_edit, show_tokens
-    from spin_hub.files.output import Destination
+    from spin_hub.recipe import Destination
     from spin_hub.workflows.edit import EditRequest
     from spin_hub.workflows.edit import edit as run
 

@@ -29,7 +29,7 @@ def inspect(
     found = run(path)
 
     def show() -> None:
-        show_counts(screen, dict(found.counts))
+        show_counts(screen, found)
         screen.line("")
         screen.facts("", found.facts.items())
 

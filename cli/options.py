@@ -48,7 +48,7 @@ ChatTemplate = Annotated[
 MaxLength = Annotated[int | None, typer.Option(help="Cut examples after this many tokens.", rich_help_panel=_SETS)]
 TokenizationOption = Annotated[
     Tokenization | None,
-    typer.Option("--tokenization", help="How texts become tokens. Default: exact.", rich_help_panel=_SETS),  # fmt: skip
+    typer.Option("--tokenization", help="How texts become tokens. Default: exact.", rich_help_panel=_SETS),
 ]
 ShowExamples = Annotated[
     int,

@@ -22,7 +22,7 @@ def revert(
         spin-hub revert my-model-spin -o my-model-again
     """
     from spin_hub.cli.console import Screen
-    from spin_hub.files.output import Destination
+    from spin_hub.recipe import Destination
     from spin_hub.workflows.revert import revert as run
 
     screen = Screen(as_json, quiet)

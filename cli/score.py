@@ -48,7 +48,7 @@ def score(
 
     from spin_hub.cli.console import Screen
     from spin_hub.cli.show import show_tokens
-    from spin_hub.files.output import Destination
+    from spin_hub.recipe import Destination
     from spin_hub.workflows.inspect import inspect
     from spin_hub.workflows.score import score as run
 

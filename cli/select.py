@@ -36,7 +36,7 @@ def select(
 
     from spin_hub.cli.console import Screen
     from spin_hub.cli.show import show_edit
-    from spin_hub.files.output import Destination
+    from spin_hub.recipe import Destination
     from spin_hub.workflows.select import select as run
 
     screen = Screen(as_json, quiet)

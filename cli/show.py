@@ -1,12 +1,10 @@
 """How results look on a terminal: tables that fit 80 columns."""
 
-from typing import Any
-
 from rich.text import Text
 
 from spin_hub.cli.console import Screen
-from spin_hub.core.names import by_layer
 from spin_hub.recipe import ScoringRecipe
+from spin_hub.workflows.inspect import Inspection
 from spin_hub.workflows.outcome import Outcome
 
 
@@ -16,7 +14,7 @@ def show_edit(screen: Screen, outcome: Outcome) -> None:
     result, method = record.result, record.method
     if outcome.output is None:
         return
-    show_counts(screen, dict(result.counts))
+    show_counts(screen, outcome)
     of = f" of {result.candidates}" if result.candidates else ""
     facts = [
         ("rule", str(method.get("rule")) + (f": {method['expression']}" if "expression" in method else "")),
@@ -32,13 +30,15 @@ def show_edit(screen: Screen, outcome: Outcome) -> None:
         screen.line(f"\nApply it with: spin-hub apply {outcome.output} MODEL")
 
 
-def show_counts(screen: Screen, counts: dict[str, int]) -> None:
+def show_counts(screen: Screen, found: Outcome | Inspection) -> None:
     """Weights per layer and matrix."""
-    columns, rows = by_layer(counts)
-    header = ("layer", *(_short(column) for column in columns), "all")
-    body = [(label, *(f"{count:,}" if count else "." for count in cells), f"{total:,}") for label, cells, total in rows]
-    totals = [sum(row[1][number] for row in rows) for number in range(len(columns))]
-    screen.table(header, [*body, ("all", *(f"{total:,}" for total in totals), f"{sum(totals):,}")])
+    table = found.table
+    header = ("layer", *(_short(column) for column in table.columns), "all")
+    body = [
+        (label, *(f"{count:,}" if count else "." for count in cells), f"{sum(cells):,}") for label, cells in table.rows
+    ]
+    last = ("all", *(f"{total:,}" for total in table.totals), f"{sum(table.totals):,}")
+    screen.table(header, [*body, last])
 
 
 def show_tokens(screen: Screen, model: str, recipe: ScoringRecipe, count: int) -> None:
@@ -64,8 +64,3 @@ def _visible(piece: str) -> str:
 
 def _short(column: str) -> str:
     return column.removeprefix("mlp.").removeprefix("self_attn.")
-
-
-def as_lines(data: dict[str, Any]) -> list[tuple[str, str]]:
-    """A flat object as labels and texts."""
-    return [(name, str(value)) for name, value in data.items()]

@@ -55,8 +55,6 @@ def _environment() -> jinja2.Environment:
 
 
 def _variables(record: Record) -> dict[str, Any]:
-    columns, rows = by_layer(record.result.counts)
-    totals = [sum(row[1][number] for row in rows) for number in range(len(columns))]
     return {
         "record": record,
         "method": record.method,
@@ -64,9 +62,7 @@ def _variables(record: Record) -> dict[str, Any]:
         "base": record.model,
         "base_argument": base_argument(record),
         "command": edit_command(record),
-        "columns": columns,
-        "rows": rows,
-        "totals": totals,
+        "table": by_layer(record.result.counts),
         "rule": _RULES.get(str(record.method.get("rule")), "chosen by a rule that this version does not know"),
     }
 

@@ -11,8 +11,7 @@ from spin_hub.version import __version__
 if TYPE_CHECKING:
     from spin_hub.errors import SpinHubError
     from spin_hub.files.delta_file import read_delta
-    from spin_hub.files.output import Destination
-    from spin_hub.recipe import ScoringRecipe, SelectionRecipe
+    from spin_hub.recipe import Destination, ScoringRecipe, SelectionRecipe
     from spin_hub.workflows.apply import apply
     from spin_hub.workflows.card import card
     from spin_hub.workflows.edit import EditRequest, edit
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from spin_hub.workflows.select import select
 
 _PLACES = {
-    "Destination": "files.output",
+    "Destination": "recipe",
     "EditRequest": "workflows.edit",
     "ScoringRecipe": "recipe",
     "SelectionRecipe": "recipe",

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
 from spin_hub.core.expression import PAPER, Expression, parse
@@ -142,14 +143,30 @@ class SelectionRecipe:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values, as they stand in a delta's ``method``."""
-        entry: dict[str, Any] = {"rule": self.rule, "ratios": self.all_ratios}
+        entry: dict[str, Any] = {"rule": self.rule, "ratios": dict(sorted(self.all_ratios.items()))}
         if self.rule != "published":
             entry["expression"] = self.parsed.text
         if self.rule == "random":
             entry["seed"] = self.seed
         if self.expression is None:
             entry |= {"p": self.p, "q": self.q}
-        return entry
+        return dict(sorted(entry.items()))
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where an output goes, and whether it may replace what is there.
+
+    Attributes:
+        path: a folder or file; None takes the verb's default name in the working folder.
+    """
+
+    path: Path | None = None
+    overwrite: bool = False
+
+
+BY_DEFAULT: Final = Destination()
+"""The default name, nothing replaced."""
 
 
 def under_rule(scoring: ScoringRecipe, rule: Rule, asked: Mapping[str, object]) -> ScoringRecipe:

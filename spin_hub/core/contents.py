@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Final
 
 README: Final = "README.md"
@@ -37,18 +36,20 @@ class Contents:
 
 def split_names(names: Iterable[str], shards: Collection[str]) -> Contents:
     """Sorts names of files; hidden files, caches and an earlier ``spin/`` take no part."""
-    visible = sorted(name for name in names if _takes_part(PurePosixPath(name)))
-    twins = tuple(name for name in visible if name not in shards and _may_be_twin(PurePosixPath(name)))
+    visible = sorted(name for name in names if _takes_part(name))
+    twins = tuple(name for name in visible if name not in shards and _may_be_twin(name))
     kept = tuple(name for name in visible if name not in twins and name != README)
     return Contents(kept, twins, README in visible)
 
 
-def _takes_part(name: PurePosixPath) -> bool:
-    return not any(part.startswith(".") or part == "__pycache__" for part in name.parts) and name.parts[0] != SPIN
+def _takes_part(name: str) -> bool:
+    parts = name.split("/")
+    return not any(part.startswith(".") or part == "__pycache__" for part in parts) and parts[0] != SPIN
 
 
-def _may_be_twin(name: PurePosixPath) -> bool:
-    folders = {part.lower() for part in name.parts[:-1]}
-    index_of_twins = name.name.endswith(".index.json") and str(name) != "model.safetensors.index.json"
-    consolidated = name.name.startswith("consolidated")
-    return name.suffix.lower() in _TWIN_SUFFIXES or bool(folders & _TWIN_FOLDERS) or index_of_twins or consolidated
+def _may_be_twin(name: str) -> bool:
+    *folders, file = name.split("/")
+    suffix = "." + file.rpartition(".")[2].lower()
+    index_of_twins = file.endswith(".index.json") and name != "model.safetensors.index.json"
+    in_twin_folder = any(folder.lower() in _TWIN_FOLDERS for folder in folders)
+    return suffix in _TWIN_SUFFIXES or in_twin_folder or index_of_twins or file.startswith("consolidated")

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 _LAYERED: Final = re.compile(r"^(?:.*?\.)?(\d+)\.(.+?)(?:\.weight)?$")
@@ -13,16 +14,28 @@ def layer_and_matrix(tensor: str) -> tuple[int | None, str]:
     return (int(match[1]), match[2]) if match else (None, tensor.removesuffix(".weight"))
 
 
-def by_layer(counts: Mapping[str, int]) -> tuple[tuple[str, ...], list[tuple[str, tuple[int, ...], int]]]:
-    """Counts per tensor as a table: the matrices as columns, and per layer its label, counts and total."""
+@dataclass(frozen=True)
+class Table:
+    """Counts per layer (rows, by label) and matrix (columns, by name)."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[int, ...]], ...]
+
+    @property
+    def totals(self) -> tuple[int, ...]:
+        """The sum of every column."""
+        return tuple(sum(cells[number] for _, cells in self.rows) for number in range(len(self.columns)))
+
+
+def by_layer(counts: Mapping[str, int]) -> Table:
+    """Counts per tensor as a table; tensors without a layer stand in a last row of their own."""
     placed = [(*layer_and_matrix(tensor), count) for tensor, count in counts.items()]
-    columns = tuple(dict.fromkeys(sorted(matrix for _, matrix, _ in placed)))
+    columns = tuple(sorted({matrix for _, matrix, _ in placed}))
     rows = []
     for layer in _layers(layer for layer, _, _ in placed):
         cells = {matrix: count for number, matrix, count in placed if number == layer}
-        label = "-" if layer is None else str(layer)
-        rows.append((label, tuple(cells.get(column, 0) for column in columns), sum(cells.values())))
-    return columns, rows
+        rows.append(("-" if layer is None else str(layer), tuple(cells.get(column, 0) for column in columns)))
+    return Table(columns, tuple(rows))
 
 
 def _layers(layers: Iterable[int | None]) -> list[int | None]:

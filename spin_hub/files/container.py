@@ -41,7 +41,11 @@ def write_container(path: Path, arrays: Mapping[str, tuple[str, Array]], about: 
         name: TensorSpec(dtype=NAMES[code], shape=[len(array)], data_ptr=array.ctypes.data, data_len=array.nbytes)
         for name, (code, array) in sorted(alive.items())
     }
+    # The library gives its files to their owner alone; others' files have the permissions of any new file.
+    path.touch()
+    mode = path.stat().st_mode
     serialize_file(specs, str(path), metadata={KEY: canonical({"format": FORMAT, **about})})
+    path.chmod(mode)
 
 
 def read_about(path: Path, kind: str) -> tuple[Header, dict[str, Any]]:

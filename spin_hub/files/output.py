@@ -10,28 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from spin_hub.errors import NoSpace, OutputExists, OutputNotAllowed
+from spin_hub.recipe import Destination
 
 _MARGIN: Final = 1 << 20
-
-
-@dataclass(frozen=True)
-class Destination:
-    """Where an output goes, and whether it may replace what is there.
-
-    Attributes:
-        path: a folder or file; a workflow gives None its default name.
-    """
-
-    path: Path | None = None
-    overwrite: bool = False
-
-    def named(self, default: str) -> "Placed":
-        """With a default name in the working folder where there is none."""
-        return Placed(Path(default) if self.path is None else self.path, self.overwrite)
-
-
-BY_DEFAULT: Final = Destination()
-"""The default name in the working folder, nothing replaced."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +21,11 @@ class Placed:
 
     path: Path
     overwrite: bool
+
+    @classmethod
+    def of(cls, destination: Destination, default: str) -> "Placed":
+        """A destination, with a default name in the working folder where it has none."""
+        return cls(Path(default) if destination.path is None else destination.path, destination.overwrite)
 
     def check(self, forbidden: Iterable[Path], needed: int = 0) -> None:
         """Refuses an output that must not be written or has no room, before any work is done.

@@ -1,12 +1,12 @@
 """Loading a causal language model from a checkpoint folder, with everything refused that would score wrongly."""
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
@@ -15,7 +15,11 @@ from transformers.utils import logging
 from spin_hub.checkpoint.index import CheckpointIndex
 from spin_hub.errors import DeviceOutOfMemory, ModelNotLoadable, NotCausal, QuantisedCheckpoint
 
-_REFUSALS = (OSError, ValueError, KeyError, ImportError, RuntimeError, TypeError, AttributeError, SafetensorError)
+_REFUSALS = (
+    OSError, ValueError, KeyError, ImportError, RuntimeError, TypeError, AttributeError, SafetensorError,
+    StrictDataclassError,
+)  # fmt: skip
+"""What transformers raises for a folder that it cannot load."""
 
 
 def check_causal(folder: Path, config: Mapping[str, Any]) -> None:
@@ -64,7 +68,7 @@ def load_model(
     if missing:
         raise ModelNotLoadable(path=index.folder, why=f"its checkpoint lacks {missing[0]}")
     model.eval().requires_grad_(False)
-    return model  # type: ignore[no-any-return]
+    return model
 
 
 def load_tokenizer(folder: Path, trust_remote_code: bool) -> Any:
@@ -75,7 +79,10 @@ def load_tokenizer(folder: Path, trust_remote_code: bool) -> Any:
     """
     try:
         return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
-    except (*_REFUSALS, json.JSONDecodeError) as error:
+    except Exception as error:
+        # The tokenizers library raises bare exceptions for files that it cannot read.
+        if type(error) is not Exception and not isinstance(error, _REFUSALS):
+            raise
         raise ModelNotLoadable(path=folder, why=f"its tokenizer: {_first_line(error)}") from error
 
 
@@ -92,4 +99,5 @@ def without_bars() -> Iterator[None]:
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300].rstrip(".")
+    cause = error.__cause__ if isinstance(error, StrictDataclassError) and error.__cause__ else error
+    return (str(cause).strip().splitlines() or [type(cause).__name__])[0][:300].rstrip(".")

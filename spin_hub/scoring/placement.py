@@ -31,5 +31,5 @@ def choose_dtype(asked: DType, index: CheckpointIndex) -> torch.dtype:
             if place.span.dtype in EDITABLE:
                 bytes_by_type[place.span.dtype] += place.span.nbytes
         code = bytes_by_type.most_common(1)[0][0] if bytes_by_type else "F32"
-        return torch.float32 if code.startswith("F8") else getattr(torch, NAMES[code])  # type: ignore[no-any-return]
+        return torch.float32 if code.startswith("F8") else getattr(torch, NAMES[code])
     return getattr(torch, name)  # type: ignore[no-any-return]

@@ -6,8 +6,9 @@ from spin_hub.checkpoint.digest import sha256
 from spin_hub.checkpoint.patch import State, state_of
 from spin_hub.core.delta import BaseRef, Delta
 from spin_hub.errors import DeltaMismatch
-from spin_hub.files.output import BY_DEFAULT, Destination
+from spin_hub.files.output import Placed
 from spin_hub.hub.resolve import hub_cache
+from spin_hub.recipe import BY_DEFAULT, Destination
 from spin_hub.record import ModelRecord, Record
 from spin_hub.workflows.base import base_ref, open_base, record_of, shard_digests
 from spin_hub.workflows.edit import SMALL_OUTPUT
@@ -39,7 +40,7 @@ def apply(delta_path: Path, model: str, destination: Destination = BY_DEFAULT, r
         return _nothing_to_do(delta_path, delta, record)
     if state is State.OTHER:
         raise DeltaMismatch(path=model, why="some of the touched weights have other values than the delta's base")
-    target = destination.named(f"{base.source.name}-spin")
+    target = Placed.of(destination, f"{base.source.name}-spin")
     inputs = (base.source.folder, delta_path, hub_cache())
     target.check(inputs, base.copy_bytes + SMALL_OUTPUT)
     here = record_of(base, reporter)

@@ -13,8 +13,8 @@ from spin_hub.checkpoint.index import read_index
 from spin_hub.core.contents import README, SPIN
 from spin_hub.errors import MissingDependency, OutputExists
 from spin_hub.files.delta_file import NAME as DELTA
-from spin_hub.files.output import Destination, Placed, human_bytes, new_folder
-from spin_hub.recipe import ScoringRecipe, SelectionRecipe
+from spin_hub.files.output import Placed, human_bytes, new_folder
+from spin_hub.recipe import Destination, ScoringRecipe, SelectionRecipe
 from spin_hub.workflows.edit import EditRequest, edit
 from spin_hub.workflows.inspect import inspect
 from spin_hub.workflows.outcome import Outcome
@@ -71,7 +71,7 @@ def demo(destination: Destination, reporter: Reporter) -> Iterator[Step | DemoOu
         MissingDependency: the package with the model is not installed.
         SpinHubError: whatever the steps raise.
     """
-    place = destination.named("spin-demo")
+    place = Placed.of(destination, "spin-demo")
     base, edited = place.path / NAME, place.path / f"{NAME}-spin"
     if edited.exists() and not place.overwrite:
         raise OutputExists(path=edited)

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, field, replace
 
-from spin_hub.files.output import Destination
+from spin_hub.files.output import Placed
 from spin_hub.hub.resolve import hub_cache
-from spin_hub.recipe import DEFAULT_KEEP, ScoringRecipe, SelectionRecipe
+from spin_hub.recipe import DEFAULT_KEEP, Destination, ScoringRecipe, SelectionRecipe
 from spin_hub.record import Kind
 from spin_hub.workflows.base import open_base
 from spin_hub.workflows.outcome import Outcome, Provenance, write_delta_folder, write_model_folder
@@ -41,7 +41,7 @@ def edit(request: EditRequest, reporter: Reporter = SILENT) -> Outcome:
     """
     selection = request.selection
     base = open_base(request.model)
-    target = request.destination.named(base.source.name + ("-spin" if request.kind == "model" else "-spin-delta"))
+    target = Placed.of(request.destination, base.source.name + ("-spin" if request.kind == "model" else "-spin-delta"))
     needed = base.copy_bytes + SMALL_OUTPUT if request.kind == "model" else SMALL_OUTPUT
     target.check((base.source.folder, hub_cache()), needed)
     scoring = replace(request.scoring, sets={name: request.scoring.sets[name] for name in selection.names})

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from spin_hub.core.delta import BaseRef, Delta, TensorEdit
+from spin_hub.core.names import Table, by_layer
 from spin_hub.errors import DeltaNotFound
 from spin_hub.files.delta_file import base_to_json
 from spin_hub.files.output import human_bytes
@@ -34,6 +35,11 @@ class Inspection:
     facts: Mapping[str, str]
     counts: Mapping[str, int]
     data: Mapping[str, Any]
+
+    @property
+    def table(self) -> Table:
+        """The counts per layer and matrix."""
+        return by_layer(self.counts)
 
 
 def inspect(path: Path) -> Inspection:

@@ -10,6 +10,7 @@ from spin_hub.checkpoint.digest import sha256
 from spin_hub.checkpoint.patch import copy_others, write_patched_copy, zeros
 from spin_hub.core.contents import README, SPIN
 from spin_hub.core.delta import Delta
+from spin_hub.core.names import Table, by_layer
 from spin_hub.errors import CorruptFile, DeltaNotFound, UsageError
 from spin_hub.files.container import checked
 from spin_hub.files.delta_file import NAME as DELTA
@@ -36,6 +37,11 @@ class Outcome:
 
     output: Path | None
     record: Record
+
+    @property
+    def table(self) -> Table:
+        """The weights per layer and matrix."""
+        return by_layer(self.record.result.counts)
 
     def to_json(self) -> dict[str, Any]:
         """The JSON object that the command line prints."""

@@ -9,8 +9,9 @@ from spin_hub.checkpoint.patch import State, copy_others, originals, state_of, w
 from spin_hub.core.contents import README, SPIN
 from spin_hub.core.delta import Delta
 from spin_hub.errors import DeltaNotFound, RevertFailed
-from spin_hub.files.output import BY_DEFAULT, Destination, new_folder
+from spin_hub.files.output import Placed, new_folder
 from spin_hub.hub.resolve import hub_cache
+from spin_hub.recipe import BY_DEFAULT, Destination
 from spin_hub.workflows.outcome import BASE_README, open_delta
 from spin_hub.workflows.reporter import SILENT, Reporter
 
@@ -44,7 +45,7 @@ def revert(edited: Path, destination: Destination = BY_DEFAULT, reporter: Report
     delta, record = open_delta(edited / SPIN)
     index = read_index(edited)
     _check(edited, index, delta)
-    target = destination.named(f"{record.model.name if record else edited.resolve().name}-reverted")
+    target = Placed.of(destination, f"{record.model.name if record else edited.resolve().name}-reverted")
     total = sum(_source(edited, name).stat().st_size for name in delta.base.files)
     target.check((edited, hub_cache()), total)
     with new_folder(target) as folder:

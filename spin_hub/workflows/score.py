@@ -12,11 +12,11 @@ from spin_hub.checkpoint.coordinates import check_identity
 from spin_hub.core.example import Example, fingerprint
 from spin_hub.core.ranking import RankedTensor, Ranking, Shape, TopWeights
 from spin_hub.errors import RatioOutOfRange
-from spin_hub.files.output import BY_DEFAULT, Destination, new_file
+from spin_hub.files.output import Placed, new_file
 from spin_hub.files.ranking_file import NAME as RANKING
 from spin_hub.files.ranking_file import RankingFile, write_ranking
 from spin_hub.hub.resolve import hub_cache
-from spin_hub.recipe import DEFAULT_KEEP, ScoringRecipe
+from spin_hub.recipe import BY_DEFAULT, DEFAULT_KEEP, Destination, ScoringRecipe
 from spin_hub.record import ScoringRecord, SetRecord
 from spin_hub.scoring.engine import ScoredMatrix
 from spin_hub.scoring.loading import check_causal, load_model, load_tokenizer
@@ -82,7 +82,7 @@ def score(
     if not 0 < keep < 1:
         raise RatioOutOfRange(name="keep", value=keep)
     base = open_base(model)
-    target = destination.named(RANKING)
+    target = Placed.of(destination, RANKING)
     target.check((base.source.folder, hub_cache()))
     started = time.monotonic()
     content = score_base(base, recipe, keep, reporter)

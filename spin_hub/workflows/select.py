@@ -16,11 +16,11 @@ from spin_hub.errors import (
     UnknownSet,
     UsageError,
 )
-from spin_hub.files.output import BY_DEFAULT, Destination
+from spin_hub.files.output import Placed
 from spin_hub.files.ranking_file import NAME as RANKING
 from spin_hub.files.ranking_file import RankingFile, read_ranking
 from spin_hub.hub.resolve import hub_cache
-from spin_hub.recipe import SelectionRecipe
+from spin_hub.recipe import BY_DEFAULT, Destination, SelectionRecipe
 from spin_hub.workflows.base import Base, base_ref, open_base
 from spin_hub.workflows.outcome import Outcome, write_delta_folder
 from spin_hub.workflows.reporter import SILENT, Reporter
@@ -51,7 +51,7 @@ def select(
     if recipe.rule == "random" and model is None:
         raise UsageError(message="The random rule draws weights whose values no ranking holds: name the --base.")
     content = read_ranking(path)
-    target = destination.named(f"{content.model.name}-spin-delta")
+    target = Placed.of(destination, f"{content.model.name}-spin-delta")
     target.check((path, hub_cache()))
     base = open_base(model) if model is not None else None
     delta = delta_from(content, recipe, base)
@@ -76,7 +76,7 @@ def delta_from(content: RankingFile, recipe: SelectionRecipe, base: Base | None)
     selection = _choose(ranking, recipe)
     if not selection.weights:
         raise _empty(ranking, recipe)
-    method = {**recipe.to_json(), "weights": selection.weights, "tensors": selection.tensors}
+    method = {**recipe.to_json(), "tensors": selection.tensors, "weights": selection.weights}
     return Delta(_edits(content, selection, base), base_ref(content.model), method)
 
 

@@ -1,0 +1,81 @@
+"""Data flows one way: which room may import which, read from the sources."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+EDGE = {"core", "recipe", "record", "errors", "header", "version"}
+ALLOWED = {
+    "errors": set(),
+    "version": set(),
+    "header": {"core", "errors"},
+    "recipe": {"core", "errors"},
+    "record": {"recipe", "errors", "version"},
+    "core": {"core", "errors"},
+    "calibration": {"calibration", *EDGE},
+    "checkpoint": {"checkpoint", *EDGE},
+    "files": {"files", *EDGE},
+    "hub": {"hub", *EDGE},
+    "scoring": {"scoring", "checkpoint", *EDGE},
+    "model_cards": {"model_cards", "record", "core", "errors"},
+    "workflows": {"workflows", "calibration", "checkpoint", "files", "hub", "scoring", "model_cards", *EDGE},
+    "cli": {"cli", "workflows", "errors", "recipe", "version"},
+}
+FORBIDDEN_IN_CORE = {"os", "pathlib", "json", "safetensors", "transformers", "huggingface_hub", "datasets", "typer"}
+
+
+def sources() -> list[tuple[str, Path]]:
+    library = [path for path in (ROOT / "spin_hub").rglob("*.py") if path.name != "__init__.py" or path.parent.name]
+    placed = [(path.relative_to(ROOT / "spin_hub").parts[0].removesuffix(".py"), path) for path in library]
+    for room in ("cli", "model_cards"):
+        placed += [(room, path) for path in (ROOT / room).rglob("*.py")]
+    return [(room, path) for room, path in placed if room != "__init__"]
+
+
+def imported(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively"
+            found.add(node.module or "")
+    return found
+
+
+@pytest.mark.parametrize(("room", "path"), sources(), ids=lambda value: getattr(value, "stem", value))
+def test_a_module_imports_only_rooms_below_its_own(room, path):
+    rooms = {name.split(".")[1] for name in imported(path) if name.startswith("spin_hub.")}
+    assert rooms <= ALLOWED[room], f"{path} imports {rooms - ALLOWED[room]}"
+
+
+@pytest.mark.parametrize("path", [path for room, path in sources() if room == "core"], ids=lambda path: path.stem)
+def test_the_core_is_numbers_in_numbers_out(path):
+    packages = {name.split(".")[0] for name in imported(path)}
+    assert not packages & FORBIDDEN_IN_CORE
+    if path.stem not in {"importance", "example"}:
+        assert "torch" not in packages
+    third_party = packages - set(sys.stdlib_module_names) - {"spin_hub"}
+    assert third_party <= {"numpy", "torch"}
+
+
+def test_data_sets_are_loaded_in_one_place_only():
+    users = {path.name for _, path in sources() if "load_dataset" in path.read_text("utf-8")}
+    assert users == {"sources.py"}
+
+
+def test_only_the_hub_room_calls_the_hub():
+    callers = {
+        path.relative_to(ROOT).as_posix()
+        for room, path in sources()
+        if room != "hub" and any(word in path.read_text("utf-8") for word in ("HfApi", "snapshot_download"))
+    }
+    assert not callers
+
+
+def test_no_command_is_imported_bare():
+    for _, path in sources():
+        assert not {name.split(".")[0] for name in imported(path)} & {"cli", "model_cards"}
