@@ -20,7 +20,7 @@ from transformers import (
 from spin_hub.core.example import IGNORE, Example
 from spin_hub.errors import NotFinite, UnsupportedModel
 from spin_hub.scoring.targets import find_targets
-from spin_hub.scoring.whole import WholeEngine
+from spin_hub.scoring.whole import WholeEngine, _finish
 
 SMALL = {
     "vocab_size": 260,
@@ -176,11 +176,14 @@ def test_a_gradient_that_is_no_number_names_the_example():
         list(WholeEngine(model, find_targets(model, "mlp")).score({"a": examples_of(3)}, 0.1, lambda _: None))
 
 
-def test_an_importance_that_overflows_names_the_matrix():
-    model = model_of("llama", torch.float16)
-    scale_gradient(model.model.layers[1], 60000)
-    with pytest.raises(NotFinite, match=r"importance .* layers\.\d"):
-        list(WholeEngine(model, find_targets(model, "mlp"), "model").score({"a": examples_of(3)}, 0.1, lambda _: None))
+@pytest.mark.parametrize("value", [math.inf, math.nan])
+def test_an_importance_that_is_no_number_names_the_matrix(value):
+    model = model_of("llama")
+    target = find_targets(model, "*layers.1.mlp.down_proj.weight")[0]
+    sums = torch.zeros_like(target.weight)
+    sums[3, 5] = value
+    with pytest.raises(NotFinite, match=r"importance .* model\.layers\.1\.mlp\.down_proj\.weight"):
+        _finish(target, "a", sums, 0.1)
 
 
 def test_a_linear_map_that_is_used_twice_is_refused():

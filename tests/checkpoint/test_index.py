@@ -1,0 +1,126 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import load_file
+
+from spin_hub.checkpoint.index import SHARDED, read_index
+from spin_hub.errors import CorruptFile, ModelNotFound, NoSafetensors, QuantisedCheckpoint
+
+
+@pytest.fixture
+def copied(sharded, tmp_path):
+    return shutil.copytree(sharded, tmp_path / "copy")
+
+
+def set_config(folder, **changes):
+    path = folder / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def test_every_tensor_of_every_shard_is_found(sharded):
+    index = read_index(sharded)
+    assert len(index.shards) > 2
+    for shard in index.shards:
+        for name, tensor in load_file(sharded / shard).items():
+            place = index.tensors[name]
+            assert (place.shard, place.span.shape, place.span.dtype) == (shard, tuple(tensor.shape), "BF16")
+
+
+@settings(max_examples=20)
+@given(st.data())
+def test_raw_values_are_the_bytes_of_the_elements(sharded, data):
+    index = read_index(sharded)
+    name = data.draw(st.sampled_from(sorted(index.tensors)))
+    tensor = load_file(sharded / index.tensors[name].shard)[name]
+    positions = data.draw(st.lists(st.integers(0, tensor.numel() - 1), min_size=1, max_size=5))
+    expected = tensor.reshape(-1)[positions].contiguous().view(-1).view(dtype=__import__("torch").uint8)
+    found = index.raw(name, np.array(positions))
+    assert found.tobytes() == expected.numpy().tobytes()
+
+
+def test_a_single_file_wins_over_an_index_as_in_transformers(copied, tiny):
+    shutil.copy(tiny / "model.safetensors", copied)
+    assert read_index(copied).shards == ("model.safetensors",)
+
+
+def test_a_folder_without_config_is_no_model(tmp_path):
+    with pytest.raises(ModelNotFound, match=r"config\.json"):
+        read_index(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", ""])
+def test_a_config_that_is_no_json_object_is_refused(copied, text):
+    (copied / "config.json").write_text(text)
+    with pytest.raises(ModelNotFound, match="JSON"):
+        read_index(copied)
+
+
+def test_pickled_weights_are_refused_with_the_way_to_convert(copied):
+    for shard in copied.glob("*.safetensors*"):
+        shard.unlink()
+    (copied / "pytorch_model.bin").write_bytes(b"x")
+    with pytest.raises(NoSafetensors, match=r"pytorch_model\.bin") as caught:
+        read_index(copied)
+    assert "save_pretrained" in caught.value.hint
+
+
+@pytest.mark.parametrize("method", ["gptq", "awq", "bitsandbytes", "mxfp4", "compressed-tensors"])
+def test_quantised_checkpoints_are_refused_with_the_reason(copied, method):
+    set_config(copied, quantization_config={"quant_method": method})
+    with pytest.raises(QuantisedCheckpoint, match=method):
+        read_index(copied)
+
+
+def test_fp8_checkpoints_are_read(copied):
+    set_config(copied, quantization_config={"quant_method": "fp8"})
+    assert read_index(copied).tensors
+
+
+def test_a_missing_shard_is_named(copied):
+    shard = sorted(copied.glob("*.safetensors"))[1]
+    shard.unlink()
+    with pytest.raises(CorruptFile, match=shard.name):
+        read_index(copied)
+
+
+def test_a_truncated_shard_is_named(copied):
+    shard = sorted(copied.glob("*.safetensors"))[1]
+    shard.write_bytes(shard.read_bytes()[:-1])
+    with pytest.raises(CorruptFile, match=rf"{shard.name} .*truncated"):
+        read_index(copied)
+
+
+def test_an_index_that_names_files_outside_is_refused(copied):
+    path = copied / SHARDED
+    content = json.loads(path.read_text())
+    content["weight_map"]["evil"] = "../evil.safetensors"
+    path.write_text(json.dumps(content))
+    with pytest.raises(CorruptFile, match="outside"):
+        read_index(copied)
+
+
+def test_an_index_that_promises_a_missing_tensor_is_refused(copied):
+    path = copied / SHARDED
+    content = json.loads(path.read_text())
+    content["weight_map"]["ghost"] = next(iter(content["weight_map"].values()))
+    path.write_text(json.dumps(content))
+    with pytest.raises(CorruptFile, match="ghost"):
+        read_index(copied)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"weight_map": []}', '{"weight_map": {"a": 1}}'])
+def test_a_damaged_index_is_refused(copied, text):
+    (copied / SHARDED).write_text(text)
+    with pytest.raises(CorruptFile):
+        read_index(copied)
+
+
+def test_a_tensor_in_two_shards_is_refused(copied):
+    first, second = sorted(copied.glob("*.safetensors"))[:2]
+    shutil.copy(first, second)
+    with pytest.raises(CorruptFile, match="too"):
+        read_index(copied)
