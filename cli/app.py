@@ -83,3 +83,7 @@ def run(arguments: list[str]) -> int:
 def _terminated(_: int, __: FrameType | None) -> None:
     """Ends as an exception, so that everything half-written is removed."""
     raise SystemExit(TERMINATED)
+
+
+if __name__ == "__main__":
+    main()

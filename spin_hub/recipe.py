@@ -11,7 +11,7 @@ from spin_hub.errors import RatioOutOfRange, UnknownSet, UsageError
 Rule = Literal["paper", "published", "random"]
 Tokenization = Literal["exact", "published"]
 Accumulate = Literal["float32", "model"]
-DType = Literal["auto", "float32", "bfloat16", "float16"]
+DType = Literal["auto", "float64", "float32", "bfloat16", "float16"]
 Device = Literal["auto", "cuda", "mps", "cpu"]
 EngineName = Literal["auto", "whole"]
 

@@ -15,7 +15,9 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 def packages_on_disk() -> set[str]:
     found = {".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "spin_hub").rglob("__init__.py")}
     for top in ("cli", "model_cards"):
-        found |= {f"spin_hub.{'.'.join(path.parent.relative_to(ROOT).parts)}" for path in (ROOT / top).rglob("__init__.py")}
+        found |= {
+            f"spin_hub.{'.'.join(path.parent.relative_to(ROOT).parts)}" for path in (ROOT / top).rglob("__init__.py")
+        }
     return found
 
 

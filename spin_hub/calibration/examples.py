@@ -45,7 +45,8 @@ def _example(name: str, row: Row, tokenise: Callable[[Row], tuple[list[int], int
     labels[: max(start, 1)] = IGNORE
     example = Example(ids, labels, row.number)
     if not example.counted:
-        why = "its response gives no token" if start >= len(tokens) else f"max_length {limit} leaves no response token"
+        cut = limit is not None and len(tokens) > limit
+        why = f"max_length {limit} leaves no response token" if cut else "its response gives no token to predict"
         raise BadRow(name=name, row=row.number, why=why)
     return example
 

@@ -131,8 +131,9 @@ def _file(name: str, spec: str) -> datasets.Dataset:
                 loader, data_files=str(path), split="train", cache_dir=cache, keep_in_memory=True, **options
             )
         except (DatasetGenerationError, ValueError, OSError) as error:
-            cause = error.__cause__ or error
-            raise SourceError(name=name, spec=spec, why=f"it cannot be read ({_first_line(cause)})") from error
+            cause = _first_line(error.__cause__ or error)
+            why = "it has no rows" if "corresponds to no data" in cause else f"it cannot be read ({cause})"
+            raise SourceError(name=name, spec=spec, why=why) from error
     return _with_columns(name, spec, table, columns)
 
 

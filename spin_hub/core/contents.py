@@ -13,6 +13,13 @@ _TWIN_SUFFIXES: Final = frozenset(
 )  # fmt: skip
 _TWIN_FOLDERS: Final = frozenset({"original", "onnx", "openvino", "coreml", "gguf"})
 
+TWIN_PATTERNS: Final = (
+    *sorted(f"*{suffix}" for suffix in _TWIN_SUFFIXES - {".safetensors"}),
+    *sorted(f"{folder}/*" for folder in _TWIN_FOLDERS),
+    "consolidated*",
+)
+"""Globs of names that an edited copy leaves out and nobody needs to download."""
+
 
 @dataclass(frozen=True)
 class Contents:

@@ -11,10 +11,12 @@ from safetensors import TensorSpec, serialize_file
 
 from spin_hub.core.dtypes import NAMES, itemsize
 from spin_hub.errors import CorruptFile, UnsupportedFormat
-from spin_hub.header import Header, read_header
+from spin_hub.header import Header, TensorSpan, read_header
 
 KEY: Final = "spin_hub"
 FORMAT: Final = 1
+
+_TYPED: Final = {"I32": "<i4", "I64": "<i8", "F32": "<f4"}
 
 Array = NDArray[Any]
 Built = TypeVar("Built")
@@ -72,21 +74,34 @@ def read_about(path: Path, kind: str) -> tuple[Header, dict[str, Any]]:
 
 
 def mapped(path: Path, header: Header, name: str, code: str) -> Array:
-    """One vector of a container without reading it: a read-only map, typed, or raw bytes (n, itemsize).
-
-    Integer and float32 codes give typed arrays; other codes give uint8 rows, one an element.
+    """One vector of positions or importances, without reading it: a read-only map of I32, I64 or F32.
 
     Raises:
         CorruptFile: the vector is missing, or of another type or dimension.
     """
+    span = _vector(path, header, name, code)
+    return _map(path, span, _TYPED[code], span.shape)
+
+
+def mapped_raw(path: Path, header: Header, name: str, code: str) -> Array:
+    """One vector of a checkpoint's values, without reading it: uint8, shape (n, itemsize), a row an element.
+
+    Raises:
+        CorruptFile: the vector is missing, or of another type or dimension.
+    """
+    span = _vector(path, header, name, code)
+    return _map(path, span, "u1", (*span.shape, itemsize(code)))
+
+
+def _vector(path: Path, header: Header, name: str, code: str) -> TensorSpan:
     span = header.spans.get(name)
     if span is None or span.dtype != code or len(span.shape) != 1:
         raise CorruptFile(path=path, why=f"it has no vector {name!r} of type {code}")
-    typed = {"I32": "<i4", "I64": "<i8", "F32": "<f4"}
-    shape: tuple[int, ...] = span.shape if code in typed else (span.shape[0], itemsize(code))
-    if not span.nbytes:
-        return np.empty(shape, dtype=typed.get(code, "u1"))
-    return np.memmap(path, typed.get(code, "u1"), "r", span.start, shape)
+    return span
+
+
+def _map(path: Path, span: TensorSpan, dtype: str, shape: tuple[int, ...]) -> Array:
+    return np.memmap(path, dtype, "r", span.start, shape) if span.nbytes else np.empty(shape, dtype)
 
 
 def index_code(size: int) -> str:

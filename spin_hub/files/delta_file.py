@@ -9,7 +9,7 @@ import numpy as np
 
 from spin_hub.core.delta import BaseRef, Delta, TensorEdit
 from spin_hub.errors import CorruptFile, UnsupportedFormat
-from spin_hub.files.container import checked, index_code, mapped, read_about, write_container
+from spin_hub.files.container import checked, index_code, mapped, mapped_raw, read_about, write_container
 from spin_hub.header import Header
 from spin_hub.version import __version__
 
@@ -91,7 +91,7 @@ def _build(path: Path, header: Header, about: dict[str, Any]) -> Delta:
         shape, dtype = tuple(int(extent) for extent in layout["shape"]), str(layout["dtype"])
         for name in layout["tensors"]:
             indices = mapped(path, header, f"{name}.indices", index_code(math.prod(shape)))
-            original = mapped(path, header, f"{name}.original", dtype)
+            original = mapped_raw(path, header, f"{name}.original", dtype)
             edits[str(name)] = TensorEdit(shape, dtype, indices.astype(np.int64), np.array(original))
     if len(header.spans) != 2 * len(edits):
         raise CorruptFile(path=path, why="it holds tensors that its description does not name")

@@ -11,7 +11,7 @@ import numpy as np
 from spin_hub.core.dtypes import EDITABLE
 from spin_hub.core.ranking import RankedTensor, Ranking, TopWeights
 from spin_hub.errors import CorruptFile, UsageError
-from spin_hub.files.container import checked, index_code, mapped, read_about, write_container
+from spin_hub.files.container import checked, index_code, mapped, mapped_raw, read_about, write_container
 from spin_hub.header import Header
 from spin_hub.record import ModelRecord, ScoringRecord
 from spin_hub.version import __version__
@@ -90,7 +90,7 @@ def _top(path: Path, header: Header, prefix: str, tensor: tuple[str, int]) -> To
     dtype, size = tensor
     indices = mapped(path, header, f"{prefix}.indices", index_code(size))
     importance = mapped(path, header, f"{prefix}.importance", "F32")
-    original = mapped(path, header, f"{prefix}.original", dtype)
+    original = mapped_raw(path, header, f"{prefix}.original", dtype)
     if not len(indices) == len(importance) == len(original):
         raise ValueError(f"the vectors of {prefix} have different lengths")
     if len(indices) and (indices.min() < 0 or indices.max() >= size or len(np.unique(indices)) != len(indices)):

@@ -15,7 +15,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from spin_hub.core.contents import split_names
+from spin_hub.core.contents import TWIN_PATTERNS, split_names
 from spin_hub.errors import AccessDenied, HubUnreachable, ModelNotFound, NoSafetensors
 
 
@@ -80,18 +80,26 @@ def _online(repo_id: str, revision: str | None) -> ModelSource:
     contents = split_names(names, [name for name in names if _is_shard(name)])
     if not any(_is_shard(name) for name in names):
         raise NoSafetensors(path=repo_id, others=", ".join(contents.left_out) or "no weights at all")
-    folder = snapshot_download(repo_id, revision=info.sha, allow_patterns=list(contents.proven))
+    folder = _download(repo_id, revision)
+    if folder.name != info.sha:  # the branch moved in between; the commit that was looked at counts
+        folder = _download(repo_id, info.sha)
     hashes = {entry.rfilename: entry.lfs.sha256 if entry.lfs else "" for entry in siblings}
     left_out = {name: hashes[name] for name in contents.left_out}
-    return ModelSource(repo_id.rpartition("/")[2], Path(folder), repo_id, info.sha, left_out)
+    return ModelSource(repo_id.rpartition("/")[2], folder, repo_id, info.sha, left_out)
 
 
 def _cached(repo_id: str, revision: str | None, cause: Exception) -> ModelSource:
     try:
-        folder = Path(snapshot_download(repo_id, revision=revision, local_files_only=True))
+        folder = _download(repo_id, revision, local_files_only=True)
     except (LocalEntryNotFoundError, HFValidationError, OSError) as error:
         raise HubUnreachable(model=repo_id, why=_why(cause)) from error
     return ModelSource(repo_id.rpartition("/")[2], folder, repo_id, folder.name)
+
+
+def _download(repo_id: str, revision: str | None, **options: bool) -> Path:
+    """The snapshot of a branch, tag or commit; a branch's name is kept, so that it is known offline too."""
+    patterns = [".*", *TWIN_PATTERNS]
+    return Path(snapshot_download(repo_id, revision=revision, ignore_patterns=patterns, **options))
 
 
 def _is_shard(name: str) -> bool:

@@ -7,13 +7,10 @@ from spin_hub.hub.resolve import hub_cache
 from spin_hub.recipe import DEFAULT_KEEP, Destination, ScoringRecipe, SelectionRecipe
 from spin_hub.record import Kind
 from spin_hub.workflows.base import open_base
-from spin_hub.workflows.outcome import Outcome, Provenance, write_delta_folder, write_model_folder
+from spin_hub.workflows.outcome import SMALL_OUTPUT, Outcome, Provenance, write_delta_folder, write_model_folder
 from spin_hub.workflows.reporter import SILENT, Reporter
 from spin_hub.workflows.score import score_base
 from spin_hub.workflows.select import check_ratios, delta_from
-
-SMALL_OUTPUT = 16 << 20
-"""Room that a delta folder surely has enough with, in bytes."""
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,8 @@ from spin_hub.workflows.base import Base
 from spin_hub.workflows.reporter import Reporter
 
 BASE_README = "base-README.md"
+SMALL_OUTPUT = 16 << 20
+"""Room in which a delta with its record and card surely fits, in bytes."""
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,9 @@ def test_exactly_the_named_weights_become_plus_zero(tmp_path, code, shards):
 @given(st.data())
 def test_apply_then_revert_gives_equal_bytes(tmp_path_factory, data):
     folder = tmp_path_factory.mktemp("case")
-    index = checkpoint(folder / "base", DTYPES[data.draw(st.sampled_from(sorted(DTYPES)))], data.draw(st.integers(1, 4)))
+    index = checkpoint(
+        folder / "base", DTYPES[data.draw(st.sampled_from(sorted(DTYPES)))], data.draw(st.integers(1, 4))
+    )
     edits = {
         name: edit_of(index, name, data.draw(st.sets(st.integers(0, 29), min_size=1)))
         for name in data.draw(st.sets(st.sampled_from(sorted(index.tensors)), min_size=1))

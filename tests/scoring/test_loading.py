@@ -68,9 +68,7 @@ def test_auto_dtype_is_that_of_the_checkpoint(tiny, sharded):
 
 def test_auto_dtype_of_fp8_is_float32(tmp_path):
     folder = models.save_checkpoint(tmp_path / "model")
-    tensors = {
-        name: tensor.to(torch.float8_e4m3fn) for name, tensor in load_file(folder / "model.safetensors").items()
-    }
+    tensors = {name: tensor.to(torch.float8_e4m3fn) for name, tensor in load_file(folder / "model.safetensors").items()}
     save_file(tensors, folder / "model.safetensors", {"format": "pt"})
     assert choose_dtype("auto", read_index(folder)) is torch.float32
 

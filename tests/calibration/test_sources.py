@@ -1,0 +1,121 @@
+import csv
+import json
+
+import datasets
+import numpy as np
+import pandas
+import pytest
+
+from spin_hub.calibration.sources import builtin_rows, read_sample
+from spin_hub.errors import BadRow, MissingColumns, SourceError, TooFewRows
+
+ROWS = [{"prompt": f"question {n}", "response": f"answer {n}"} for n in range(40)]
+
+
+def write(path, rows=ROWS):
+    match path.suffix:
+        case ".csv":
+            with path.open("w", newline="") as file:
+                writer = csv.DictWriter(file, list(rows[0]))
+                writer.writeheader()
+                writer.writerows(rows)
+        case ".jsonl":
+            path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        case ".parquet":
+            pandas.DataFrame(rows).to_parquet(path)
+    return str(path)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_files_give_the_same_sample_as_datasets(tmp_path, suffix):
+    sample = read_sample("mine", write(tmp_path / f"data{suffix}"), 8, 3)
+    expected = datasets.Dataset.from_list(ROWS).shuffle(seed=3).select(range(8))
+    assert [(row.prompt, row.response) for row in sample.rows] == [(r["prompt"], r["response"]) for r in expected]
+    assert [row.number for row in sample.rows] == np.random.default_rng(3).permutation(40)[:8].tolist()
+    assert (sample.available, sample.source, sample.licence) == (40, f"data{suffix}", "unknown")
+
+
+def test_the_source_is_a_name_and_never_a_path(tmp_path):
+    folder = tmp_path / "secret place"
+    folder.mkdir()
+    assert "secret" not in read_sample("mine", write(folder / "data.csv"), 4, 0).source
+
+
+def test_other_columns_are_named_in_the_spec(tmp_path):
+    rows = [{"question": row["prompt"], "answer": row["response"], "more": 1} for row in ROWS]
+    spec = write(tmp_path / "data.csv", rows) + "#prompt=question,response=answer"
+    assert (
+        read_sample("mine", spec, 40, 0).fingerprint == read_sample("m", write(tmp_path / "b.csv"), 40, 0).fingerprint
+    )
+
+
+def test_the_same_seed_gives_the_same_sample_and_another_seed_another(tmp_path):
+    spec = write(tmp_path / "data.csv")
+    first, again, other = (read_sample("mine", spec, 8, seed).fingerprint for seed in (0, 0, 1))
+    assert first == again != other
+
+
+def test_words_for_missing_values_are_text(tmp_path):
+    rows = [{"prompt": "None", "response": "NA"}, {"prompt": "null", "response": "nan"}]
+    sample = read_sample("mine", write(tmp_path / "data.csv", rows), 2, 0)
+    assert {row.response for row in sample.rows} == {"NA", "nan"}
+
+
+def test_sampling_a_builtin_set_sees_its_calibration_split_only():
+    sample = read_sample("privacy", "builtin:privacy", None, 0)
+    assert len(sample.rows) == sample.available == 64
+    assert sample.licence == "CC0-1.0"
+    assert {row.prompt for row in sample.rows} == {row.prompt for row in builtin_rows("privacy", "calibration")}
+    numbers = {row.number: row.prompt for row in builtin_rows("privacy", "calibration")}
+    assert all(numbers[row.number] == row.prompt for row in sample.rows)
+
+
+def test_a_file_defaults_to_128_examples(tmp_path):
+    with pytest.raises(TooFewRows, match="40 rows, but 128"):
+        read_sample("mine", write(tmp_path / "data.csv"), None, 0)
+
+
+def test_too_few_rows(tmp_path):
+    with pytest.raises(TooFewRows, match="has 64 rows, but 65"):
+        read_sample("general", "builtin:general", 65, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("data.csv", "", "empty"),
+        ("data.csv", "prompt,response\n", "no rows"),
+        ("data.jsonl", "{", "cannot be read"),
+        ("data.parquet", "not parquet", "cannot be read"),
+        ("data.txt", "text", "no known kind"),
+        ("data.csv", '"a', "column"),
+    ],
+)
+def test_files_that_cannot_be_used(tmp_path, name, content, said):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(SourceError, match=said) as caught:
+        read_sample("mine", str(tmp_path / name), 1, 0)
+    assert "\n" not in caught.value.message
+
+
+def test_sources_that_are_not_there():
+    with pytest.raises(SourceError, match="no such file"):
+        read_sample("mine", "nowhere.csv", 1, 0)
+    with pytest.raises(SourceError, match="fairness, general, privacy"):
+        read_sample("mine", "builtin:kindness", 1, 0)
+
+
+def test_missing_columns_name_those_that_are_there(tmp_path):
+    with pytest.raises(MissingColumns, match=r"'answer' \(it has: prompt, response\)"):
+        read_sample("mine", write(tmp_path / "data.csv") + "#response=answer", 1, 0)
+    with pytest.raises(SourceError, match="reply=x"):
+        read_sample("mine", write(tmp_path / "data.csv") + "#reply=x", 1, 0)
+
+
+def test_a_row_that_is_no_text_is_named(tmp_path):
+    rows = [{"prompt": "a", "response": "b"}, {"prompt": "c", "response": None}]
+    with pytest.raises(BadRow, match="Row 1 .*response"):
+        read_sample("mine", write(tmp_path / "data.jsonl", rows), 2, 0)
+    numbers = [{"prompt": 1, "response": "b"}]
+    with pytest.raises(BadRow, match="Row 0 .*prompt"):
+        read_sample("mine", write(tmp_path / "numbers.jsonl", numbers), 1, 0)
