@@ -1,5 +1,7 @@
 """A record becomes a card; what a person wrote around the generated part stays."""
 
+import re
+from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any, Final
 
@@ -7,6 +9,7 @@ import jinja2
 from huggingface_hub import ModelCard, ModelCardData
 from jinja2.sandbox import SandboxedEnvironment
 
+from spin_hub.core.expression import PAPER
 from spin_hub.core.names import by_layer
 from spin_hub.model_cards.command import base_argument, edit_command
 from spin_hub.model_cards.metadata import OURS, metadata_of
@@ -36,12 +39,12 @@ def render_card(record: Record, existing: str | None = None) -> str:
 
 
 def _whole(data: ModelCardData, text: str) -> str:
-    return str(ModelCard(f"---\n{data.to_yaml()}\n---\n\n{text}"))
+    return str(ModelCard(f"---\n{data.to_yaml()}\n---\n\n{text}")).rstrip("\n") + "\n"
 
 
 def _body(record: Record) -> str:
     template = _environment().get_template(f"{record.kind}.md")
-    return template.render(**_variables(record)).strip()
+    return re.sub(r"\n{3,}", "\n\n", template.render(**_variables(record))).strip()
 
 
 def _environment() -> jinja2.Environment:
@@ -63,8 +66,19 @@ def _variables(record: Record) -> dict[str, Any]:
         "base_argument": base_argument(record),
         "command": edit_command(record),
         "table": by_layer(record.result.counts),
+        "chosen": _chosen(record.method),
         "rule": _RULES.get(str(record.method.get("rule")), "chosen by a rule that this version does not know"),
     }
+
+
+def _chosen(method: Mapping[str, Any]) -> str:
+    """In a clause, which weights these are."""
+    expression = method.get("expression")
+    if method.get("rule") == "random":
+        return "weights drawn at random, as a control"
+    if method.get("rule") == "published" or expression == PAPER:
+        return "weights that its examples of fairness and of privacy share and general text does not need"
+    return f"the most important weights of its calibration sets, combined as `{expression}`"
 
 
 def _cell(value: Any) -> str:

