@@ -37,7 +37,7 @@ def edit_command(record: Record) -> str | None:
 
 
 def _selection(method: Mapping[str, Any]) -> list[str]:
-    words = [] if method.get("rule") == "paper" else ["--rule", str(method.get("rule"))]
+    words = ["--rule", str(method["rule"])] if method.get("rule", "paper") != "paper" else []
     ratios: Mapping[str, float] = method.get("ratios", {})
     if "p" in method and "q" in method:
         words += ["--p", f"{method['p']:g}", "--q", f"{method['q']:g}"]

@@ -67,7 +67,7 @@ def _variables(record: Record) -> dict[str, Any]:
         "command": edit_command(record),
         "table": by_layer(record.result.counts),
         "chosen": _chosen(record.method),
-        "rule": _RULES.get(str(record.method.get("rule")), "chosen by a rule that this version does not know"),
+        "rule": _RULES.get(str(record.method.get("rule", "")), "a rule that this version does not know"),
     }
 
 
@@ -88,6 +88,7 @@ def _cell(value: Any) -> str:
 
 
 _RULES: Final = {
+    "": "a set expression in place of the paper's",
     "paper": "the rule as the paper defines it",
     "published": "the rule as the paper's released code computes it",
     "random": "a random control: per matrix as many weights as the paper's rule would select",

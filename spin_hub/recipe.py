@@ -142,8 +142,10 @@ class SelectionRecipe:
         return {name: self.ratio(name) for name in self.names}
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values, as they stand in a delta's ``method``."""
-        entry: dict[str, Any] = {"rule": self.rule, "ratios": dict(sorted(self.all_ratios.items()))}
+        """Plain JSON values, as they stand in a delta's ``method``: a rule by name, or an expression alone."""
+        entry: dict[str, Any] = {"ratios": dict(sorted(self.all_ratios.items()))}
+        if self.expression is None:
+            entry["rule"] = self.rule
         if self.rule != "published":
             entry["expression"] = self.parsed.text
         if self.rule == "random":

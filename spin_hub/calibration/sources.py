@@ -73,7 +73,8 @@ def read_sample(name: str, spec: str, samples: int | None, seed: int) -> Sample:
     table = table.add_column(_ROW, list(range(available))) if _ROW not in table.column_names else table
     chosen = table.shuffle(seed=seed).select(range(wanted))
     rows = tuple(_row(name, entry) for entry in chosen)
-    source = spec if builtin else Path(spec).name
+    file, _ = _split(name, spec)
+    source = spec if builtin else Path(file).name + spec.removeprefix(file)
     return Sample(name, source, "CC0-1.0" if builtin else "unknown", rows, available)
 
 

@@ -69,8 +69,7 @@ def _inspect_delta(file: Path, delta: Delta, record: Record | None) -> Inspectio
     method = delta.method
     facts = {
         "base": _base(delta.base, record.model.name if record else None),
-        "rule": str(method.get("rule", "unknown")),
-        **({"expression": str(method["expression"])} if "expression" in method else {}),
+        "rule": ": ".join(str(method[key]) for key in ("rule", "expression") if key in method),
         **({"ratios": _ratios(method["ratios"])} if isinstance(method.get("ratios"), Mapping) else {}),
         "weights": f"{delta.weights:,} set to zero, in {len(delta.edits)} tensors" + _of(record),
         "file": f"{file.name}, {human_bytes(file.stat().st_size)}",

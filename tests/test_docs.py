@@ -1,0 +1,46 @@
+"""What the documents say is what the program does."""
+
+import importlib.util
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "benchmarks").glob("*.md"))]
+
+
+def test_the_page_of_commands_is_that_of_the_commands():
+    spec = importlib.util.spec_from_file_location("generate_cli", ROOT / "docs" / "generate_cli.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert (ROOT / "docs" / "cli.md").read_text("utf-8") == module.reference(), "run python docs/generate_cli.py"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(document):
+    for target in re.findall(r"\]\(([^)#:]+?)(?:#[^)]*)?\)", document.read_text("utf-8")):
+        assert (document.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_options_in_examples_exist(document):
+    from typer.main import get_command
+
+    from spin_hub.cli.app import app
+
+    commands = get_command(app).commands
+    for line in re.findall(r"^(?:\$ )?spin-hub (.+)$", document.read_text("utf-8"), re.MULTILINE):
+        verb, *words = shlex.split(line, comments=True)
+        if verb.startswith("-"):
+            continue
+        known = {option for parameter in commands[verb].params for option in parameter.opts}
+        assert {word.split("=")[0] for word in words if word.startswith("-")} <= known | {"--help"}, line
+
+
+def test_every_room_stands_in_the_architecture():
+    text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    for path in (ROOT / "spin_hub").rglob("*.py"):
+        if path.name != "__init__.py":
+            assert f"`{path.relative_to(ROOT / 'spin_hub').as_posix()}`" in text, path
