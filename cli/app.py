@@ -1,5 +1,6 @@
 """The program spin-hub: its commands, put together, and how they end."""
 
+import os
 import signal
 import sys
 import warnings
@@ -66,6 +67,7 @@ def run(arguments: list[str]) -> int:
     An error that nobody expected keeps its traceback.
     """
     as_json = "--json" in arguments
+    _silence_libraries("--quiet" in arguments)
     try:
         code = app(arguments, prog_name="spin-hub", standalone_mode=False)
     except (SpinHubError, typer.TyperException, OSError) as error:
@@ -78,6 +80,19 @@ def run(arguments: list[str]) -> int:
     if code == INTERRUPTED:
         return report(ending_of(KeyboardInterrupt()), as_json)
     return int(code or 0)
+
+
+def _silence_libraries(quiet: bool) -> None:
+    """Keeps other libraries' bars, advice and telemetry out of the output; they read this when imported."""
+    for name, value in {
+        "TRANSFORMERS_VERBOSITY": "error",
+        "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
+        "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        **({"HF_HUB_DISABLE_PROGRESS_BARS": "1"} if quiet else {}),
+    }.items():
+        os.environ.setdefault(name, value)
 
 
 def _terminated(_: int, __: FrameType | None) -> None:

@@ -1,7 +1,6 @@
 """What the command line prints: data to stdout, notes and progress to stderr."""
 
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -33,7 +32,6 @@ class Screen:
         self.quiet = quiet
         self.out = Console(soft_wrap=False, highlight=False)
         self.err = Console(stderr=True, highlight=False)
-        silence_libraries(quiet)
 
     @property
     def reporter(self) -> Reporter:
@@ -135,19 +133,6 @@ class Shown:
         if seconds >= NOTICED:
             what = f" {_amount(done, unit)}," if unit != "step" else ""
             self._console.print(Text(f"{title}:{what} {seconds:.1f} s"))
-
-
-def silence_libraries(quiet: bool) -> None:
-    """Keeps other libraries' bars, advice and telemetry out of the output; set before they are imported."""
-    for name, value in {
-        "TRANSFORMERS_VERBOSITY": "error",
-        "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
-        "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "TOKENIZERS_PARALLELISM": "false",
-        **({"HF_HUB_DISABLE_PROGRESS_BARS": "1"} if quiet else {}),
-    }.items():
-        os.environ.setdefault(name, value)
 
 
 def _speed(rate: float, unit: str) -> str:

@@ -68,7 +68,7 @@ def edit(
     from spin_hub.workflows.edit import edit as run
 
     screen = Screen(as_json, quiet)
-    if show_examples:
+    if show_examples and not quiet:
         show_tokens(screen, model, scoring, show_examples)
     request = EditRequest(model, scoring, selection, kind, Destination(output, overwrite))
     outcome = run(request, screen.reporter)

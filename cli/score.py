@@ -53,7 +53,7 @@ def score(
     from spin_hub.workflows.score import score as run
 
     screen = Screen(as_json, quiet)
-    if show_examples:
+    if show_examples and not quiet:
         show_tokens(screen, model, recipe, show_examples)
     outcome = run(model, recipe, Destination(output, overwrite), keep, screen.reporter)
     found = inspect(outcome.output)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 from transformers.utils import logging
 
@@ -69,6 +69,21 @@ def load_model(
         raise ModelNotLoadable(path=index.folder, why=f"its checkpoint lacks {missing[0]}")
     model.eval().requires_grad_(False)
     return model
+
+
+def load_skeleton(index: CheckpointIndex, trust_remote_code: bool) -> PreTrainedModel:
+    """The model's modules without memory for its weights: names and shapes, before anything large is read.
+
+    Raises:
+        ModelNotLoadable: transformers does not know how to build it.
+    """
+    try:
+        options = {"trust_remote_code": trust_remote_code}
+        config = AutoConfig.from_pretrained(index.folder, local_files_only=True, **options)
+        with torch.device("meta"):
+            return AutoModelForCausalLM.from_config(config, **options)  # type: ignore[no-any-return]
+    except _REFUSALS as error:
+        raise ModelNotLoadable(path=index.folder, why=_first_line(error)) from error
 
 
 def load_tokenizer(folder: Path, trust_remote_code: bool) -> Any:

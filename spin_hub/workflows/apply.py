@@ -10,16 +10,9 @@ from spin_hub.files.output import Placed
 from spin_hub.hub.resolve import hub_cache
 from spin_hub.recipe import BY_DEFAULT, Destination
 from spin_hub.record import ModelRecord, Record
-from spin_hub.workflows.base import base_ref, open_base, record_of, shard_digests
-from spin_hub.workflows.outcome import (
-    SMALL_OUTPUT,
-    Outcome,
-    Provenance,
-    describe,
-    find_delta,
-    open_delta,
-    write_model_folder,
-)
+from spin_hub.workflows.artefacts import base_ref, find_delta, open_delta
+from spin_hub.workflows.base import open_base, record_of, shard_digests
+from spin_hub.workflows.outcome import SMALL_OUTPUT, Outcome, Provenance, describe, write_model_folder
 from spin_hub.workflows.reporter import SILENT, Reporter
 
 

@@ -7,7 +7,6 @@ from functools import cached_property
 from spin_hub.checkpoint.digest import contents_of, digests
 from spin_hub.checkpoint.index import CheckpointIndex, read_index
 from spin_hub.core.contents import README, Contents
-from spin_hub.core.delta import BaseRef
 from spin_hub.hub.resolve import ModelSource, resolve_model
 from spin_hub.model_cards.base_card import read_base_card
 from spin_hub.record import ModelRecord
@@ -60,11 +59,6 @@ def record_of(base: Base, reporter: Reporter) -> ModelRecord:
         left_out={**base.source.left_out, **{name: hashes[name] for name in base.contents.left_out}},
         card=read_base_card(readme.read_text("utf-8", "replace")) if readme.is_file() else {},
     )
-
-
-def base_ref(model: ModelRecord) -> BaseRef:
-    """What a delta says of its base."""
-    return BaseRef(model.repo_id, model.commit, model.files)
 
 
 def shard_digests(files: Mapping[str, str]) -> dict[str, str]:

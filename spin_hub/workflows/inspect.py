@@ -16,8 +16,6 @@ from spin_hub.files.ranking_file import NAME as RANKING
 from spin_hub.files.ranking_file import RankingFile, read_ranking
 from spin_hub.header import read_header
 from spin_hub.record import Record
-from spin_hub.workflows.base import base_ref
-from spin_hub.workflows.outcome import find_delta, open_delta
 
 
 @dataclass(frozen=True)

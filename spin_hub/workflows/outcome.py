@@ -1,7 +1,6 @@
 """What an edit leaves behind: the folders of an edited model and of a delta, and a summary of them."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,8 @@ from spin_hub.checkpoint.patch import copy_others, write_patched_copy, zeros
 from spin_hub.core.contents import README, SPIN
 from spin_hub.core.delta import Delta
 from spin_hub.core.names import Table, by_layer
-from spin_hub.errors import CorruptFile, DeltaNotFound, UsageError
-from spin_hub.files.container import checked
 from spin_hub.files.delta_file import NAME as DELTA
-from spin_hub.files.delta_file import read_delta, write_delta
+from spin_hub.files.delta_file import write_delta
 from spin_hub.files.output import Placed, new_folder
 from spin_hub.files.ranking_file import RankingFile
 from spin_hub.model_cards.render import render_card
@@ -93,49 +90,6 @@ def write_model_folder(target: Placed, base: Base, delta: Delta, provenance: Pro
         record = _write_spin(spin, "model", delta, provenance)
         (folder / README).write_text(render_card(record), "utf-8")
     return Outcome(target.path, record)
-
-
-def find_delta(path: Path) -> Path:
-    """The delta file of a delta folder or an edited model, or the file itself.
-
-    Raises:
-        DeltaNotFound: there is none.
-    """
-    for file in (path, path / DELTA, path / SPIN / DELTA):
-        if file.is_file():
-            return file
-    raise DeltaNotFound(path=path, what="delta")
-
-
-def open_delta(path: Path) -> tuple[Delta, Record | None]:
-    """Reads a delta from a file, a delta folder or an edited model, and its record where there is one.
-
-    A record beside the delta that speaks of another delta file is left aside.
-
-    Raises:
-        DeltaNotFound: there is none.
-        CorruptFile: the delta or its record is damaged.
-    """
-    file = find_delta(path)
-    delta = read_delta(file)
-    if not file.with_name(RECORD).is_file():
-        return delta, None
-    record = read_record(file.with_name(RECORD))
-    return delta, record if record.result.delta_sha256 == sha256(file, lambda _: None) else None
-
-
-def read_record(path: Path) -> Record:
-    """Reads a ``spin.json``.
-
-    Raises:
-        CorruptFile: not JSON, or of another form.
-        UnsupportedFormat: of a format version that is not known.
-    """
-    try:
-        entry: Mapping[str, Any] = json.loads(path.read_text("utf-8"))
-        return checked(path, lambda: Record.from_json(entry))
-    except (ValueError, RecursionError, UsageError) as error:
-        raise CorruptFile(path=path, why=f"it is no record of spin-hub ({error})") from error
 
 
 def describe(kind: Kind, delta: Delta, provenance: Provenance, delta_sha256: str) -> Record:

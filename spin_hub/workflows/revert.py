@@ -12,7 +12,8 @@ from spin_hub.errors import DeltaNotFound, RevertFailed
 from spin_hub.files.output import Placed, new_folder
 from spin_hub.hub.resolve import hub_cache
 from spin_hub.recipe import BY_DEFAULT, Destination
-from spin_hub.workflows.outcome import BASE_README, open_delta
+from spin_hub.workflows.artefacts import open_delta
+from spin_hub.workflows.outcome import BASE_README
 from spin_hub.workflows.reporter import SILENT, Reporter
 
 

@@ -19,7 +19,7 @@ from spin_hub.hub.resolve import hub_cache
 from spin_hub.recipe import BY_DEFAULT, DEFAULT_KEEP, Destination, ScoringRecipe
 from spin_hub.record import ScoringRecord, SetRecord
 from spin_hub.scoring.engine import ScoredMatrix
-from spin_hub.scoring.loading import check_causal, load_model, load_tokenizer
+from spin_hub.scoring.loading import check_causal, load_model, load_skeleton, load_tokenizer
 from spin_hub.scoring.placement import choose_device, choose_dtype
 from spin_hub.scoring.targets import find_targets
 from spin_hub.scoring.whole import WholeEngine
@@ -104,12 +104,13 @@ def score_base(
     """
     check_causal(base.source.folder, base.index.config)
     device, dtype = choose_device(recipe.device), choose_dtype(recipe.dtype, base.index)
+    skeleton = load_skeleton(base.index, recipe.trust_remote_code)
+    check(tuple(target.weight.shape) for target in find_targets(skeleton, recipe.target))
     calibrations = calibrate(base, recipe)
     with reporter.task("Loading the model", 1, "step") as advance:
         model = load_model(base.index, dtype, device, recipe.trust_remote_code)
         advance(1)
     targets = find_targets(model, recipe.target)
-    check(tuple(target.weight.shape) for target in targets)
     for target in targets:
         check_identity(base.index, target.parameter, target.weight)
     engine = WholeEngine(model, targets, recipe.accumulate)

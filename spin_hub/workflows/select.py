@@ -21,7 +21,8 @@ from spin_hub.files.ranking_file import NAME as RANKING
 from spin_hub.files.ranking_file import RankingFile, read_ranking
 from spin_hub.hub.resolve import hub_cache
 from spin_hub.recipe import BY_DEFAULT, Destination, SelectionRecipe
-from spin_hub.workflows.base import Base, base_ref, open_base
+from spin_hub.workflows.artefacts import base_ref
+from spin_hub.workflows.base import Base, open_base
 from spin_hub.workflows.outcome import Outcome, write_delta_folder
 from spin_hub.workflows.reporter import SILENT, Reporter
 

@@ -1,0 +1,64 @@
+"""Artefacts by path: the delta in a file, a folder or an edited model, and its record."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from spin_hub.checkpoint.digest import sha256
+from spin_hub.core.contents import SPIN
+from spin_hub.core.delta import BaseRef, Delta
+from spin_hub.errors import CorruptFile, DeltaNotFound, UsageError
+from spin_hub.files.container import checked
+from spin_hub.files.delta_file import NAME as DELTA
+from spin_hub.files.delta_file import read_delta
+from spin_hub.record import NAME as RECORD
+from spin_hub.record import ModelRecord, Record
+
+
+def find_delta(path: Path) -> Path:
+    """The delta file of a delta folder or an edited model, or the file itself.
+
+    Raises:
+        DeltaNotFound: there is none.
+    """
+    for file in (path, path / DELTA, path / SPIN / DELTA):
+        if file.is_file():
+            return file
+    raise DeltaNotFound(path=path, what="delta")
+
+
+def open_delta(path: Path) -> tuple[Delta, Record | None]:
+    """Reads a delta from a file, a delta folder or an edited model, and its record where there is one.
+
+    A record beside the delta that speaks of another delta file is left aside.
+
+    Raises:
+        DeltaNotFound: there is none.
+        CorruptFile: the delta or its record is damaged.
+    """
+    file = find_delta(path)
+    delta = read_delta(file)
+    if not file.with_name(RECORD).is_file():
+        return delta, None
+    record = read_record(file.with_name(RECORD))
+    return delta, record if record.result.delta_sha256 == sha256(file, lambda _: None) else None
+
+
+def read_record(path: Path) -> Record:
+    """Reads a ``spin.json``.
+
+    Raises:
+        CorruptFile: not JSON, or of another form.
+        UnsupportedFormat: of a format version that is not known.
+    """
+    try:
+        entry: Mapping[str, Any] = json.loads(path.read_text("utf-8"))
+        return checked(path, lambda: Record.from_json(entry))
+    except (ValueError, RecursionError, UsageError) as error:
+        raise CorruptFile(path=path, why=f"it is no record of spin-hub ({error})") from error
+
+
+def base_ref(model: ModelRecord) -> BaseRef:
+    """What a delta says of its base."""
+    return BaseRef(model.repo_id, model.commit, model.files)
