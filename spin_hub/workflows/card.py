@@ -7,6 +7,7 @@ from spin_hub.errors import DeltaNotFound
 from spin_hub.files.output import new_file
 from spin_hub.model_cards.render import render_card
 from spin_hub.record import NAME as RECORD
+from spin_hub.workflows.artefacts import find_delta, read_record
 
 
 def card(folder: Path) -> Path:

@@ -16,6 +16,7 @@ from spin_hub.files.ranking_file import NAME as RANKING
 from spin_hub.files.ranking_file import RankingFile, read_ranking
 from spin_hub.header import read_header
 from spin_hub.record import Record
+from spin_hub.workflows.artefacts import base_ref, find_delta, open_delta
 
 
 @dataclass(frozen=True)
