@@ -1,14 +1,18 @@
 """How results look on a terminal: tables that fit 80 columns."""
 
+from typing import TYPE_CHECKING
+
 from rich.text import Text
 
 from spin_hub.cli.console import Screen
 from spin_hub.recipe import ScoringRecipe
-from spin_hub.workflows.inspect import Inspection
-from spin_hub.workflows.outcome import Outcome
+
+if TYPE_CHECKING:
+    from spin_hub.workflows.inspect import Inspection
+    from spin_hub.workflows.outcome import Outcome
 
 
-def show_edit(screen: Screen, outcome: Outcome) -> None:
+def show_edit(screen: Screen, outcome: "Outcome") -> None:
     """Counts per layer and matrix, then what was written."""
     record = outcome.record
     result, method = record.result, record.method
@@ -30,7 +34,7 @@ def show_edit(screen: Screen, outcome: Outcome) -> None:
         screen.line(f"\nApply it with: spin-hub apply {outcome.output} MODEL")
 
 
-def show_counts(screen: Screen, found: Outcome | Inspection) -> None:
+def show_counts(screen: Screen, found: "Outcome | Inspection") -> None:
     """Weights per layer and matrix."""
     table = found.table
     header = ("layer", *(_short(column) for column in table.columns), "all")

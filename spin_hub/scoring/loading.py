@@ -81,7 +81,7 @@ def load_skeleton(index: CheckpointIndex, trust_remote_code: bool) -> PreTrained
         options = {"trust_remote_code": trust_remote_code}
         config = AutoConfig.from_pretrained(index.folder, local_files_only=True, **options)
         with torch.device("meta"):
-            return AutoModelForCausalLM.from_config(config, **options)  # type: ignore[no-any-return]
+            return AutoModelForCausalLM.from_config(config, **options)
     except _REFUSALS as error:
         raise ModelNotLoadable(path=index.folder, why=_first_line(error)) from error
 
