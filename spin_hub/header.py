@@ -89,6 +89,8 @@ def _span(path: Path, name: str, entry: Any, base: int) -> TensorSpan:
         case {"dtype": str(dtype), "shape": list(shape), "data_offsets": [int(begin), int(end)]} if (
             dtype in BITS
             and all(type(extent) is int and extent >= 0 for extent in shape)
+            and type(begin) is int
+            and type(end) is int
             and 0 <= begin <= end
             and (end - begin) * 8 == math.prod(shape) * BITS[dtype]
         ):

@@ -53,7 +53,7 @@ class ScoringRecipe:
         if not self.sets:
             raise UsageError(message="Scoring needs at least one calibration set.")
         for name in self.sets:
-            if not name.isidentifier():
+            if not (name.isascii() and name.isidentifier()):
                 raise UsageError(message=f"A set's name must be a word, not {name!r}.")
         for name in ("samples", "max_length"):
             value = getattr(self, name)
@@ -107,14 +107,14 @@ class SelectionRecipe:
     def __post_init__(self) -> None:
         if self.rule not in get_args(Rule):
             raise UsageError(message=f"The rule must be one of {', '.join(get_args(Rule))}, not {self.rule!r}.")
-        for name, value in {"p": self.p, "q": self.q, **self.ratios}.items():
+        for name, value in (("p", self.p), ("q", self.q), *self.ratios.items()):
             if not 0 < value < 1:
                 raise RatioOutOfRange(name=name, value=value)
         if self.rule != "paper" and self.expression is not None:
             raise UsageError(message=f"--select replaces the paper's rule and cannot be combined with {self.rule!r}.")
         if self.rule == "published" and (self.p != self.q or self.ratios):
             raise UsageError(message="The published rule needs p = q: it combines the two lists by position.")
-        unknown = [name for name in self.ratios if name not in self.names]
+        unknown = [name for name in self.ratios if name not in self.parsed.names]
         if unknown:
             raise UnknownSet(name=unknown[0], known=", ".join(self.names))
 

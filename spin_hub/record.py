@@ -133,7 +133,7 @@ class Record:
             UnsupportedFormat: another format version.
             KeyError, TypeError, ValueError, UsageError: the entry has another form.
         """
-        if entry["format"] != FORMAT:
+        if type(entry["format"]) is not int or entry["format"] != FORMAT:
             raise UnsupportedFormat(path=NAME, what=f"format {str(entry['format'])[:40]!r}")
         recipe, result = entry["recipe"], dict(entry["result"])
         result["shapes"] = {name: tuple(shape) for name, shape in result["shapes"].items()}

@@ -56,7 +56,8 @@ def _takes_part(name: str) -> bool:
 
 def _may_be_twin(name: str) -> bool:
     *folders, file = name.split("/")
-    suffix = "." + file.rpartition(".")[2].lower()
+    suffix = "".join(file.lower().rpartition(".")[1:])
     index_of_twins = file.endswith(".index.json") and name != "model.safetensors.index.json"
     in_twin_folder = any(folder.lower() in _TWIN_FOLDERS for folder in folders)
-    return suffix in _TWIN_SUFFIXES or in_twin_folder or index_of_twins or file.startswith("consolidated")
+    named_so = ".onnx" in file.lower() or file.startswith("consolidated")
+    return suffix in _TWIN_SUFFIXES or named_so or in_twin_folder or index_of_twins

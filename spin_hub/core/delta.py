@@ -38,8 +38,8 @@ class TensorEdit:
             raise ValueError(f"the shape {self.shape} is impossible")
         if len(self.indices) and int(self.indices[-1]) >= math.prod(self.shape):
             raise ValueError(f"index {int(self.indices[-1])} lies outside the shape {self.shape}")
-        if self.original.shape != (len(self.indices), itemsize(self.dtype)):
-            raise ValueError("there is not one original value for every index")
+        if self.original.shape != (len(self.indices), itemsize(self.dtype)) or self.original.dtype != np.uint8:
+            raise ValueError("there is not one original value, as bytes, for every index")
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ _OPERATIONS: Final[Mapping[str, Callable[[Selection, Selection], Selection]]] = 
     "&": operator.and_,
     "|": operator.or_,
 }
-_TOKEN: Final = re.compile(r"\s*(?:(?P<name>[A-Za-z_][A-Za-z0-9_]*)|(?P<sign>[-&|()]))")
+_TOKEN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[-&|()]|(?P<wrong>\S)")
 
 
 @dataclass(frozen=True)
@@ -83,14 +83,10 @@ def parse(text: str) -> Expression:
 
 
 def _tokens(text: str) -> Iterator[tuple[int, str]]:
-    position = 0
-    while text[position:].strip():
-        match = _TOKEN.match(text, position)
-        if match is None:
-            start = position + len(text[position:]) - len(text[position:].lstrip())
-            raise _wrong(text, start, "a name, an operator or a parenthesis")
-        yield match.start(match.lastgroup or 0), match.group(match.lastgroup or 0)
-        position = match.end()
+    for match in _TOKEN.finditer(text):
+        if match.lastgroup == "wrong":
+            raise _wrong(text, match.start(), "a name, an operator or a parenthesis")
+        yield match.start(), match.group()
 
 
 def _close(waiting: list[str], postfix: list[str], text: str, position: int) -> None:

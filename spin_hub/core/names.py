@@ -1,6 +1,7 @@
 """Names of tensors as people read them: the layer's number and the matrix in it."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -33,8 +34,10 @@ def by_layer(counts: Mapping[str, int]) -> Table:
     columns = tuple(sorted({matrix for _, matrix, _ in placed}))
     rows = []
     for layer in _layers(layer for layer, _, _ in placed):
-        cells = {matrix: count for number, matrix, count in placed if number == layer}
-        rows.append(("-" if layer is None else str(layer), tuple(cells.get(column, 0) for column in columns)))
+        cells: Counter[str] = Counter()
+        for number, matrix, count in placed:
+            cells[matrix] += count if number == layer else 0
+        rows.append(("-" if layer is None else str(layer), tuple(cells[column] for column in columns)))
     return Table(columns, tuple(rows))
 
 

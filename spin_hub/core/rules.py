@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spin_hub.core.expression import Expression
-from spin_hub.core.ranking import Ranking, published_count_of
+from spin_hub.core.ranking import Ranking, count_of, published_count_of
 from spin_hub.core.selection import Selection
 
 
@@ -57,13 +57,16 @@ def smallest_useful_q(ranking: Ranking, p: float) -> float | None:
         entered = np.maximum(first, second)[~np.isin(shared, general.of(name))] + 1
         if len(entered):
             needed = min(needed, ratio_for(int(entered.min()), math.prod(tensor.shape)))
-    return None if needed == math.inf else needed
+    within = needed < 1 and all(
+        count_of(needed, tensor.shape) <= len(tensor.tops["fairness"].indices) for tensor in ranking.tensors.values()
+    )
+    return needed if within else None
 
 
 def ratio_for(count: int, size: int) -> float:
     """The smallest ratio of three significant digits that selects ``count`` of ``size`` weights."""
     exponent = math.floor(math.log10(count / size)) - 2
-    steps = math.ceil(count / size / 10.0**exponent)
+    steps = math.floor(count / size / 10.0**exponent)
     while int(float(f"{steps}e{exponent}") * size) < count:
         steps += 1
     return float(f"{steps}e{exponent}")

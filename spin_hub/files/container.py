@@ -1,15 +1,18 @@
 """A safetensors file with one metadata key: canonical JSON, so that equal contents are equal files."""
 
+import errno
 import json
-from collections.abc import Callable, Mapping
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import TensorSpec, serialize_file
+from safetensors import SafetensorError, TensorSpec, serialize_file
 
-from spin_hub.core.dtypes import NAMES, itemsize
+from spin_hub.core.dtypes import EDITABLE, NAMES, itemsize
 from spin_hub.errors import CorruptFile, UnsupportedFormat
 from spin_hub.header import Header, TensorSpan, read_header
 
@@ -46,7 +49,12 @@ def write_container(path: Path, arrays: Mapping[str, tuple[str, Array]], about: 
     # The library gives its files to their owner alone; others' files have the permissions of any new file.
     path.touch()
     mode = path.stat().st_mode
-    serialize_file(specs, str(path), metadata={KEY: canonical({"format": FORMAT, **about})})
+    try:
+        serialize_file(specs, str(path), metadata={KEY: canonical({"format": FORMAT, **about})})
+    except SafetensorError as error:
+        # The library wraps what the system said in a text of its own.
+        code = re.search(r"os error (\d+)", str(error))
+        raise OSError(int(code[1]) if code else errno.EIO, str(error), str(path)) from error
     path.chmod(mode)
 
 
@@ -68,7 +76,7 @@ def read_about(path: Path, kind: str) -> tuple[Header, dict[str, Any]]:
         raise CorruptFile(path=path, why="its description is not a JSON object")
     if about.get("kind") != kind:
         raise CorruptFile(path=path, why=f"it is no {kind} but {str(about.get('kind'))[:40]!r}")
-    if about.get("format") != FORMAT:
+    if type(about.get("format")) is not int or about["format"] != FORMAT:
         raise UnsupportedFormat(path=path, what=f"format {str(about.get('format'))[:40]!r}")
     return header, about
 
@@ -102,6 +110,37 @@ def _vector(path: Path, header: Header, name: str, code: str) -> TensorSpan:
 
 def _map(path: Path, span: TensorSpan, dtype: str, shape: tuple[int, ...]) -> Array:
     return np.memmap(path, dtype, "r", span.start, shape) if span.nbytes else np.empty(shape, dtype)
+
+
+def layouts_to_json(tensors: Iterable[tuple[str, str, tuple[int, ...]]]) -> list[dict[str, Any]]:
+    """Tensors (name, dtype code, shape) grouped by type and shape, which keeps headers small."""
+    groups: dict[tuple[str, tuple[int, ...]], list[str]] = defaultdict(list)
+    for name, dtype, shape in tensors:
+        groups[dtype, shape].append(name)
+    return [
+        {"dtype": dtype, "shape": list(shape), "tensors": sorted(names)}
+        for (dtype, shape), names in sorted(groups.items())
+    ]
+
+
+def layouts_from_json(layouts: Any) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """Tensor name -> (dtype code, shape), the reverse of :func:`layouts_to_json`.
+
+    Raises:
+        TypeError, ValueError: another form, a type that cannot be edited, an impossible shape, a doubled name.
+    """
+    found: dict[str, tuple[str, tuple[int, ...]]] = {}
+    for layout in layouts:
+        dtype, shape, names = layout["dtype"], layout["shape"], layout["tensors"]
+        if dtype not in EDITABLE:
+            raise ValueError(f"elements of type {dtype!r} cannot be edited")
+        if not isinstance(shape, list) or not all(type(extent) is int and extent >= 0 for extent in shape):
+            raise ValueError(f"the shape {shape!r} is impossible")
+        for name in names:
+            if not isinstance(name, str) or name in found:
+                raise ValueError(f"{name!r} is no name of a tensor, or stands twice")
+            found[name] = (dtype, tuple(shape))
+    return found
 
 
 def index_code(size: int) -> str:

@@ -1,7 +1,6 @@
 """Delta files: ``spin_delta.safetensors``, as docs/delta-format.md describes them."""
 
 import math
-from collections import defaultdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,7 +8,16 @@ import numpy as np
 
 from spin_hub.core.delta import BaseRef, Delta, TensorEdit
 from spin_hub.errors import CorruptFile, UnsupportedFormat
-from spin_hub.files.container import checked, index_code, mapped, mapped_raw, read_about, write_container
+from spin_hub.files.container import (
+    checked,
+    index_code,
+    layouts_from_json,
+    layouts_to_json,
+    mapped,
+    mapped_raw,
+    read_about,
+    write_container,
+)
 from spin_hub.header import Header
 from spin_hub.version import __version__
 
@@ -24,21 +32,16 @@ def write_delta(path: Path, delta: Delta) -> None:
         OSError: the file cannot be written.
     """
     arrays: dict[str, tuple[str, Any]] = {}
-    layouts: dict[tuple[str, tuple[int, ...]], list[str]] = defaultdict(list)
     for name, edit in delta.edits.items():
         code = index_code(math.prod(edit.shape))
         arrays[f"{name}.indices"] = (code, edit.indices.astype("<i8" if code == "I64" else "<i4"))
         arrays[f"{name}.original"] = (edit.dtype, edit.original)
-        layouts[edit.dtype, edit.shape].append(name)
     about = {
         "kind": "delta",
         "operation": OPERATION,
         "base": base_to_json(delta.base),
         "method": delta.method,
-        "layouts": [
-            {"dtype": dtype, "shape": list(shape), "tensors": names}
-            for (dtype, shape), names in sorted(layouts.items())
-        ],
+        "layouts": layouts_to_json((name, edit.dtype, edit.shape) for name, edit in delta.edits.items()),
         "tool": f"spin-hub {__version__}",
     }
     write_container(path, arrays, about)
@@ -87,12 +90,10 @@ def _stays_inside(name: object) -> bool:
 
 def _build(path: Path, header: Header, about: dict[str, Any]) -> Delta:
     edits = {}
-    for layout in about["layouts"]:
-        shape, dtype = tuple(int(extent) for extent in layout["shape"]), str(layout["dtype"])
-        for name in layout["tensors"]:
-            indices = mapped(path, header, f"{name}.indices", index_code(math.prod(shape)))
-            original = mapped_raw(path, header, f"{name}.original", dtype)
-            edits[str(name)] = TensorEdit(shape, dtype, indices.astype(np.int64), np.array(original))
+    for name, (dtype, shape) in layouts_from_json(about["layouts"]).items():
+        indices = mapped(path, header, f"{name}.indices", index_code(math.prod(shape)))
+        original = mapped_raw(path, header, f"{name}.original", dtype)
+        edits[name] = TensorEdit(shape, dtype, indices.astype(np.int64), np.array(original))
     if len(header.spans) != 2 * len(edits):
         raise CorruptFile(path=path, why="it holds tensors that its description does not name")
     method = about["method"]

@@ -63,38 +63,51 @@ def new_folder(target: Placed) -> Iterator[Path]:
         OutputExists: the target came into being meanwhile.
     """
     place = target.path.expanduser().resolve()
-    place.parent.mkdir(parents=True, exist_ok=True)
     work = _beside(place)
-    work.mkdir()
-    try:
-        yield work
-        if _occupied(place) and not target.overwrite:
-            raise OutputExists(path=target.path)
-        _swap(work, place)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+    with _parents(place):
+        work.mkdir()
+        try:
+            yield work
+            if _occupied(place) and not target.overwrite:
+                raise OutputExists(path=target.path)
+            _swap(work, place)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
 
 
 @contextmanager
 def new_file(target: Path) -> Iterator[Path]:
     """A file to write, which becomes the target when the block ends well and vanishes otherwise."""
     place = target.expanduser().resolve()
-    place.parent.mkdir(parents=True, exist_ok=True)
     work = _beside(place)
+    with _parents(place):
+        try:
+            yield work
+            work.replace(place)
+        finally:
+            work.unlink(missing_ok=True)
+
+
+@contextmanager
+def _parents(place: Path) -> Iterator[None]:
+    """Makes the folders above an output, and takes away again those that a failure leaves empty."""
+    missing = [folder for folder in place.parents if not folder.exists()]
+    place.parent.mkdir(parents=True, exist_ok=True)
     try:
-        yield work
-        work.replace(place)
+        yield
     finally:
-        work.unlink(missing_ok=True)
+        for folder in missing:
+            if not any(folder.iterdir()):
+                folder.rmdir()
 
 
 def human_bytes(size: float) -> str:
     """A number of bytes for people: ``1.5 GiB``."""
-    for unit in ("bytes", "KiB", "MiB", "GiB"):
-        if size < 1024 or unit == "GiB":
-            break
-        size /= 1024
-    return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+    if size < 1024:
+        return f"{size:.0f} byte{'' if round(size) == 1 else 's'}"
+    units = ("KiB", "MiB", "GiB")
+    power = next((power for power in (1, 2) if round(size / 1024**power, 1) < 1024), 3)
+    return f"{size / 1024**power:.1f} {units[power - 1]}"
 
 
 def _check_forbidden(target: Path, place: Path, forbidden: Iterable[Path]) -> None:
@@ -113,7 +126,7 @@ def _swap(work: Path, place: Path) -> None:
     place.rename(old)
     try:
         work.rename(place)
-    except OSError:
+    except BaseException:
         old.rename(place)
         raise
     shutil.rmtree(old) if old.is_dir() else old.unlink()

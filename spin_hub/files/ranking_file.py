@@ -1,17 +1,24 @@
 """Ranking files: ``spin_ranking.safetensors``, from which ``select`` works without a model."""
 
 import math
-from collections import defaultdict
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from spin_hub.core.dtypes import EDITABLE
 from spin_hub.core.ranking import RankedTensor, Ranking, TopWeights
 from spin_hub.errors import CorruptFile, UsageError
-from spin_hub.files.container import checked, index_code, mapped, mapped_raw, read_about, write_container
+from spin_hub.files.container import (
+    checked,
+    index_code,
+    layouts_from_json,
+    layouts_to_json,
+    mapped,
+    mapped_raw,
+    read_about,
+    write_container,
+)
 from spin_hub.header import Header
 from spin_hub.record import ModelRecord, ScoringRecord
 from spin_hub.version import __version__
@@ -35,24 +42,21 @@ def write_ranking(path: Path, content: RankingFile) -> None:
         OSError: the file cannot be written.
     """
     arrays: dict[str, tuple[str, Any]] = {}
-    layouts: dict[tuple[str, tuple[int, ...]], list[str]] = defaultdict(list)
     for name, tensor in content.ranking.tensors.items():
         code = index_code(math.prod(tensor.shape))
         for set_name, top in tensor.tops.items():
             arrays[f"{name}.{set_name}.indices"] = (code, top.indices.astype("<i8" if code == "I64" else "<i4"))
             arrays[f"{name}.{set_name}.importance"] = ("F32", top.importance.astype("<f4"))
             arrays[f"{name}.{set_name}.original"] = (tensor.dtype, top.original)
-        layouts[tensor.dtype, tensor.shape].append(name)
     about = {
         "kind": "ranking",
         "keep": content.ranking.keep,
         "sets": list(content.ranking.sets),
         "model": asdict(content.model),
         "scoring": content.scoring.to_json(),
-        "layouts": [
-            {"dtype": dtype, "shape": list(shape), "tensors": sorted(names)}
-            for (dtype, shape), names in sorted(layouts.items())
-        ],
+        "layouts": layouts_to_json(
+            (name, tensor.dtype, tensor.shape) for name, tensor in content.ranking.tensors.items()
+        ),
         "tool": f"spin-hub {__version__}",
     }
     write_container(path, arrays, about)
@@ -75,14 +79,12 @@ def read_ranking(path: Path) -> RankingFile:
 def _build(path: Path, header: Header, about: dict[str, Any]) -> RankingFile:
     names = [str(name) for name in about["sets"]]
     tensors = {}
-    for layout in about["layouts"]:
-        shape, dtype = tuple(int(extent) for extent in layout["shape"]), str(layout["dtype"])
-        if dtype not in EDITABLE:
-            raise ValueError(f"elements of type {dtype} cannot be edited")
-        for name in layout["tensors"]:
-            tops = {set_name: _top(path, header, f"{name}.{set_name}", (dtype, math.prod(shape))) for set_name in names}
-            tensors[str(name)] = RankedTensor(shape, dtype, tops)
-    ranking = Ranking(dict(sorted(tensors.items())), float(about["keep"]))
+    for name, (dtype, shape) in sorted(layouts_from_json(about["layouts"]).items()):
+        tops = {set_name: _top(path, header, f"{name}.{set_name}", (dtype, math.prod(shape))) for set_name in names}
+        tensors[name] = RankedTensor(shape, dtype, tops)
+    if len(header.spans) != 3 * len(names) * len(tensors):
+        raise CorruptFile(path=path, why="it holds tensors that its description does not name")
+    ranking = Ranking(tensors, float(about["keep"]))
     return RankingFile(ranking, ModelRecord(**about["model"]), ScoringRecord.from_json(about["scoring"]))
 
 

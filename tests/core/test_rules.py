@@ -187,7 +187,7 @@ def test_matrices_are_drawn_independently():
 def first_useful_count(scores, shapes, p):
     """Of matrices of one shape: the smallest count at which the paper's rule selects something."""
     size = math.prod(shapes["up"])
-    useful = (count for count in range(1, size + 1) if coupled(scores, shapes, p, (count + 0.5) / size))
+    useful = (count for count in range(1, size) if coupled(scores, shapes, p, (count + 0.5) / size))
     return next(useful, None)
 
 
@@ -215,7 +215,7 @@ def test_below_the_smallest_useful_q_nothing_is_selected(made, p):
 @given(scored(), RATIOS)
 def test_there_is_no_useful_q_only_where_everything_selects_nothing(made, p):
     ranking = ranking_of(*made)
-    assert (smallest_useful_q(ranking, p) is None) == (by_paper(ranking, p, 1.0).weights == 0)
+    assert (smallest_useful_q(ranking, p) is None) == (by_paper(ranking, p, math.nextafter(1, 0)).weights == 0)
 
 
 @st.composite

@@ -14,7 +14,7 @@ from safetensors import safe_open
 from spin_hub.core.delta import BaseRef, Delta, TensorEdit
 from spin_hub.core.dtypes import EDITABLE, itemsize
 from spin_hub.errors import CorruptFile, UnsupportedFormat
-from spin_hub.files.container import KEY, canonical, write_container
+from spin_hub.files.container import KEY, canonical, layouts_from_json, write_container
 from spin_hub.files.delta_file import base_from_json, base_to_json, read_delta, write_delta
 from spin_hub.header import read_header
 
@@ -378,3 +378,20 @@ def test_a_delta_that_was_read_does_not_need_its_file_any_more():
     delta = read_delta(PATH)
     PATH.write_bytes(b"")
     assert plain(delta) == plain(sample())
+
+
+@pytest.mark.parametrize(
+    "layouts",
+    [
+        [{"dtype": "F32", "shape": [2, 3], "tensors": ["a", "a"]}],
+        [{"dtype": "F32", "shape": [2, 3], "tensors": ["a"]}, {"dtype": "F32", "shape": [3, 2], "tensors": ["a"]}],
+        [{"dtype": "F32", "shape": ["2", 3.9], "tensors": ["a"]}],
+        [{"dtype": "F32", "shape": "23", "tensors": ["a"]}],
+        [{"dtype": "F32", "shape": [True, 6], "tensors": ["a"]}],
+        [{"dtype": "F32", "shape": [-2, -3], "tensors": ["a"]}],
+        [{"dtype": "I8", "shape": [2, 3], "tensors": ["a"]}],
+    ],
+)
+def test_layouts_that_do_not_say_one_thing_are_refused(layouts):
+    with pytest.raises((TypeError, ValueError)):
+        layouts_from_json(layouts)

@@ -313,3 +313,28 @@ def test_bytes_written_for_people_are_nearly_exact(size):
     number, unit = human_bytes(size).split()
     scale = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}[unit]
     assert abs(float(number) * scale - size) <= 0.05 * scale + 1e-6
+
+
+def test_a_failure_takes_away_the_folders_that_it_made(tmp_path):
+    with pytest.raises(KeyboardInterrupt), new_folder(Placed(tmp_path / "a" / "b" / "out", False)):
+        raise KeyboardInterrupt
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_interrupt_between_the_two_renames_brings_the_old_output_back(tmp_path, monkeypatch):
+    target = tmp_path / "out"
+    target.mkdir()
+    (target / "old").write_text("old")
+    rename, calls = Path.rename, []
+
+    def interrupted(self, other):
+        calls.append(self)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return rename(self, other)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt), new_folder(Placed(target, True)) as work:
+        (work / "new").write_text("new")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert (target / "old").read_text() == "old"
