@@ -1,35 +1,19 @@
-"""Hooks that catch what the scores need while the model's own forward runs."""
+"""Hooks that catch each target's input and output gradient while the model's own passes run."""
 
 from collections.abc import Callable, Sequence
-from types import TracebackType
 from typing import Any
 
 from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
-from transformers import PreTrainedModel
 
 from spin_hub.errors import UnsupportedModel
-from spin_hub.scoring.batches import Batch
+from spin_hub.forward import Hooks
 from spin_hub.scoring.targets import Target
 
 OnGradient = Callable[[Target, Tensor, Tensor], None]
 """Called in the backward pass with a target, the gradient at its output (B, T, out) and its input (B, T, in)."""
 
 
-class _Hooks:
-    """Hooks that are removed when the block ends, however it ends."""
-
-    def __init__(self) -> None:
-        self._handles: list[RemovableHandle] = []
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for handle in self._handles:
-            handle.remove()
-
-
-class GradientCapture(_Hooks):
+class GradientCapture(Hooks):
     """Catches each target's input and output gradient; no weight needs a gradient of its own.
 
     The graph starts at the first target: an output that needs no gradient yet becomes a leaf there, so nothing
@@ -47,7 +31,7 @@ class GradientCapture(_Hooks):
         self._seen: set[str] = set()
 
     def __enter__(self) -> "GradientCapture":
-        self._handles = [target.module.register_forward_hook(self._hook(target)) for target in self._targets]
+        self.handles = [target.module.register_forward_hook(self._hook(target)) for target in self._targets]
         return self
 
     def _hook(self, target: Target) -> Callable[[nn.Module, tuple[Any, ...], Any], Tensor]:
@@ -75,28 +59,3 @@ class GradientCapture(_Hooks):
             why = f"its input has the shape {list(inputs.shape)} instead of (batch, tokens, features)"
             raise UnsupportedModel(what=target.parameter, why=why)
         return inputs.detach()
-
-
-class ResponseLogits(_Hooks):
-    """Has the model's head compute logits only where a counted token is predicted."""
-
-    def __init__(self, model: PreTrainedModel, batch: Batch) -> None:
-        super().__init__()
-        self._head = model.get_output_embeddings()
-        self._batch = batch
-
-    def __enter__(self) -> "ResponseLogits":
-        if isinstance(self._head, nn.Module):
-            self._handles = [self._head.register_forward_pre_hook(self._gather)]
-        return self
-
-    def select(self, logits: Tensor) -> Tensor:
-        """The logits of the R counted tokens, shape (R, vocabulary), also where the head was not reached."""
-        batch = self._batch
-        return logits[batch.owner, batch.place] if tuple(logits.shape[:2]) == batch.shape else logits[0]
-
-    def _gather(self, _: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        hidden: Tensor = args[0]
-        if tuple(hidden.shape[:-1]) != self._batch.shape:
-            return args
-        return hidden[self._batch.owner, self._batch.place].unsqueeze(0), *args[1:]

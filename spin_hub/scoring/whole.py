@@ -14,13 +14,14 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import PreTrainedModel
 
+from spin_hub.core.batches import Batch, make_batches, one_by_one
 from spin_hub.core.example import Example
 from spin_hub.core.importance import add_absolute_gradient, importance, top_weights
 from spin_hub.core.ranking import kept_count_of
 from spin_hub.errors import DeviceOutOfMemory, NotFinite
+from spin_hub.forward import ResponseLogits
 from spin_hub.recipe import Accumulate
-from spin_hub.scoring.batches import Batch, make_batches, one_by_one
-from spin_hub.scoring.capture import GradientCapture, ResponseLogits
+from spin_hub.scoring.capture import GradientCapture
 from spin_hub.scoring.engine import Advance, ScoredMatrix
 from spin_hub.scoring.targets import Target
 

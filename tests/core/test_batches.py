@@ -2,8 +2,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spin_hub.core.batches import make_batches, one_by_one
 from spin_hub.core.example import IGNORE, Example
-from spin_hub.scoring.batches import make_batches, one_by_one
 
 
 def example(length: int, counted: int, row: int) -> Example:
