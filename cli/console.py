@@ -67,6 +67,11 @@ class Screen:
             table.add_row(*(Text(cell) for cell in row))
         self.out.print(table)
 
+    def warn(self, warnings: Iterable[str]) -> None:
+        """Sentences that a person must not miss, last on stderr."""
+        for warning in () if self.quiet else warnings:
+            self.err.print(Text(f"\nWARNING: {warning}", style="bold red"))
+
     def line(self, text: str) -> None:
         """A line for people on stdout."""
         self.out.print(Text(text))

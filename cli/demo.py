@@ -22,7 +22,7 @@ def demo(
     # The reader of GGUF files draws a bar of its own, past every switch but this one.
     os.environ.setdefault("TQDM_DISABLE", "1")
     from spin_hub.cli.console import Screen
-    from spin_hub.cli.show import show_counts
+    from spin_hub.cli.show import show_counts, show_evidence
     from spin_hub.recipe import Destination
     from spin_hub.workflows.demo import DemoOutcome
     from spin_hub.workflows.demo import demo as run
@@ -37,7 +37,10 @@ def demo(
             screen.line("")
 
     def show() -> None:
-        screen.line("Weights set to zero per layer and matrix:\n")
+        evaluation = last.outcome.record.evaluation
+        if evaluation:
+            show_evidence(screen, evaluation)
+        screen.line("\nWeights set to zero per layer and matrix:\n")
         show_counts(screen, last.outcome)
         next_steps = [
             ("look", f"spin-hub inspect {last.edited}"),

@@ -5,9 +5,12 @@ from typing import Annotated, Literal
 import typer
 
 from spin_hub.cli import options as o
+from spin_hub.cli.merging import merged
+from spin_hub.recipe import Destination, Limits
 
 
 def edit(
+    context: typer.Context,
     model: o.Model,
     privacy: o.Privacy = None,
     fairness: o.Fairness = None,
@@ -36,14 +39,21 @@ def edit(
     ] = "model",
     output: o.Output = None,
     overwrite: o.Overwrite = False,
+    no_eval: o.NoEval = False,
+    max_kl: o.MaxKl = 0.05,
+    max_perplexity_ratio: o.MaxPerplexityRatio = 1.05,
+    preset: o.Preset = "builtin",
+    recipe: o.RecipeFile = None,
+    plan: o.Plan = False,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
 ) -> None:
-    """Score a model, select its coupled weights, set them to zero.
+    """Score a model, select its coupled weights, set them to zero, measure.
 
-    A SPEC names a calibration set: builtin:NAME, or a CSV, JSONL or Parquet
-    file with the columns prompt and response; for other columns write
-    FILE#prompt=COLUMN,response=COLUMN.
+    A SPEC names a calibration set: builtin:NAME, a recipe such as
+    beavertails:privacy-safe, a CSV, JSONL or Parquet file with the columns
+    prompt and response, or a Hub data set org/name@revision:config/split;
+    for other columns add #prompt=COLUMN,response=COLUMN.
 
     Examples:
 
@@ -53,23 +63,33 @@ def edit(
 
         spin-hub edit ./my-model --privacy mine.csv --samples 64 --as delta
 
+        spin-hub edit ./my-model --plan --p 1e-2 --q 1e-3
+
         spin-hub edit ./my-model --set law=law.jsonl --select "(law & privacy) - general"
     """
-    options = dict(locals())
+    given = {name: value for name, value in locals().items() if name != "context"}
+    options = merged(context, given)
     selection = o.selection_recipe(options)
-    named = {"privacy": privacy, "fairness": fairness, "general": general}
-    sets = o.calibration_sets(named, named_sets, selection.names)
-    scoring = o.scoring_recipe(options, sets, rule)
+    named = {name: options[name] for name in ("privacy", "fairness", "general")}
+    sets = o.calibration_sets(named, options["named_sets"], selection.names, options["preset_sets"])
+    scoring = o.scoring_recipe(options, sets, selection.rule)
+    limits = None if options["no_eval"] else Limits(options["max_kl"], options["max_perplexity_ratio"])
+    destination = Destination(options["output"], options["overwrite"])
 
     from spin_hub.cli.console import Screen
-    from spin_hub.cli.show import show_edit, show_tokens
-    from spin_hub.recipe import Destination
+    from spin_hub.cli.show import show_edit, show_plan, show_tokens
     from spin_hub.workflows.edit import EditRequest
     from spin_hub.workflows.edit import edit as run
+    from spin_hub.workflows.plan import plan as look
 
     screen = Screen(as_json, quiet)
     if show_examples and not quiet:
         show_tokens(screen, model, scoring, show_examples)
-    request = EditRequest(model, scoring, selection, kind, Destination(output, overwrite))
+    request = EditRequest(model, scoring, selection, o.kind_of(options["kind"]), destination, limits)
+    if plan:
+        found = look(request)
+        screen.result(found.to_json(), found.output, lambda: show_plan(screen, found))
+        return
     outcome = run(request, screen.reporter)
     screen.result(outcome.to_json(), outcome.output, lambda: show_edit(screen, outcome))
+    screen.warn(outcome.warnings)

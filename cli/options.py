@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any
 
 import typer
@@ -14,6 +15,7 @@ from spin_hub.recipe import (
     Device,
     DType,
     EngineName,
+    Kind,
     Rule,
     ScoringRecipe,
     SelectionRecipe,
@@ -22,6 +24,7 @@ from spin_hub.recipe import (
 )
 
 _SETS, _RULE, _SCORE, _OUT = "Calibration", "Selection", "Scoring", "Output"
+_EVAL, _RECIPE = "Evidence", "Recipe"
 
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object.", rich_help_panel=_OUT)]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print only the output's path.", rich_help_panel=_OUT)]
@@ -81,11 +84,29 @@ TrustRemoteCode = Annotated[
     bool, typer.Option("--trust-remote-code", help="Run the model's own code.", rich_help_panel=_SCORE)
 ]
 
+NoEval = Annotated[bool, typer.Option("--no-eval", help="Measure nothing afterwards.", rich_help_panel=_EVAL)]
+MaxKl = Annotated[
+    float, typer.Option("--max-kl", help="Warn beyond this KL to the base, nats per token.", rich_help_panel=_EVAL)
+]
+MaxPerplexityRatio = Annotated[
+    float,
+    typer.Option("--max-perplexity-ratio", help="Warn beyond this ratio of perplexities.", rich_help_panel=_EVAL),
+]
+Preset = Annotated[str, typer.Option(help="builtin, or paper: the paper's data and ratios.", rich_help_panel=_RECIPE)]
+RecipeFile = Annotated[
+    Path | None,
+    typer.Option("--recipe", help="Options from a TOML file or a spin.json; flags win.", rich_help_panel=_RECIPE),
+]
+Plan = Annotated[bool, typer.Option("--plan", help="Say what it would take, and stop.", rich_help_panel=_RECIPE)]
+
 DEFAULT_P = DEFAULT_Q = DEFAULT_RATIO
 
 
 def calibration_sets(
-    named: Mapping[str, str | None], own: Sequence[str] | None, needed: Sequence[str] | None
+    named: Mapping[str, str | None],
+    own: Sequence[str] | None,
+    needed: Sequence[str] | None,
+    usual: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, str]:
     """The sets to score: the three of the paper unless an expression needs others, with what was given for each.
 
@@ -93,6 +114,7 @@ def calibration_sets(
         named: what --privacy, --fairness and --general say.
         own: what --set says.
         needed: the names that the selection reads; None where everything given is wanted.
+        usual: what a preset takes instead of the built-in sets.
 
     Raises:
         UsageError: a set is malformed, given twice, or not read by the selection.
@@ -103,7 +125,7 @@ def calibration_sets(
         if name in given:
             raise UsageError(message=f"The set {name!r} is given twice.")
         given[name] = spec
-    sets = {**{name: f"builtin:{name}" for name in PAPER_SETS}, **given}
+    sets = {**{name: f"builtin:{name}" for name in PAPER_SETS}, **usual, **given}
     if needed is None:
         return given if own and not set(given) & set(PAPER_SETS) else sets
     unread = [name for name in given if name not in needed]
@@ -155,6 +177,17 @@ def scoring_recipe(options: Mapping[str, Any], sets: Mapping[str, str], rule: Ru
         **{name: options[name] for name in _SAME},
     )
     return under_rule(recipe, rule, asked)
+
+
+def kind_of(value: str) -> Kind:
+    """The value of --as, which a recipe file may give too.
+
+    Raises:
+        UsageError: it is no known kind.
+    """
+    if value not in ("model", "delta"):
+        raise UsageError(message=f"--as must be model or delta, not {value!r}.")
+    return "model" if value == "model" else "delta"
 
 
 def _pairs(texts: Sequence[str] | None, option: str) -> dict[str, str]:

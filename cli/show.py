@@ -1,6 +1,7 @@
 """How results look on a terminal: tables that fit 80 columns."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
@@ -10,6 +11,7 @@ from spin_hub.recipe import ScoringRecipe
 if TYPE_CHECKING:
     from spin_hub.workflows.inspect import Inspection
     from spin_hub.workflows.outcome import Outcome
+    from spin_hub.workflows.plan import Plan
 
 
 def show_edit(screen: Screen, outcome: "Outcome") -> None:
@@ -26,6 +28,9 @@ def show_edit(screen: Screen, outcome: "Outcome") -> None:
         ("weights", f"{result.weights:,} set to zero, in {result.tensors}{of} matrices"),
         ("output", str(outcome.output)),
     ]
+    if record.evaluation:
+        screen.line("")
+        show_evidence(screen, record.evaluation)
     screen.line("")
     screen.facts("", facts)
     if record.kind == "model":
@@ -45,6 +50,38 @@ def show_counts(screen: Screen, found: "Outcome | Inspection") -> None:
     screen.table(header, [*body, last])
 
 
+def show_evidence(screen: Screen, evaluation: Mapping[str, Any]) -> None:
+    """What was measured, before, after and for the control, with 95 % intervals."""
+    states = evaluation["states"]
+    rows = []
+    for metric in evaluation["metrics"]:
+        name = f"{metric['axis']} {metric['name']}" if metric["axis"] else metric["name"]
+        values = [metric["values"].get(state) for state in states]
+        rows.append((name, *(f"{entry['value']:.4g}" if entry else "-" for entry in values)))
+        rows.append(("95 % interval", *(_interval(entry) for entry in values)))
+    screen.table(("measured", *states), rows)
+
+
+def show_plan(screen: Screen, plan: "Plan") -> None:
+    """What an edit would read, compute and write."""
+    names = list(plan.matrices[0].counts)
+    screen.table(
+        ("matrices", "shape", *(f"top {name}" for name in names)),
+        [
+            (str(entry.matrices), " x ".join(map(str, entry.shape)), *(f"{entry.counts[name]:,}" for name in names))
+            for entry in plan.matrices
+        ],
+    )
+    screen.line("")
+    screen.table(
+        ("set", "source", "licence", "examples", "tokens", "count"),
+        [(s.name, s.source, s.licence, str(s.examples), f"{s.tokens:,}", f"{s.counted:,}") for s in plan.sets],
+    )
+    screen.line("")
+    screen.facts("", plan.facts)
+    screen.line("\nNothing was scored or written.")
+
+
 def show_tokens(screen: Screen, model: str, recipe: ScoringRecipe, count: int) -> None:
     """Examples as the model reads them, on stderr: tokens that count in brackets and in colour."""
     from spin_hub.workflows.score import show_examples
@@ -60,6 +97,12 @@ def show_tokens(screen: Screen, model: str, recipe: ScoringRecipe, count: int) -
                 shown = _visible(piece)
                 text.append(f"[{shown}]" if counts else shown, style="green" if counts else "dim")
             screen.err.print(text)
+
+
+def _interval(entry: Mapping[str, Any] | None) -> str:
+    if entry is None or entry["low"] is None:
+        return ""
+    return f"{entry['low']:.3g} - {entry['high']:.3g}"
 
 
 def _visible(piece: str) -> str:

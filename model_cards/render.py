@@ -9,13 +9,15 @@ import jinja2
 from huggingface_hub import ModelCard, ModelCardData
 from jinja2.sandbox import SandboxedEnvironment
 
+from spin_hub.core.contents import SPIN
 from spin_hub.core.expression import PAPER
 from spin_hub.core.names import by_layer
 from spin_hub.model_cards.command import base_argument, edit_command
 from spin_hub.model_cards.metadata import OURS, metadata_of
-from spin_hub.record import Record
+from spin_hub.record import Record, needs_warning
 
 BEGIN: Final = "<!-- spin-hub: generated from here; `spin-hub card` writes this part again -->"
+HEAT_MAP: Final = "heat-map.png"
 END: Final = "<!-- spin-hub: generated to here; text outside stays -->"
 
 
@@ -54,6 +56,8 @@ def _environment() -> jinja2.Environment:
         loader=loader, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
     )
     environment.filters["cell"] = _cell
+    environment.filters["figure"] = _figure
+    environment.filters["needs_warning"] = needs_warning
     return environment
 
 
@@ -67,8 +71,15 @@ def _variables(record: Record) -> dict[str, Any]:
         "command": edit_command(record),
         "table": by_layer(record.result.counts),
         "chosen": _chosen(record.method),
+        "evidence": record.evaluation,
+        "plot": f"{SPIN}/{HEAT_MAP}" if record.kind == "model" else HEAT_MAP,
         "rule": _RULES.get(str(record.method.get("rule", "")), "a rule that this version does not know"),
     }
+
+
+def _figure(value: float | None) -> str:
+    """A measured number, to four significant digits; one example alone has no interval."""
+    return "-" if value is None else f"{value:.4g}"
 
 
 def _chosen(method: Mapping[str, Any]) -> str:

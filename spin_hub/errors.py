@@ -166,14 +166,24 @@ class SourceError(SpinHubError):
     """A calibration source that cannot be read. Facts: name, spec, why."""
 
     sentence = "The calibration set {name!r} ({spec}) cannot be used: {why}."
-    advice = "A source is builtin:NAME or a CSV, JSONL or Parquet file with the columns prompt and response."
+    advice = (
+        "A source is builtin:NAME, a recipe such as beavertails:privacy-safe, or, with the columns prompt and response "
+        "or messages, a CSV, JSONL or Parquet file or a data set of the Hub, org/name[@revision][:config][/split]."
+    )
+
+
+class DatasetNotFound(SourceError):
+    """A data set that the Hub does not have. Facts: dataset, why."""
+
+    sentence = "The data set {dataset!r} was not found: {why}."
+    advice = "Give a Hub id such as org/name or org/name@revision, or a file that is there."
 
 
 class MissingColumns(SourceError):
-    """A file without the columns. Facts: name, spec, missing, columns."""
+    """A table without the columns. Facts: name, spec, missing, columns."""
 
     sentence = "The calibration set {name!r} ({spec}) has no column {missing} (it has: {columns})."
-    advice = "Name the columns with FILE#prompt=COLUMN,response=COLUMN."
+    advice = "Name the columns at the end of the source: #prompt=COLUMN,response=COLUMN."
 
 
 class TooFewRows(SourceError):

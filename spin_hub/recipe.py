@@ -14,6 +14,7 @@ Accumulate = Literal["float32", "model"]
 DType = Literal["auto", "float64", "float32", "bfloat16", "float16"]
 Device = Literal["auto", "cuda", "mps", "cpu"]
 EngineName = Literal["auto", "whole"]
+Kind = Literal["model", "delta"]
 
 PAPER_SETS: Final = ("fairness", "privacy", "general")
 DEFAULT_RATIO: Final = 5e-7
@@ -153,6 +154,26 @@ class SelectionRecipe:
         if self.expression is None:
             entry |= {"p": self.p, "q": self.q}
         return dict(sorted(entry.items()))
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What an edit may cost on held-out general text before a warning that cannot be missed is due.
+
+    Attributes:
+        max_kl: the KL to the base, nats per token.
+        max_perplexity_ratio: perplexity after over perplexity before.
+
+    Raises:
+        UsageError: a limit that is not positive.
+    """
+
+    max_kl: float = 0.05
+    max_perplexity_ratio: float = 1.05
+
+    def __post_init__(self) -> None:
+        if not (self.max_kl > 0 and self.max_perplexity_ratio > 0):
+            raise UsageError(message="The limits --max-kl and --max-perplexity-ratio must be positive.")
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,17 @@
 """The record of an edit: its recipe with everything pinned, what came out, and where it was made."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from spin_hub.errors import UnsupportedFormat
-from spin_hub.recipe import ScoringRecipe
+from spin_hub.recipe import Kind, ScoringRecipe
 from spin_hub.version import __version__
 
 NAME: Final = "spin.json"
 FORMAT: Final = 1
-
-Kind = Literal["model", "delta"]
+_UNFREE: Final = frozenset({"nc", "noncommercial", "research", "disputed", "other", "unknown", "none"})
 
 
 @dataclass(frozen=True)
@@ -33,14 +33,30 @@ class ModelRecord:
 
 
 @dataclass(frozen=True)
+class DatasetRef:
+    """A data set of the Hub at one commit, under the licence that its card names, or ``unknown``."""
+
+    dataset_id: str
+    commit: str
+    licence: str
+
+
+def needs_warning(licence: str) -> bool:
+    """Whether data under this licence ask for a warning: their terms are non-commercial, disputed or not known."""
+    words = set(re.findall(r"[a-z]+", licence.lower().replace("non-commercial", "noncommercial")))
+    return not words or bool(words & _UNFREE)
+
+
+@dataclass(frozen=True)
 class SetRecord:
     """One calibration set as it was used; the examples themselves are never part of it.
 
     Attributes:
-        source: how the set is called publicly: a built-in name or a file's name, never a path.
+        source: how the set is called publicly, never a path: a SPEC with its commit, or a file's name.
         rows: how many the source has; used: how many were sampled.
         tokens, counted: of the used examples; tokens that the model read, and those that counted.
         rows_sha256: of the sampled texts in order; examples_sha256: of their tokens and labels.
+        commit, dataset_id: of a data set of the Hub.
     """
 
     name: str

@@ -1,32 +1,41 @@
-"""Calibration sources: built-in sets and files become rows, sampled in a way that others can repeat."""
+"""Calibration sources: built-in sets, recipes, files and Hub data sets become rows, sampled repeatably."""
 
 import hashlib
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
 import datasets
-from datasets.exceptions import DatasetGenerationError
+import pyarrow as pa  # type: ignore[import-untyped]
+from datasets.exceptions import DatasetsError
+from huggingface_hub.errors import HTTPError
 
-from spin_hub.errors import BadRow, MissingColumns, SourceError, TooFewRows
+from spin_hub.calibration.builtin import LICENCE, builtin_names, builtin_rows
+from spin_hub.calibration.recipes import RECIPES
+from spin_hub.calibration.rows import NUMBER, ROLES, Row, conversation_column, make_row
+from spin_hub.calibration.spec import FILE_KINDS, Spec
+from spin_hub.errors import HubUnreachable, MissingColumns, TooFewRows
 from spin_hub.recipe import DEFAULT_SAMPLES
+from spin_hub.record import DatasetRef
 
-BUILTIN: Final = "builtin:"
-_ROW: Final = "spin_hub_row"
-_LOADERS: Final = {".csv": "csv", ".jsonl": "json", ".json": "json", ".parquet": "parquet"}
+__all__ = ["Resolve", "Row", "Sample", "Sampling", "builtin_names", "builtin_rows", "read_sample"]
+
+Resolve = Callable[[str, str | None], DatasetRef]
+"""From the id of a data set and a revision, or None, to its commit; the Hub's room has one."""
+
+# The library raises ValueError for a wrong split or configuration, and RuntimeError for a data set that is a script.
+_UNREADABLE: Final = (DatasetsError, ValueError, RuntimeError, OSError)
 
 
 @dataclass(frozen=True)
-class Row:
-    """One prompt and response, and the number of its row in the source, counted from 0."""
+class Sampling:
+    """How many rows, None meaning 128 or for a built-in set all that it has, and the seed of the shuffling."""
 
-    prompt: str
-    response: str
-    number: int
+    samples: int | None = None
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -34,8 +43,9 @@ class Sample:
     """The rows that a recipe uses, in sampled order, and what may be said of where they come from.
 
     Attributes:
-        source: a name fit for publication, never a path.
+        source: a SPEC fit for publication: never a path, and with the commit of a data set.
         available: the number of rows that could have been sampled.
+        dataset: the data set of the Hub, at its commit.
     """
 
     name: str
@@ -43,6 +53,7 @@ class Sample:
     licence: str
     rows: tuple[Row, ...]
     available: int
+    dataset: DatasetRef | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -51,124 +62,124 @@ class Sample:
         return hashlib.sha256(json.dumps(texts, ensure_ascii=False).encode()).hexdigest()
 
 
-def read_sample(name: str, spec: str, samples: int | None, seed: int) -> Sample:
+def read_sample(name: str, spec: str, sampling: Sampling, resolve: Resolve) -> Sample:
     """Reads a source and samples it as ``datasets`` does: ``shuffle(seed).select(range(samples))``.
 
     Args:
         name: the set's name, for messages.
-        spec: ``builtin:NAME``, or a CSV, JSONL or Parquet file, with ``#prompt=COL,response=COL`` for other columns.
-        samples: how many rows; None means 128, or for a built-in set all that it has.
-        seed: of the shuffling.
+        spec: ``builtin:NAME``, a recipe, a file, or a data set of the Hub.
+        sampling: how many rows, and the seed.
+        resolve: finds the commit of a data set.
 
     Raises:
         SourceError: the source cannot be read, lacks columns, or has too few rows.
-        BadRow: a sampled row whose prompt or response is not text.
+        BadRow: a sampled row whose prompt or response is empty or not text.
+        AccessDenied, HubUnreachable: the data set cannot be had.
     """
-    builtin = spec.startswith(BUILTIN)
-    table = _builtin(name, spec) if builtin else _file(name, spec)
-    available = len(table)
-    wanted = samples or (available if builtin else DEFAULT_SAMPLES)
-    if available < wanted:
-        raise TooFewRows(name=name, spec=spec, rows=available, samples=wanted)
-    table = table.add_column(_ROW, list(range(available))) if _ROW not in table.column_names else table
-    chosen = table.shuffle(seed=seed).select(range(wanted))
-    rows = tuple(_row(name, entry) for entry in chosen)
-    file, _ = _split(name, spec)
-    source = spec if builtin else Path(file).name + spec.removeprefix(file)
-    return Sample(name, source, "CC0-1.0" if builtin else "unknown", rows, available)
+    source = Spec.parse(name, spec)
+    table, licence, ref = _open(source, resolve)
+    wanted = sampling.samples or (len(table) if source.kind == "builtin" else DEFAULT_SAMPLES)
+    if len(table) < wanted:
+        raise TooFewRows(name=name, spec=spec, rows=len(table), samples=wanted)
+    chosen = table.shuffle(seed=sampling.seed, keep_in_memory=True).select(range(wanted))
+    rows = tuple(make_row(name, entry) for entry in chosen)
+    return Sample(name, source.published(ref.commit if ref else None), licence, rows, len(table), ref)
 
 
-def builtin_rows(name: str, split: str) -> tuple[Row, ...]:
-    """All rows of one split of a built-in set, in the order of the file.
-
-    Raises:
-        KeyError: there is no such set.
-    """
-    return tuple(
-        Row(entry["prompt"], entry["response"], number)
-        for number, entry in enumerate(_builtin_entries(name))
-        if entry["split"] == split
-    )
-
-
-def builtin_names() -> tuple[str, ...]:
-    """The names of the built-in sets."""
-    folder = files("spin_hub.calibration") / "builtin"
-    return tuple(sorted(entry.name.removesuffix(".jsonl") for entry in folder.iterdir() if ".jsonl" in entry.name))
+def _open(spec: Spec, resolve: Resolve) -> tuple[datasets.Dataset, str, DatasetRef | None]:
+    """All rows that may be sampled, their licence, and the data set that they are of."""
+    match spec.kind:
+        case "builtin":
+            return _builtin(spec), LICENCE, None
+        case "file":
+            return _rows_of(spec, _file(spec)), "unknown", None
+        case "recipe":
+            return _recipe(spec, resolve)
+        case "hub":
+            ref = resolve(spec.target, spec.revision)
+            return _rows_of(spec, _hub(spec, ref)), ref.licence, ref
 
 
-def _builtin_entries(name: str) -> list[dict[str, str]]:
-    if name not in builtin_names():
-        raise KeyError(name)
-    text = (files("spin_hub.calibration") / "builtin" / f"{name}.jsonl").read_text("utf-8")
-    return [json.loads(line) for line in text.splitlines()]
-
-
-def _builtin(name: str, spec: str) -> datasets.Dataset:
+def _builtin(spec: Spec) -> datasets.Dataset:
     try:
-        rows = builtin_rows(spec.removeprefix(BUILTIN), "calibration")
+        rows = builtin_rows(spec.target, "calibration")
     except KeyError:
-        why = f"the built-in sets are {', '.join(builtin_names())}"
-        raise SourceError(name=name, spec=spec, why=why) from None
-    return datasets.Dataset.from_list(
-        [{"prompt": row.prompt, "response": row.response, _ROW: row.number} for row in rows]
-    )
+        raise spec.refused(f"the built-in sets are {', '.join(builtin_names())}") from None
+    entries = [{"prompt": row.prompt, "response": row.response, NUMBER: row.number} for row in rows]
+    return datasets.Dataset.from_list(entries)
 
 
-def _file(name: str, spec: str) -> datasets.Dataset:
-    file, columns = _split(name, spec)
-    path = Path(file).expanduser()
-    loader = _LOADERS.get(path.suffix.lower())
-    if not path.is_file() or loader is None:
-        why = "there is no such file" if not path.is_file() else f"{path.suffix or 'this'} is no known kind of file"
-        raise SourceError(name=name, spec=spec, why=why)
-    if not path.read_bytes()[:4].strip():
-        raise SourceError(name=name, spec=spec, why="the file is empty")
+def _file(spec: Spec) -> datasets.Dataset:
+    path = Path(spec.target).expanduser()
+    loader = FILE_KINDS.get(path.suffix.lower())
+    if loader is None:
+        raise spec.refused(f"{path.suffix or 'this'} is no known kind of file")
+    with path.open("rb") as file:
+        if not file.read(4).strip():
+            raise spec.refused("the file is empty")
     # Words such as "None" and "NA" are text in a response, not missing values.
     options: dict[str, Any] = {"keep_default_na": False} if loader == "csv" else {}
     with tempfile.TemporaryDirectory(prefix="spin-hub-") as cache:
+        options |= {"data_files": str(path), "cache_dir": cache, "keep_in_memory": True}
         try:
-            table = datasets.load_dataset(
-                loader, data_files=str(path), split="train", cache_dir=cache, keep_in_memory=True, **options
-            )
-        except (DatasetGenerationError, ValueError, OSError) as error:
-            cause = _first_line(error.__cause__ or error)
-            why = "it has no rows" if "corresponds to no data" in cause else f"it cannot be read ({cause})"
-            raise SourceError(name=name, spec=spec, why=why) from error
-    return _with_columns(name, spec, table, columns)
+            return datasets.load_dataset(loader, split="train", **options)
+        except _UNREADABLE as error:
+            raise spec.refused(_why(error)) from error
 
 
-def _with_columns(name: str, spec: str, table: datasets.Dataset, columns: Mapping[str, str]) -> datasets.Dataset:
-    for column in columns.values():
+def _recipe(spec: Spec, resolve: Resolve) -> tuple[datasets.Dataset, str, DatasetRef]:
+    recipe = RECIPES.get(spec.target)
+    if recipe is None:
+        raise spec.refused(f"the recipes are {', '.join(RECIPES)}")
+    ref = resolve(recipe.dataset_id, spec.revision)
+    table = _hub(Spec(spec.name, spec.text, "hub", recipe.dataset_id, split=recipe.split), ref)
+    _require(spec, table, recipe.columns)
+    try:
+        return recipe.rows(table), recipe.licence.format(card=ref.licence), ref
+    except pa.ArrowException as error:
+        raise spec.refused(f"a column is not of the kind that the recipe knows ({_short(error)})") from error
+
+
+def _hub(spec: Spec, ref: DatasetRef) -> datasets.Dataset:
+    try:
+        table = datasets.load_dataset(
+            ref.dataset_id, spec.config, split=spec.split, revision=ref.commit, keep_in_memory=False
+        )
+    except (ConnectionError, HTTPError) as error:
+        raise HubUnreachable(model=ref.dataset_id, why=_short(error)) from error
+    except _UNREADABLE as error:
+        raise spec.refused(_why(error)) from error
+    # When the Hub does not answer, the library takes what it prepared last, of whatever commit.
+    if any(Path(entry["filename"]).parent.name != ref.commit for entry in table.cache_files):
+        raise HubUnreachable(model=ref.dataset_id, why=f"the cache does not hold its commit {ref.commit}")
+    return table
+
+
+def _rows_of(spec: Spec, table: datasets.Dataset) -> datasets.Dataset:
+    """The columns that matter, by their common names, and the rows' numbers."""
+    conversation = None if spec.columns else conversation_column(table.column_names)
+    columns = {conversation: conversation} if conversation else {role: spec.columns.get(role, role) for role in ROLES}
+    _require(spec, table, columns.values())
+    if not len(table):
+        raise spec.refused("it has no rows")
+    numbers = datasets.Dataset.from_dict({NUMBER: range(len(table))})
+    chosen = {name: table.select_columns([column]).rename_columns({column: name}) for name, column in columns.items()}
+    return datasets.concatenate_datasets([*chosen.values(), numbers], axis=1)
+
+
+def _require(spec: Spec, table: datasets.Dataset, columns: Iterable[str]) -> None:
+    for column in columns:
         if column not in table.column_names:
             has = ", ".join(table.column_names)
-            raise MissingColumns(name=name, spec=spec, missing=repr(column), columns=has)
-    if not len(table):
-        raise SourceError(name=name, spec=spec, why="it has no rows")
-    table = table.select_columns(list(dict.fromkeys(columns.values())))
-    return table.rename_columns({old: new for new, old in columns.items() if old != new})
+            raise MissingColumns(name=spec.name, spec=spec.text, missing=repr(column), columns=has)
 
 
-def _split(name: str, spec: str) -> tuple[str, dict[str, str]]:
-    """Parts a SPEC into the file and the columns that stand for prompt and response."""
-    file, mark, suffix = spec.rpartition("#")
-    columns = {"prompt": "prompt", "response": "response"}
-    if not mark or "=" not in suffix:
-        return spec, columns
-    for part in suffix.split(","):
-        role, equals, column = part.partition("=")
-        if role not in columns or not equals or not column:
-            raise SourceError(name=name, spec=spec, why=f"{part!r} is not prompt=COLUMN or response=COLUMN")
-        columns[role] = column
-    return file, columns
+def _why(error: BaseException) -> str:
+    cause = _short(error.__cause__ or error)
+    return "it has no rows" if "corresponds to no data" in cause else f"it cannot be read ({cause})"
 
 
-def _row(name: str, entry: Mapping[str, Any]) -> Row:
-    for column in ("prompt", "response"):
-        if not isinstance(entry[column], str):
-            raise BadRow(name=name, row=entry[_ROW], why=f"its {column} is not text")
-    return Row(entry["prompt"], entry["response"], entry[_ROW])
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+def _short(error: BaseException) -> str:
+    """The beginning of another library's message, as a part of a sentence of ours."""
+    lines = [line.strip().rstrip(".:") for line in str(error).splitlines()[:2]] or [type(error).__name__]
+    return "; ".join(filter(None, lines)).replace(". ", "; ")[:300]

@@ -53,7 +53,9 @@ def apply(delta_path: Path, model: str, destination: Destination = BY_DEFAULT, r
         left_out=here.left_out,
         card=here.card,
     )
-    provenance = Provenance(known, record.scoring if record else None, record.result.candidates if record else None)
+    provenance = Provenance(known, None, None)
+    if record is not None:
+        provenance = Provenance(known, record.scoring, record.result.candidates, record.evaluation)
     rebased = Delta(delta.edits, base_ref(known), delta.method)
     return write_model_folder(target, base, rebased, provenance, reporter)
 

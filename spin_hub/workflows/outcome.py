@@ -1,6 +1,7 @@
 """What an edit leaves behind: the folders of an edited model and of a delta, and a summary of them."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,11 @@ from spin_hub.core.names import Table, by_layer
 from spin_hub.files.delta_file import NAME as DELTA
 from spin_hub.files.delta_file import write_delta
 from spin_hub.files.output import Placed, new_folder
-from spin_hub.files.ranking_file import RankingFile
-from spin_hub.model_cards.render import render_card
+from spin_hub.model_cards.plots import heat_map
+from spin_hub.model_cards.render import HEAT_MAP, render_card
+from spin_hub.recipe import Kind
 from spin_hub.record import NAME as RECORD
-from spin_hub.record import Kind, ModelRecord, Record, Result, ScoringRecord
+from spin_hub.record import ModelRecord, Record, Result, ScoringRecord
 from spin_hub.workflows.base import Base
 from spin_hub.workflows.reporter import Reporter
 
@@ -32,10 +34,12 @@ class Outcome:
     Attributes:
         output: the folder; None where there was nothing to do.
         record: what stands in its spin.json.
+        warnings: what a person must not miss, a sentence each.
     """
 
     output: Path | None
     record: Record
+    warnings: tuple[str, ...] = ()
 
     @property
     def table(self) -> Table:
@@ -55,6 +59,7 @@ class Outcome:
             "commit": None,
             "url": None,
             "evaluation": record.evaluation,
+            "warnings": list(self.warnings),
         }
 
 
@@ -65,12 +70,12 @@ class Provenance:
     model: ModelRecord
     scoring: ScoringRecord | None
     candidates: int | None
+    evaluation: Mapping[str, Any] | None = None
 
 
-def write_delta_folder(target: Placed, content: RankingFile, delta: Delta) -> Outcome:
+def write_delta_folder(target: Placed, delta: Delta, provenance: Provenance) -> Outcome:
     """Writes a delta with its record and card, whole or not at all."""
     with new_folder(target) as folder:
-        provenance = Provenance(content.model, content.scoring, len(content.ranking.tensors))
         record = _write_spin(folder, "delta", delta, provenance)
         (folder / README).write_text(render_card(record), "utf-8")
     return Outcome(target.path, record)
@@ -102,7 +107,7 @@ def describe(kind: Kind, delta: Delta, provenance: Provenance, delta_sha256: str
         delta_sha256=delta_sha256,
         candidates=provenance.candidates,
     )
-    return Record(kind, provenance.model, provenance.scoring, delta.method, result)
+    return Record(kind, provenance.model, provenance.scoring, delta.method, result, provenance.evaluation)
 
 
 def _write_spin(folder: Path, kind: Kind, delta: Delta, provenance: Provenance) -> Record:
@@ -110,4 +115,6 @@ def _write_spin(folder: Path, kind: Kind, delta: Delta, provenance: Provenance) 
     record = describe(kind, delta, provenance, sha256(folder / DELTA, lambda _: None))
     text = json.dumps(record.to_json(), indent=2, ensure_ascii=False) + "\n"
     (folder / RECORD).write_text(text, "utf-8")
+    title = f"Weights of {record.model.name} set to zero: {record.result.weights:,}"
+    heat_map(by_layer(record.result.counts), title, folder / HEAT_MAP)
     return record

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from spin_hub.calibration.examples import make_examples, pieces
-from spin_hub.calibration.sources import Sample, read_sample
+from spin_hub.calibration.sources import Sample, Sampling, read_sample
 from spin_hub.checkpoint.coordinates import check_identity
 from spin_hub.core.example import Example, fingerprint
 from spin_hub.core.ranking import RankedTensor, Ranking, Shape, TopWeights
@@ -15,6 +15,7 @@ from spin_hub.errors import RatioOutOfRange
 from spin_hub.files.output import Placed, new_file
 from spin_hub.files.ranking_file import NAME as RANKING
 from spin_hub.files.ranking_file import RankingFile, write_ranking
+from spin_hub.hub.datasets import resolve_dataset
 from spin_hub.hub.resolve import hub_cache
 from spin_hub.recipe import BY_DEFAULT, DEFAULT_KEEP, Destination, ScoringRecipe
 from spin_hub.record import ScoringRecord, SetRecord
@@ -38,6 +39,7 @@ class Calibration:
     @property
     def record(self) -> SetRecord:
         """What a record says of it: no text, no path."""
+        dataset = self.sample.dataset
         return SetRecord(
             name=self.sample.name,
             source=self.sample.source,
@@ -48,6 +50,8 @@ class Calibration:
             counted=sum(example.counted for example in self.examples),
             rows_sha256=self.sample.fingerprint,
             examples_sha256=fingerprint(self.examples),
+            commit=dataset.commit if dataset else None,
+            dataset_id=dataset.dataset_id if dataset else None,
         )
 
 
@@ -58,6 +62,14 @@ class ScoreOutcome:
     output: Path
     content: RankingFile
     seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """A ranking, and the loaded model that it was made with."""
+
+    content: RankingFile
+    model: Any
 
 
 def score(
@@ -85,7 +97,7 @@ def score(
     target = Placed.of(destination, RANKING)
     target.check((base.source.folder, hub_cache()))
     started = time.monotonic()
-    content = score_base(base, recipe, keep, reporter)
+    content = score_base(base, recipe, keep, reporter).content
     with new_file(target.path) as path:
         write_ranking(path, content)
     return ScoreOutcome(target.path, content, time.monotonic() - started)
@@ -97,7 +109,7 @@ def score_base(
     keep: float,
     reporter: Reporter,
     check: Callable[[Iterable[Shape]], None] = lambda _: None,
-) -> RankingFile:
+) -> Scored:
     """Scores an opened base: the heart of ``score`` and ``edit``.
 
     ``check`` is given the shapes of all targets before any scoring, and may refuse them.
@@ -127,7 +139,8 @@ def score_base(
         engine=engine.name,  # type: ignore[arg-type]
     )
     record = ScoringRecord(pinned, sets, versions())
-    return RankingFile(_ranking(base, matrices, keep), record_of(base, reporter), record)
+    content = RankingFile(_ranking(base, matrices, keep), record_of(base, reporter), record)
+    return Scored(content, model)
 
 
 def calibrate(base: Base, recipe: ScoringRecipe) -> dict[str, Calibration]:
@@ -136,7 +149,8 @@ def calibrate(base: Base, recipe: ScoringRecipe) -> dict[str, Calibration]:
     Raises:
         SpinHubError: a source, a row or the tokenizer is not usable.
     """
-    samples = {name: read_sample(name, spec, recipe.samples, recipe.seed) for name, spec in recipe.sets.items()}
+    sampling = Sampling(recipe.samples, recipe.seed)
+    samples = {name: read_sample(name, spec, sampling, resolve_dataset) for name, spec in recipe.sets.items()}
     tokenizer = load_tokenizer(base.source.folder, recipe.trust_remote_code)
     return {
         name: Calibration(sample, make_examples(name, sample.rows, tokenizer, recipe))

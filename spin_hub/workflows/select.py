@@ -23,7 +23,7 @@ from spin_hub.hub.resolve import hub_cache
 from spin_hub.recipe import BY_DEFAULT, Destination, SelectionRecipe
 from spin_hub.workflows.artefacts import base_ref
 from spin_hub.workflows.base import Base, open_base
-from spin_hub.workflows.outcome import Outcome, write_delta_folder
+from spin_hub.workflows.outcome import Outcome, Provenance, write_delta_folder
 from spin_hub.workflows.reporter import SILENT, Reporter
 
 
@@ -56,7 +56,7 @@ def select(
     target.check((path, hub_cache()))
     base = open_base(model) if model is not None else None
     delta = delta_from(content, recipe, base)
-    return write_delta_folder(target, content, delta)
+    return write_delta_folder(target, delta, Provenance(content.model, content.scoring, len(content.ranking.tensors)))
 
 
 def delta_from(content: RankingFile, recipe: SelectionRecipe, base: Base | None) -> Delta:

@@ -6,7 +6,7 @@ from importlib.resources import files
 
 import pytest
 
-from spin_hub.calibration.sources import builtin_names, builtin_rows
+from spin_hub.calibration.builtin import builtin_names, builtin_rows
 
 NAMES = ("fairness", "general", "privacy")
 

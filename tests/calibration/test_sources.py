@@ -6,10 +6,20 @@ import numpy as np
 import pandas
 import pytest
 
-from spin_hub.calibration.sources import builtin_rows, read_sample
-from spin_hub.errors import BadRow, MissingColumns, SourceError, TooFewRows
+from spin_hub.calibration.builtin import builtin_rows
+from spin_hub.calibration.sources import Sampling
+from spin_hub.calibration.sources import read_sample as read
+from spin_hub.errors import BadRow, HubUnreachable, MissingColumns, SourceError, TooFewRows
 
 ROWS = [{"prompt": f"question {n}", "response": f"answer {n}"} for n in range(40)]
+
+
+def no_hub(dataset_id, revision):
+    raise HubUnreachable(model=dataset_id, why="these tests have no Hub")
+
+
+def read_sample(name, spec, samples, seed):
+    return read(name, spec, Sampling(samples, seed), no_hub)
 
 
 def write(path, rows=ROWS):
@@ -63,7 +73,7 @@ def test_words_for_missing_values_are_text(tmp_path):
 
 def test_sampling_a_builtin_set_sees_its_calibration_split_only():
     sample = read_sample("privacy", "builtin:privacy", None, 0)
-    assert len(sample.rows) == sample.available == 64
+    assert len(sample.rows) == sample.available == len(builtin_rows("privacy", "calibration"))
     assert sample.licence == "CC0-1.0"
     assert {row.prompt for row in sample.rows} == {row.prompt for row in builtin_rows("privacy", "calibration")}
     numbers = {row.number: row.prompt for row in builtin_rows("privacy", "calibration")}
@@ -76,8 +86,9 @@ def test_a_file_defaults_to_128_examples(tmp_path):
 
 
 def test_too_few_rows(tmp_path):
-    with pytest.raises(TooFewRows, match="has 64 rows, but 65"):
-        read_sample("general", "builtin:general", 65, 0)
+    rows = len(builtin_rows("general", "calibration"))
+    with pytest.raises(TooFewRows, match=f"has {rows} rows, but {rows + 1}"):
+        read_sample("general", "builtin:general", rows + 1, 0)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +99,7 @@ def test_too_few_rows(tmp_path):
         ("data.jsonl", "{", "cannot be read"),
         ("data.parquet", "not parquet", "cannot be read"),
         ("data.txt", "text", "no known kind"),
-        ("data.csv", '"a', "column"),
+        ("data.csv", '"a', "cannot be read"),
     ],
 )
 def test_files_that_cannot_be_used(tmp_path, name, content, said):
@@ -119,3 +130,66 @@ def test_a_row_that_is_no_text_is_named(tmp_path):
     numbers = [{"prompt": 1, "response": "b"}]
     with pytest.raises(BadRow, match="Row 0 .*prompt"):
         read_sample("mine", write(tmp_path / "numbers.jsonl", numbers), 1, 0)
+    blank = [{"prompt": "a", "response": " "}]
+    with pytest.raises(BadRow, match="Row 0 .*response is empty"):
+        read_sample("mine", write(tmp_path / "blank.csv", blank), 1, 0)
+
+
+def said(speaker, text, keys=("role", "content")):
+    return dict(zip(keys, (speaker, text), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("column", "user", "assistant", "keys"),
+    [
+        ("messages", "user", "assistant", ("role", "content")),
+        ("conversations", "human", "gpt", ("from", "value")),
+    ],
+)
+def test_conversations_stand_in_for_prompt_and_response(tmp_path, column, user, assistant, keys):
+    def talk(n):
+        return [
+            said("system", "Be brief.", keys),
+            said(user, f"question {n}", keys),
+            said(assistant, f"answer {n}", keys),
+            said(user, "More?", keys),
+        ]
+
+    rows = [{"prompt": "not a pair", column: talk(n)} for n in range(40)]
+    sample = read_sample("mine", write(tmp_path / "talks.jsonl", rows), 8, 3)
+    assert sample.fingerprint == read_sample("mine", write(tmp_path / "data.csv"), 8, 3).fingerprint
+
+
+@pytest.mark.parametrize(
+    ("messages", "why"),
+    [
+        ([said("system", "Be brief.")], "no message of a user"),
+        ([], "no message of a user"),
+        ([said("user", "a")], "no message of the assistant"),
+        ([said("user", "a"), said("user", "b")], "no message of the assistant"),
+        ([said("user", "a"), said("assistant", "")], "response is empty"),
+    ],
+)
+def test_conversations_without_a_pair_are_named(tmp_path, messages, why):
+    rows = [{"messages": [said("user", "a"), said("assistant", "b")]}, {"messages": messages}]
+    with pytest.raises(BadRow, match=f"Row 1 .*{why}"):
+        read_sample("mine", write(tmp_path / "talks.jsonl", rows), 2, 0)
+
+
+def test_columns_that_are_named_win_over_conversations(tmp_path):
+    rows = [{"q": "a", "a": "b", "messages": [said("user", "c"), said("assistant", "d")]}]
+    sample = read_sample("mine", write(tmp_path / "both.jsonl", rows) + "#prompt=q,response=a", 1, 0)
+    assert sample.rows[0].prompt == "a"
+
+
+def test_one_column_may_be_both(tmp_path):
+    sample = read_sample("mine", write(tmp_path / "data.csv") + "#response=prompt", 40, 0)
+    assert all(row.prompt == row.response for row in sample.rows)
+
+
+def test_the_hub_is_asked_for_a_recipe_and_for_a_data_set_only():
+    for spec in ("org/name", "beavertails:privacy-safe"):
+        with pytest.raises(HubUnreachable, match="no Hub"):
+            read_sample("mine", spec, 1, 0)
+    with pytest.raises(SourceError, match="the recipes are beavertails:fairness-safe, "):
+        read_sample("mine", "beavertails:kindness", 1, 0)

@@ -60,7 +60,7 @@ def test_the_edited_model_is_the_base_with_some_weights_zero(sharded, edited):
     delta = spin_hub.read_delta(edited / "spin" / "spin_delta.safetensors")
     assert delta.weights > 100
     base, after = files_of(sharded), files_of(edited)
-    new = {"spin/spin.json", "spin/spin_delta.safetensors", "spin/base-README.md"}
+    new = {"spin/spin.json", "spin/spin_delta.safetensors", "spin/base-README.md", "spin/heat-map.png"}
     assert set(after) == set(base) | new
     changed = {name for name in base if base[name] != after[name]}
     assert changed == {"README.md", *(name for name in base if name.endswith(".safetensors"))} & changed
@@ -91,7 +91,7 @@ def test_score_and_select_give_the_delta_of_edit(edited, ranking, tmp_path):
     spin_hub.select(ranking, SELECTION, Destination(tmp_path / "delta"))
     name = "spin_delta.safetensors"
     assert (tmp_path / "delta" / name).read_bytes() == (edited / "spin" / name).read_bytes()
-    assert set(files_of(tmp_path / "delta")) == {name, "spin.json", "README.md"}
+    assert set(files_of(tmp_path / "delta")) == {name, "spin.json", "README.md", "heat-map.png"}
 
 
 def test_apply_gives_the_edited_model_of_edit(sharded, edited, tmp_path):
@@ -123,7 +123,7 @@ def test_apply_on_an_edited_model_does_nothing(edited, tmp_path):
 def test_a_delta_folder_instead_of_a_model(tiny, tmp_path):
     outcome = edit(tiny, tmp_path / "delta", kind="delta")
     assert outcome.record.kind == "delta"
-    assert set(files_of(tmp_path / "delta")) == {"spin_delta.safetensors", "spin.json", "README.md"}
+    assert set(files_of(tmp_path / "delta")) == {"spin_delta.safetensors", "spin.json", "README.md", "heat-map.png"}
     spin_hub.apply(tmp_path / "delta", str(tiny), Destination(tmp_path / "model"))
     spin_hub.revert(tmp_path / "model", Destination(tmp_path / "back"))
     assert files_of(tmp_path / "back") == files_of(tiny)

@@ -1,0 +1,83 @@
+"""A data set of the Hub by name, pinned to a commit, with the licence that its card names."""
+
+from contextlib import suppress
+from pathlib import Path
+
+from huggingface_hub import HfApi, constants, hf_hub_download, metadata_load, snapshot_download
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    HTTPError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from spin_hub.errors import AccessDenied, DatasetNotFound, HubUnreachable
+from spin_hub.record import DatasetRef
+
+_CARD = "README.md"
+
+
+def resolve_dataset(dataset_id: str, revision: str | None = None) -> DatasetRef:
+    """Finds the commit and the licence of a data set; without the Hub, those that the local cache holds.
+
+    Raises:
+        DatasetNotFound: the Hub has no such data set or revision.
+        AccessDenied: it is gated and the token has no access.
+        HubUnreachable: no answer, and nothing in the cache.
+    """
+    try:
+        return _online(dataset_id, revision)
+    except GatedRepoError as error:
+        page = f"{constants.ENDPOINT}/datasets/{dataset_id}"
+        raise AccessDenied(model=dataset_id, why="the data set is gated", page=page) from error
+    except (RepositoryNotFoundError, RevisionNotFoundError, HFValidationError) as error:
+        name = f"{dataset_id}@{revision}" if revision else dataset_id
+        raise DatasetNotFound(dataset=name, why=_why(error)) from error
+    except (OfflineModeIsEnabled, HTTPError, OSError) as error:
+        return _cached(dataset_id, revision, error)
+
+
+def _online(dataset_id: str, revision: str | None) -> DatasetRef:
+    api = HfApi()
+    info = api.dataset_info(dataset_id, revision=revision)
+    if info.gated:  # the Hub shows a gated data set's page to everyone, but not its files
+        api.auth_check(dataset_id, repo_type="dataset")
+    # Asked for by the name of its branch, the card leaves in the cache which commit the branch stands for.
+    with suppress(EntryNotFoundError):
+        hf_hub_download(dataset_id, _CARD, repo_type="dataset", revision=revision)
+    return DatasetRef(dataset_id, str(info.sha), _licence(info.card_data))
+
+
+def _cached(dataset_id: str, revision: str | None, cause: Exception) -> DatasetRef:
+    options = {"repo_type": "dataset", "revision": revision, "local_files_only": True}
+    try:
+        folder = snapshot_download(dataset_id, **options)
+    except (LocalEntryNotFoundError, OSError) as error:
+        raise HubUnreachable(model=dataset_id, why=_why(cause)) from error
+    card = Path(folder, _CARD)
+    return DatasetRef(dataset_id, Path(folder).name, _licence(metadata_load(card) if card.is_file() else None))
+
+
+def _licence(card: object) -> str:
+    """The licence of a card's metadata; a list of them in one line."""
+    named = card.get("license") if hasattr(card, "get") else None
+    return ", ".join(map(str, named)) if isinstance(named, list) else str(named or "unknown")
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, RevisionNotFoundError):
+        return "the Hub has no such revision"
+    if isinstance(error, RepositoryNotFoundError):
+        return "the Hub has no such data set, or it is private and the token gives no access"
+    if isinstance(error, HFValidationError):
+        return "it is no name that the Hub allows"
+    if isinstance(error, OfflineModeIsEnabled):
+        return "offline mode is on"
+    if isinstance(error, HfHubHTTPError) and error.response is not None:
+        return f"it answered {error.response.status_code}"
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -1,0 +1,101 @@
+"""What scoring will cost: memory from the shapes, time from a one-second probe of this machine."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from transformers import PreTrainedModel
+
+from spin_hub.core.example import Example
+from spin_hub.scoring.targets import Target, decoder_layers
+from spin_hub.scoring.whole import TOKENS_ELSEWHERE, TOKENS_ON_CPU
+
+LIBRARIES: Final = 600 << 20
+"""What the imported libraries take before any model is loaded, in bytes (measured with the pinned versions)."""
+
+_SHARE: Final[Mapping[torch.dtype, float]] = {torch.float32: 0.55, torch.bfloat16: 0.35}
+"""The share of the machine's peak in matrix products that the whole engine reaches (benchmarks/RESULTS.md)."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """An estimate.
+
+    Attributes:
+        memory: part -> bytes that are needed at the same time.
+        operations: floating-point operations of the scoring passes.
+        seconds: of the scoring passes on this machine.
+    """
+
+    memory: Mapping[str, int]
+    operations: int
+    seconds: float
+
+
+def estimate(
+    skeleton: PreTrainedModel,
+    targets: Sequence[Target],
+    sets: Mapping[str, Sequence[Example]],
+    dtype: torch.dtype,
+    device: torch.device,
+) -> Cost:
+    """Estimates the whole engine's cost.
+
+    Per token 4N + 2M operations for N weights passed through and M scored, per response token 4E for the head's E.
+
+    Args:
+        skeleton: the model's modules, with or without memory for the weights.
+        targets: of the skeleton.
+        sets: name -> examples.
+        dtype: in which the model will run.
+        device: where.
+    """
+    examples = [example for group in sets.values() for example in group]
+    passed = sum(weight.numel() for weight in decoder_layers(skeleton)[1].parameters() if weight.dim() >= 2)
+    scored = sum(target.weight.numel() for target in targets)
+    embedding = skeleton.get_output_embeddings()
+    head = int(embedding.weight.numel()) if isinstance(embedding, torch.nn.Module) else 0
+    tokens, counted = sum(map(len, examples)), sum(example.counted for example in examples)
+    operations = (4 * passed + 2 * scored) * tokens + 4 * head * counted
+    speed = _peak(dtype, device) * _SHARE.get(dtype, 0.3)
+    return Cost(_memory(skeleton, targets, examples, dtype, device), operations, operations / speed)
+
+
+def _memory(
+    skeleton: PreTrainedModel,
+    targets: Sequence[Target],
+    examples: Sequence[Example],
+    dtype: torch.dtype,
+    device: torch.device,
+) -> dict[str, int]:
+    weights = sum(parameter.numel() for parameter in skeleton.parameters()) * dtype.itemsize
+    sums = sum(target.weight.numel() for target in targets) * max(4, dtype.itemsize)
+    budget = TOKENS_ON_CPU if device.type == "cpu" else TOKENS_ELSEWHERE
+    batch = max(budget, *map(len, examples))
+    vocabulary = int(skeleton.config.get_text_config().vocab_size)
+    return {
+        "libraries": LIBRARIES,
+        "weights": weights,
+        "sums": sums,
+        "activations": batch * (_features(skeleton) * dtype.itemsize + 4 * vocabulary * 3),
+    }
+
+
+def _features(skeleton: PreTrainedModel) -> int:
+    """Values per token that a pass keeps: about twice the inputs and outputs of all linear maps of the layers."""
+    _, layers = decoder_layers(skeleton)
+    return 2 * sum(sum(weight.shape[-2:]) for weight in layers.parameters() if weight.dim() >= 2)
+
+
+def _peak(dtype: torch.dtype, device: torch.device) -> float:
+    """Operations a second in matrix products, from at most a second of them."""
+    size = 1024 if device.type == "cpu" else 8192
+    first = torch.randn(size, size, device=device).to(dtype)
+    best, started = 0.0, time.monotonic()
+    while time.monotonic() - started < 1.0:
+        before = time.monotonic()
+        float((first @ first)[0, 0])  # reading one value waits for the device
+        best = max(best, 2 * size**3 / (time.monotonic() - before))
+    return best

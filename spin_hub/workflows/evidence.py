@@ -1,0 +1,62 @@
+"""First evidence of what an edit does: measured in the loaded model, beside the base and a random control."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from spin_hub.calibration.builtin import builtin_rows
+from spin_hub.calibration.examples import make_examples
+from spin_hub.calibration.pairs import AXES, pair_examples
+from spin_hub.core.rules import at_random
+from spin_hub.core.selection import Selection
+from spin_hub.evaluation.evidence import Evidence, measure, tokens_to_read
+from spin_hub.recipe import Limits
+from spin_hub.scoring.loading import load_tokenizer
+from spin_hub.workflows.base import Base
+from spin_hub.workflows.reporter import Reporter
+from spin_hub.workflows.score import Scored
+
+EDITED, CONTROL = "edited", "control"
+GENERAL, PAIRS = 32, 40
+"""Examples of general text, and pairs an axis: what a small model reads three times in under a minute on two cores."""
+
+
+def gather(base: Base, scored: Scored, selection: Selection, seed: int, reporter: Reporter) -> dict[str, Any]:
+    """Measures an edit on the built-in held-out texts and pairs, beside a random control of equal size.
+
+    Args:
+        base: for its tokenizer.
+        scored: the loaded model and its ranking.
+        selection: the edit.
+        seed: of the control.
+        reporter: told of progress.
+
+    Returns:
+        The evidence as plain JSON values.
+    """
+    # What is measured does not depend on how the scores cut and split their examples.
+    recipe = replace(scored.content.scoring.recipe, tokenization="exact", max_length=None)
+    tokenizer = load_tokenizer(base.source.folder, recipe.trust_remote_code)
+    rows = builtin_rows("general", "heldout")[:GENERAL]
+    general = make_examples("held-out general text", rows, tokenizer, recipe)
+    pairs = {axis: pair_examples(axis, tokenizer, recipe)[:PAIRS] for axis in AXES}
+    states = {EDITED: selection, CONTROL: at_random(scored.content.ranking, selection, seed)}
+    with reporter.task("Measuring", tokens_to_read(general, pairs, len(states)), "tokens") as advance:
+        evidence = measure(scored.model, general, pairs, states, advance)
+    return replace(evidence, about={**evidence.about, "dtype": recipe.dtype}).to_json()
+
+
+def warnings_of(evaluation: Mapping[str, Any] | None, limits: Limits | None) -> tuple[str, ...]:
+    """Sentences for what an edit costs beyond its limits."""
+    if evaluation is None or limits is None:
+        return ()
+    metrics = {metric.name: metric.values for metric in Evidence.from_json(evaluation).metrics}
+    kl = metrics["kl"][EDITED].value
+    ratio = metrics["perplexity"][EDITED].value / metrics["perplexity"]["base"].value
+    found = []
+    if kl > limits.max_kl:
+        found.append(f"The KL to the base is {kl:.3g}, above --max-kl {limits.max_kl:g}: the model has changed.")
+    if ratio > limits.max_perplexity_ratio:
+        limit = f"--max-perplexity-ratio {limits.max_perplexity_ratio:g}"
+        found.append(f"The perplexity is {ratio:.3g} times the base's, above {limit}: general ability has suffered.")
+    return tuple(found)

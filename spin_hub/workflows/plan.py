@@ -1,0 +1,114 @@
+"""plan: what an edit would read, compute and write, before any of it."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from spin_hub.core.ranking import Shape, count_of, published_count_of
+from spin_hub.files.output import human_bytes
+from spin_hub.recipe import SelectionRecipe
+from spin_hub.scoring.estimate import estimate
+from spin_hub.scoring.loading import check_causal, load_skeleton
+from spin_hub.scoring.placement import choose_device, choose_dtype
+from spin_hub.scoring.targets import find_targets
+from spin_hub.workflows.base import Base, open_base
+from spin_hub.workflows.edit import SMALL_OUTPUT, EditRequest, default_name
+from spin_hub.workflows.score import calibrate
+
+
+@dataclass(frozen=True)
+class PlannedMatrix:
+    """Matrices of one shape: how many there are, and how many weights each set's ratio asks for in one."""
+
+    shape: Shape
+    matrices: int
+    counts: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class PlannedSet:
+    """One calibration set: where it comes from, and its examples and tokens."""
+
+    name: str
+    source: str
+    licence: str
+    examples: int
+    tokens: int
+    counted: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that an edit would do; sizes in bytes, times in seconds."""
+
+    model: str
+    commit: str | None
+    device: str
+    dtype: str
+    matrices: tuple[PlannedMatrix, ...]
+    sets: tuple[PlannedSet, ...]
+    memory: Mapping[str, int]
+    operations: int
+    seconds: float
+    output: str
+    disk: int
+
+    @property
+    def facts(self) -> list[tuple[str, str]]:
+        """Labels and texts for people."""
+        memory = ", ".join(f"{name} {human_bytes(size)}" for name, size in self.memory.items())
+        return [
+            ("model", self.model + (f"@{self.commit[:12]}" if self.commit else "")),
+            ("runs", f"{self.dtype} on {self.device}"),
+            ("memory", f"{human_bytes(sum(self.memory.values()))}: {memory}"),
+            ("scoring", f"about {self.seconds:,.0f} s for {self.operations:.2g} operations"),
+            ("writes", f"{self.output}, at most {human_bytes(self.disk)}"),
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {**asdict(self), "memory_total": sum(self.memory.values())}
+
+
+def plan(request: EditRequest) -> Plan:
+    """Looks at model, tokenizer, data and machine, and says what an edit would take; writes nothing.
+
+    Raises:
+        SpinHubError: anything that the edit itself would refuse at this point.
+    """
+    base = open_base(request.model)
+    check_causal(base.source.folder, base.index.config)
+    scoring, selection = request.scoring, request.selection
+    device, dtype = choose_device(scoring.device), choose_dtype(scoring.dtype, base.index)
+    skeleton = load_skeleton(base.index, scoring.trust_remote_code)
+    targets = find_targets(skeleton, scoring.target)
+    calibrations = calibrate(base, scoring)
+    examples = {name: entry.examples for name, entry in calibrations.items()}
+    cost = estimate(skeleton, targets, examples, dtype, device)
+    records = [entry.record for entry in calibrations.values()]
+    return Plan(
+        model=base.source.repo_id or base.source.name,
+        commit=base.source.commit,
+        device=device.type,
+        dtype=str(dtype).removeprefix("torch."),
+        matrices=_matrices([tuple(target.weight.shape) for target in targets], selection),
+        sets=tuple(PlannedSet(r.name, r.source, r.licence, r.used, r.tokens, r.counted) for r in records),
+        memory=cost.memory,
+        operations=cost.operations,
+        seconds=cost.seconds,
+        output=str(request.destination.path or default_name(base.source.name, request.kind)),
+        disk=_disk(base, request),
+    )
+
+
+def _matrices(shapes: list[Shape], selection: SelectionRecipe) -> tuple[PlannedMatrix, ...]:
+    count = published_count_of if selection.rule == "published" else count_of
+    return tuple(
+        PlannedMatrix(shape, number, {name: count(ratio, shape) for name, ratio in selection.all_ratios.items()})
+        for shape, number in sorted(Counter(shapes).items())
+    )
+
+
+def _disk(base: Base, request: EditRequest) -> int:
+    return SMALL_OUTPUT + (base.copy_bytes if request.kind == "model" else 0)

@@ -1,0 +1,190 @@
+"""Data sets of the Hub, with the real clients against a Hub on this machine, in processes of their own."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas
+import pytest
+import server
+from test_resolve import edit
+
+OLD, NEW = "a" * 40, "b" * 40
+ROWS = [{"prompt": f"question {n}", "response": f"answer {n}"} for n in range(40)]
+
+READ = """
+import json, sys
+from spin_hub.calibration.sources import Sampling, read_sample
+from spin_hub.errors import SpinHubError
+from spin_hub.hub.datasets import resolve_dataset
+
+def outcome(spec):
+    try:
+        sample = read_sample("mine", spec, Sampling(2, 0), resolve_dataset)
+    except SpinHubError as error:
+        return {"type": type(error).__name__, "message": error.message, "hint": error.hint, "exit": error.exit_code}
+    ref = sample.dataset
+    return {"source": sample.source, "licence": sample.licence, "rows": [vars(row) for row in sample.rows],
+            "available": sample.available, "commit": ref.commit, "dataset_id": ref.dataset_id}
+
+print(json.dumps([outcome(spec) for spec in sys.argv[1:]]))
+"""
+
+
+@pytest.fixture
+def hub():
+    running = server.LocalHub()
+    yield running
+    running.close()
+
+
+def repo(hub, folder: Path, name: str, files: dict[str, list[dict]], card: str | None = None) -> Path:
+    """Publishes a data set; ``card`` is the metadata of its README."""
+    place = folder / "hub" / name
+    for file, rows in files.items():
+        path = place / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        match path.suffix:
+            case ".csv":
+                pandas.DataFrame(rows).to_csv(path, index=False)
+            case ".parquet":
+                pandas.DataFrame(rows).to_parquet(path)
+            case _:
+                path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    place.mkdir(parents=True, exist_ok=True)
+    if card is not None:
+        (place / "README.md").write_text(f"---\n{card}\n---\nA data set.\n")
+    hub.repos[f"datasets/{name}"] = place
+    return place
+
+
+def read(hub, folder: Path, *specs: str, **more: str) -> list[dict]:
+    environment = {
+        **os.environ, "HF_ENDPOINT": hub.url, "HF_HOME": str(folder / "hf"), "HF_HUB_DISABLE_XET": "1",
+        "HF_HUB_OFFLINE": "0", **more,
+    }  # fmt: skip
+    environment.pop("HF_TOKEN", None)
+    done = subprocess.run(
+        [sys.executable, "-c", READ, *specs], env=environment, capture_output=True, text=True, cwd=folder, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+CONFIGS = """license: [mit, cc-by-4.0]
+configs:
+- config_name: en
+  data_files:
+  - {split: train, path: en.jsonl}
+- config_name: de
+  data_files:
+  - {split: train, path: de.jsonl}
+  - {split: test_1, path: test.jsonl}"""
+
+
+def test_data_sets_are_read_at_their_commit(hub, tmp_path):
+    repo(hub, tmp_path, "org/lines", {"train.jsonl": ROWS}, "license: cc-by-4.0")
+    repo(hub, tmp_path, "org/table", {"data/train.csv": ROWS, "data/test.csv": ROWS[:9]})
+    repo(hub, tmp_path, "org/arrows", {"train.parquet": [{"q": row["prompt"], "a": row["response"]} for row in ROWS]})
+    talks = [
+        {"messages": [{"role": "user", "content": row["prompt"]}, {"role": "assistant", "content": row["response"]}]}
+        for row in ROWS
+    ]
+    repo(hub, tmp_path, "org/talks", {"train.parquet": talks}, "license: other")
+    repo(hub, tmp_path, "org/many", {"en.jsonl": ROWS, "de.jsonl": ROWS, "test.jsonl": ROWS[:5]}, CONFIGS)
+    specs = ["org/lines", f"org/lines@{server.COMMIT}", "org/table/test", "org/arrows#prompt=q,response=a", "org/talks"]
+    lines, pinned, table, arrows, talks, many = read(hub, tmp_path, *specs, "org/many@main:de/test_1")
+    assert lines["source"] == f"org/lines@{server.COMMIT}"
+    assert (lines["licence"], lines["commit"], lines["dataset_id"]) == ("cc-by-4.0", server.COMMIT, "org/lines")
+    assert lines == pinned
+    assert all(ROWS[row["number"]] == {key: row[key] for key in ROWS[0]} for row in lines["rows"])
+    assert lines["rows"] == arrows["rows"] == talks["rows"]
+    assert (table["available"], table["licence"], many["available"]) == (9, "unknown", 5)
+    assert (many["source"], many["licence"]) == (f"org/many@{server.COMMIT}:de/test_1", "mit, cc-by-4.0")
+    assert arrows["source"] == f"org/arrows@{server.COMMIT}#prompt=q,response=a"
+
+
+def test_data_sets_that_cannot_be_had_are_one_sentence(hub, tmp_path):
+    repo(hub, tmp_path, "org/lines", {"train.jsonl": ROWS})
+    repo(hub, tmp_path, "org/closed", {"train.jsonl": ROWS}, "license: mit")
+    hub.gated.add("datasets/org/closed")
+    repo(hub, tmp_path, "org/many", {"en.jsonl": ROWS, "de.jsonl": ROWS, "test.jsonl": ROWS}, CONFIGS)
+    repo(hub, tmp_path, "org/blank", {"train.jsonl": [*ROWS[:1], {"prompt": "a", "response": ""}]})
+    repo(hub, tmp_path, "org/numbers", {"train.csv": [{"prompt": "a", "response": 1}] * 2})
+    repo(hub, tmp_path, "org/nothing", {}, "license: mit")
+    repo(hub, tmp_path, "org/broken", {})
+    (tmp_path / "hub" / "org" / "broken" / "train.jsonl").write_text("{")
+    repo(hub, tmp_path, "org/script", {"script.py": []})
+    expected = {
+        "org/closed": ("AccessDenied", "gated"),
+        "org/gone": ("DatasetNotFound", "no such data set"),
+        "org/lines@v9": ("DatasetNotFound", "no such revision"),
+        "org/lines/test": ("SourceError", "test"),
+        "org/lines:de": ("SourceError", "de"),
+        "org/many": ("SourceError", "['en', 'de']"),
+        "org/many:en/test_1": ("SourceError", "test_1"),
+        "org/lines#prompt=question": ("MissingColumns", "'question' (it has: prompt, response)"),
+        "org/blank": ("BadRow", "Row 1 "),
+        "org/numbers": ("BadRow", "response is not text"),
+        "org/nothing": ("SourceError", "cannot be read"),
+        "org/broken": ("SourceError", "cannot be read"),
+        "org/script": ("SourceError", "script"),
+        "a--b/name": ("DatasetNotFound", "no name"),
+    }
+    for (spec, (kind, said)), error in zip(expected.items(), read(hub, tmp_path, *expected), strict=True):
+        assert error.get("type") == kind, (spec, error)
+        assert said in error["message"]
+        assert error["exit"] == 1
+        for unwanted in ("\n", ". ", str(tmp_path)):
+            assert unwanted not in error["message"]
+    [closed] = read(hub, tmp_path, "org/closed")
+    assert f"{hub.url}/datasets/org/closed" in closed["hint"]
+
+
+def test_without_the_hub_the_cache_gives_the_same_commit_and_never_another(hub, tmp_path):
+    lines = repo(hub, tmp_path, "org/lines", {"train.jsonl": ROWS}, "license: mit")
+    hub.commits["datasets/org/lines"] = OLD
+    [online] = read(hub, tmp_path, "org/lines")
+    [offline] = read(hub, tmp_path, "org/lines", HF_HUB_OFFLINE="1")
+    assert offline == online
+    assert (offline["commit"], offline["licence"]) == (OLD, "mit")
+
+    (lines / "train.jsonl").write_text((lines / "train.jsonl").read_text().replace("answer", "reply"))
+    hub.commits["datasets/org/lines"] = NEW
+    [moved] = read(hub, tmp_path, "org/lines")
+    assert (moved["commit"], moved["rows"][0]["response"][:5]) == (NEW, "reply")
+    newest, older, never, unknown = read(
+        hub, tmp_path, "org/lines", f"org/lines@{OLD}", f"org/lines@{'c' * 40}", "org/gone", HF_HUB_OFFLINE="1"
+    )
+    assert newest == moved
+    assert older["type"] == never["type"] == unknown["type"] == "HubUnreachable"
+    assert OLD in older["message"]
+    hub.failing = 500
+    assert read(hub, tmp_path, "org/lines") == [moved]
+
+
+def test_an_edit_with_a_recipe_and_a_data_set_records_them(hub, tiny, tmp_path):
+    labels = ("privacy_violation", "discrimination,stereotype,injustice")
+    category = [dict.fromkeys(labels, False) | {labels[0]: n % 2 == 0} for n in range(40)]
+    rows = [{**row, "category": category[n], "is_safe": n % 2 == 1} for n, row in enumerate(ROWS)]
+    card = (
+        "license: cc-by-nc-4.0\nconfigs:\n- config_name: default\n  data_files:\n  - {split: 330k_train, path: a.jsonl}"
+    )
+    repo(hub, tmp_path, "PKU-Alignment/BeaverTails", {"a.jsonl": rows}, card)
+    repo(hub, tmp_path, "org/lines", {"train.jsonl": ROWS}, "license: mit")
+    options = ("--privacy", "beavertails:privacy-unsafe", "--fairness", "org/lines", "-o", "out")
+    done = edit(hub, tmp_path, str(tiny), *options)
+    assert done.returncode == 0, done.stderr
+    record = json.loads((tmp_path / "out" / "spin" / "spin.json").read_text())
+    sets = {entry["name"]: entry for entry in record["recipe"]["scoring"]["sets"]}
+    privacy, fairness = sets["privacy"], sets["fairness"]
+    assert privacy["source"] == f"beavertails:privacy-unsafe@{server.COMMIT}"
+    assert (privacy["dataset_id"], privacy["commit"]) == ("PKU-Alignment/BeaverTails", server.COMMIT)
+    assert (privacy["licence"], privacy["rows"], privacy["used"]) == ("cc-by-nc-4.0", 20, 2)
+    assert (fairness["dataset_id"], fairness["licence"], fairness["rows"]) == ("org/lines", "mit", 40)
+    assert sets["general"]["dataset_id"] is None
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "PKU-Alignment/BeaverTails" in card
+    assert "cc-by-nc-4.0" in card
