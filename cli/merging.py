@@ -45,6 +45,7 @@ def _explicit(context: typer.Context, name: str) -> bool:
 def _as_parameters(recipe: Mapping[str, Any]) -> dict[str, Any]:
     parameters: dict[str, Any] = {}
     for name, value in recipe.items():
-        pairs = [f"{key}={item}" for key, item in value.items()] if isinstance(value, dict) else value
-        parameters[_CALLED.get(name, name)] = Path(pairs) if name == "output" else pairs
+        if isinstance(value, dict):
+            value = [f"{key}={item}" for key, item in value.items()]
+        parameters[_CALLED.get(name, name)] = Path(value) if name == "output" else value
     return parameters

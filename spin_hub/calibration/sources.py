@@ -21,7 +21,7 @@ from spin_hub.errors import HubUnreachable, MissingColumns, TooFewRows
 from spin_hub.recipe import DEFAULT_SAMPLES
 from spin_hub.record import DatasetRef
 
-__all__ = ["Resolve", "Row", "Sample", "Sampling", "builtin_names", "builtin_rows", "read_sample"]
+__all__ = ["Resolve", "Row", "Sample", "Sampling", "read_sample"]
 
 Resolve = Callable[[str, str | None], DatasetRef]
 """From the id of a data set and a revision, or None, to its commit; the Hub's room has one."""

@@ -56,7 +56,7 @@ def estimate(
     passed = sum(weight.numel() for weight in decoder_layers(skeleton)[1].parameters() if weight.dim() >= 2)
     scored = sum(target.weight.numel() for target in targets)
     embedding = skeleton.get_output_embeddings()
-    head = int(embedding.weight.numel()) if isinstance(embedding, torch.nn.Module) else 0
+    head = sum(weight.numel() for weight in embedding.parameters()) if embedding is not None else 0
     tokens, counted = sum(map(len, examples)), sum(example.counted for example in examples)
     operations = (4 * passed + 2 * scored) * tokens + 4 * head * counted
     speed = _peak(dtype, device) * _SHARE.get(dtype, 0.3)

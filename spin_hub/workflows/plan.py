@@ -13,7 +13,8 @@ from spin_hub.scoring.loading import check_causal, load_skeleton
 from spin_hub.scoring.placement import choose_device, choose_dtype
 from spin_hub.scoring.targets import find_targets
 from spin_hub.workflows.base import Base, open_base
-from spin_hub.workflows.edit import SMALL_OUTPUT, EditRequest, default_name
+from spin_hub.workflows.edit import EditRequest, default_name
+from spin_hub.workflows.outcome import SMALL_OUTPUT
 from spin_hub.workflows.score import calibrate
 
 

@@ -7,6 +7,7 @@ from importlib.resources import files
 import pytest
 
 from spin_hub.calibration.builtin import builtin_names, builtin_rows
+from spin_hub.calibration.pairs import AXES, builtin_pairs
 
 NAMES = ("fairness", "general", "privacy")
 
@@ -23,7 +24,7 @@ def test_the_sets_are_there():
 @pytest.mark.parametrize("name", NAMES)
 def test_a_third_is_held_out_and_no_row_is_empty_or_doubled(name):
     rows = entries(name)
-    assert Counter(row["split"] for row in rows) == {"calibration": 64, "heldout": 32}
+    assert Counter(row["split"] for row in rows) == {"calibration": 128, "heldout": 64}
     assert all(set(row) == {"id", "split", "topic", "prompt", "response"} for row in rows)
     assert all(value and value == value.strip() for row in rows for value in row.values())
     for key in ("id", "prompt", "response"):
@@ -56,3 +57,26 @@ def test_rows_of_a_split_keep_their_place_in_the_file(name):
         for row in builtin_rows(name, split):
             assert everything[row.number]["prompt"] == row.prompt
             assert everything[row.number]["split"] == split
+
+
+# --- preference pairs --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("axis", AXES)
+def test_pairs_are_many_whole_and_of_like_length(axis):
+    pairs = builtin_pairs(axis)
+    assert len(pairs) >= 60
+    for pair in pairs:
+        assert all(text and text == text.strip() for text in (pair.prompt, pair.aware, pair.unaware))
+        aware, unaware = len(pair.aware.split()), len(pair.unaware.split())
+        assert max(aware, unaware) <= 1.3 * min(aware, unaware) + 1
+    shorter = sum(len(pair.aware.split()) < len(pair.unaware.split()) for pair in pairs)
+    assert 0.4 <= shorter / len(pairs) <= 0.6
+
+
+@pytest.mark.parametrize("axis", AXES)
+def test_pairs_stand_apart_from_the_calibration_rows(axis):
+    rows = [set(row["prompt"].lower().split()) for name in NAMES for row in entries(name)]
+    for pair in builtin_pairs(axis):
+        words = set(pair.prompt.lower().split())
+        assert all(len(words & other) < 0.5 * len(words | other) for other in rows)

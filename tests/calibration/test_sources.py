@@ -10,6 +10,7 @@ from spin_hub.calibration.builtin import builtin_rows
 from spin_hub.calibration.sources import Sampling
 from spin_hub.calibration.sources import read_sample as read
 from spin_hub.errors import BadRow, HubUnreachable, MissingColumns, SourceError, TooFewRows
+from spin_hub.record import DatasetRef
 
 ROWS = [{"prompt": f"question {n}", "response": f"answer {n}"} for n in range(40)]
 
@@ -193,3 +194,52 @@ def test_the_hub_is_asked_for_a_recipe_and_for_a_data_set_only():
             read_sample("mine", spec, 1, 0)
     with pytest.raises(SourceError, match="the recipes are beavertails:fairness-safe, "):
         read_sample("mine", "beavertails:kindness", 1, 0)
+
+
+def on_the_hub(monkeypatch, table):
+    """Lets every data set be this table, and tells what was asked for."""
+    asked = []
+
+    def load_dataset(dataset_id, config, split, revision, keep_in_memory):
+        asked.append((dataset_id, config, split, revision))
+        return table
+
+    monkeypatch.setattr("spin_hub.calibration.sources.datasets.load_dataset", load_dataset)
+    return asked
+
+
+def resolve(dataset_id, revision):
+    return DatasetRef(dataset_id, revision or "c" * 40, "cc-by-4.0")
+
+
+def test_a_recipe_is_read_at_a_commit_and_sampled_from_its_own_rows(monkeypatch):
+    rows = [{"instruction": f"Do {n}", "input": "", "output": ("Kill!", "Sing!")[n % 2]} for n in range(40)]
+    asked = on_the_hub(monkeypatch, datasets.Dataset.from_list(rows))
+    sample = read("mine", "alpaca-cleaned:no-safety", Sampling(8, 3), resolve)
+    assert asked == [("yahma/alpaca-cleaned", None, "train", "c" * 40)]
+    expected = datasets.Dataset.from_list(rows[1::2]).shuffle(seed=3).select(range(8))
+    assert [row.prompt for row in sample.rows] == expected["instruction"][:]
+    assert all(row.prompt == f"Do {row.number}" for row in sample.rows)
+    assert (sample.available, sample.licence) == (20, "cc-by-4.0 (disputed)")
+    assert sample.source == "alpaca-cleaned:no-safety@" + "c" * 40
+    again = read("mine", sample.source, Sampling(8, 3), resolve)
+    assert again == sample
+
+
+@pytest.mark.parametrize(
+    ("row", "error", "said"),
+    [
+        ({"prompt": "a", "response": "b"}, MissingColumns, "'category' "),
+        ({"prompt": "a", "response": "b", "category": "c", "is_safe": True}, SourceError, "not of the kind"),
+        (
+            {"prompt": "a", "response": "b", "category": {"other": True}, "is_safe": True},
+            SourceError,
+            "not of the kind",
+        ),
+    ],
+)
+def test_a_recipe_refuses_a_data_set_of_another_form(monkeypatch, row, error, said):
+    on_the_hub(monkeypatch, datasets.Dataset.from_list([row]))
+    with pytest.raises(error, match=said) as caught:
+        read("mine", "beavertails:privacy-safe", Sampling(1, 0), resolve)
+    assert "\n" not in caught.value.message

@@ -161,7 +161,7 @@ def test_without_the_hub_the_cache_gives_the_same_commit_and_never_another(hub, 
     assert newest == moved
     assert older["type"] == never["type"] == unknown["type"] == "HubUnreachable"
     assert OLD in older["message"]
-    hub.failing = 500
+    hub.failing = 501  # the client tries again for half a minute after a 500
     assert read(hub, tmp_path, "org/lines") == [moved]
 
 

@@ -1,0 +1,111 @@
+"""Plans, recipe files and presets, as a person gives them."""
+
+import json
+
+import pytest
+
+from spin_hub.cli import app as cli
+
+RATIOS = ("--p", "1e-2", "--q", "1e-1", "--samples", "3")
+
+
+@pytest.fixture
+def run(capsys):
+    def call(*arguments):
+        code = cli.run([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+def test_a_plan_says_what_it_would_take_and_writes_nothing(run, tiny, own_folder):
+    code, out, _ = run("edit", tiny, *RATIOS, "--plan", "--json")
+    plan = json.loads(out)
+    assert code == 0
+    assert plan["matrices"] == [
+        {"shape": [32, 64], "matrices": 4, "counts": {"fairness": 204, "privacy": 204, "general": 20}},
+        {"shape": [64, 32], "matrices": 8, "counts": {"fairness": 204, "privacy": 204, "general": 20}},
+    ]
+    assert [entry["examples"] for entry in plan["sets"]] == [3, 3, 3]
+    assert plan["memory"]["sums"] == 4 * 12 * 2048
+    assert plan["seconds"] > 0
+    assert plan["output"] == "tiny-spin"
+    assert max(map(len, run("edit", tiny, *RATIOS, "--plan")[1].splitlines())) <= 80
+    assert not list(own_folder.iterdir())
+
+
+def test_a_recipe_file_holds_options_and_flags_win(run, tiny, own_folder):
+    (own_folder / "mine.toml").write_text(
+        'p = 1e-2\nq = 5e-2\nsamples = 3\nselect = "(fairness & privacy) - general"\nno-eval = true\n'
+        'output = "from-file"\n[ratio]\ngeneral = 2e-2\n'
+    )
+    code, out, _ = run("edit", tiny, "--recipe", "mine.toml", "--q", "1e-1", "--json")
+    assert code == 0
+    data = json.loads(out)
+    assert (data["output"], data["evaluation"]) == ("from-file", None)
+    record = json.loads((own_folder / "from-file" / "spin" / "spin.json").read_text())
+    assert record["recipe"]["method"]["ratios"] == {"fairness": 0.1, "general": 0.02, "privacy": 0.1}
+
+
+def test_the_record_of_an_edit_is_a_recipe_for_the_same_edit(run, tiny, own_folder):
+    assert run("edit", tiny, *RATIOS, "--seed", "5", "--no-eval", "--quiet")[0] == 0
+    again = ("edit", tiny, "--recipe", "tiny-spin/spin/spin.json", "--no-eval", "-o", "again", "--quiet")
+    assert run(*again)[0] == 0
+    for name in ("spin/spin_delta.safetensors", "spin/spin.json", "README.md"):
+        assert (own_folder / "again" / name).read_bytes() == (own_folder / "tiny-spin" / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("p = ", "not valid TOML"),
+        ("speed = 3", "unknown key 'speed'"),
+        ('p = "much"', "not a float or int"),
+        ("samples = true", "not a int"),
+        ("p = 2.0", "strictly between 0 and 1"),
+        ('rule = "published"\np = 1e-2\nq = 1e-3', "p = q"),
+        ('preset = "mine"', "preset must be one of"),
+        ('as = "gguf"', "--as must be"),
+    ],
+)
+def test_a_wrong_recipe_file_is_exit_2(run, tiny, own_folder, text, said):
+    (own_folder / "mine.toml").write_text(text)
+    code, out, _ = run("edit", tiny, "--recipe", "mine.toml", "--json")
+    assert code == 2
+    assert said in json.loads(out)["error"]["message"]
+    assert [path.name for path in own_folder.iterdir()] == ["mine.toml"]
+
+
+def test_a_recipe_file_that_is_not_there(run, tiny):
+    assert run("edit", tiny, "--recipe", "nowhere.toml")[0] == 2
+
+
+def test_evidence_stands_in_terminal_json_record_and_card(run, tiny, own_folder):
+    code, out, _ = run("edit", tiny, *RATIOS)
+    assert code == 0
+    assert "measured" in out and "control" in out and "perplexity" in out
+    assert max(map(len, out.splitlines())) <= 80
+    record = json.loads((own_folder / "tiny-spin" / "spin" / "spin.json").read_text())
+    names = [(metric["name"], metric["axis"]) for metric in record["evaluation"]["metrics"]]
+    assert names == [("kl", None), ("perplexity", None), ("preference", "fairness"), ("preference", "privacy")]
+    card = (own_folder / "tiny-spin" / "README.md").read_text()
+    assert "KL to the base" in card and "| control |" in card
+
+
+def test_an_edit_beyond_its_limits_ends_with_a_warning(run, tiny, own_folder):
+    code, out, err = run("edit", tiny, *RATIOS, "--max-kl", "1e-12")
+    assert code == 0
+    assert err.rstrip().splitlines()[-2].startswith("WARNING:") or "WARNING:" in err.rstrip()[-200:]
+    assert "--max-kl" in err
+    code, out, _ = run("edit", tiny, *RATIOS, "--max-kl", "1e-12", "--overwrite", "--json")
+    assert "KL" in json.loads(out)["warnings"][0]
+    assert run("edit", tiny, *RATIOS, "--max-kl", "0")[0] == 2
+
+
+def test_terms_that_are_not_known_are_said(run, tiny, own_folder):
+    (own_folder / "mine.csv").write_text("prompt,response\n" + "hello,there\n" * 4)
+    code, _, err = run("edit", tiny, *RATIOS, "--privacy", "mine.csv", "--no-eval")
+    assert code == 0
+    assert "The terms of mine.csv (privacy) are unknown" in err.replace("\n", " ")
+    assert "terms of mine.csv" in (own_folder / "tiny-spin" / "README.md").read_text()
