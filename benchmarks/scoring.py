@@ -20,10 +20,11 @@ from published import RATIO, TopSets, differing, published_loop
 from transformers import PreTrainedModel
 
 from spin_hub.calibration.examples import make_examples
-from spin_hub.calibration.sources import read_sample
+from spin_hub.calibration.sources import Sampling, read_sample
 from spin_hub.checkpoint.index import read_index
 from spin_hub.core.example import Example
 from spin_hub.core.ranking import count_of
+from spin_hub.hub.datasets import resolve_dataset
 from spin_hub.recipe import PAPER_SETS, ScoringRecipe
 from spin_hub.scoring.loading import load_model, load_tokenizer
 from spin_hub.scoring.targets import decoder_layers, find_targets
@@ -96,7 +97,7 @@ def read_examples(folder: Path, name: str, data: Path | None) -> tuple[Example, 
     """Eight examples of a set, built-in or of the files that the golden results were made from."""
     spec = f"builtin:{name}" if data is None else str(data / FILES[name])
     recipe = ScoringRecipe(samples=8, tokenization="exact" if data is None else "published")
-    sample = read_sample(name, spec, recipe.samples, recipe.seed)
+    sample = read_sample(name, spec, Sampling(recipe.samples, recipe.seed), resolve_dataset)
     return make_examples(name, sample.rows, load_tokenizer(folder, False), recipe)
 
 

@@ -10,6 +10,7 @@ from spin_hub.cli import options as o
 
 def inspect(
     path: Annotated[Path, typer.Argument(help="A delta, an edited model, or a ranking.")],
+    png: Annotated[Path | None, typer.Option("--png", metavar="DIR", help="Write plots there.")] = None,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
 ) -> None:
@@ -19,7 +20,7 @@ def inspect(
 
         spin-hub inspect my-model-spin
 
-        spin-hub inspect ranking.safetensors --json
+        spin-hub inspect ranking.safetensors --png plots
     """
     from spin_hub.cli.console import Screen
     from spin_hub.cli.show import show_counts
@@ -27,6 +28,14 @@ def inspect(
 
     screen = Screen(as_json, quiet)
     found = run(path)
+    if png is not None:
+        from spin_hub.workflows.plots import draw
+
+        with screen.reporter.task("Drawing", 1, "step"):
+            drawn = draw(path, found, png)
+        if not (as_json or quiet):
+            screen.facts("Plots", [(file.stem, str(file)) for file in drawn])
+            screen.line("")
 
     def show() -> None:
         show_counts(screen, found)

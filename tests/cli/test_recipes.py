@@ -109,3 +109,15 @@ def test_terms_that_are_not_known_are_said(run, tiny, own_folder):
     assert code == 0
     assert "The terms of mine.csv (privacy) are unknown" in err.replace("\n", " ")
     assert "terms of mine.csv" in (own_folder / "tiny-spin" / "README.md").read_text()
+
+
+def test_inspect_draws_what_an_artefact_holds(run, tiny, own_folder):
+    assert run("edit", tiny, *RATIOS, "--quiet")[0] == 0
+    assert run("inspect", "tiny-spin", "--png", "plots", "--quiet")[0] == 0
+    assert {path.name for path in (own_folder / "plots").iterdir()} == {"heat-map.png", "evidence.png"}
+    assert run("score", tiny, "--samples", "2", "--keep", "1e-1", "-o", "r.safetensors", "--quiet")[0] == 0
+    code, out, _ = run("inspect", "r.safetensors", "--png", "curves")
+    assert code == 0
+    assert "overlap.png" in out
+    for path in (own_folder / "curves").iterdir():
+        assert path.read_bytes().startswith(b"\x89PNG")

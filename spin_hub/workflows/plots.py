@@ -1,0 +1,43 @@
+"""The plots of inspect: where the weights are, how importance falls, how the sets overlap, what was measured."""
+
+from pathlib import Path
+
+from spin_hub.files.ranking_file import NAME as RANKING
+from spin_hub.files.ranking_file import RankingFile, read_ranking
+from spin_hub.model_cards.curves import importance_by_rank, importance_curves, overlap_curves
+from spin_hub.model_cards.plots import evidence_plot, heat_map
+from spin_hub.model_cards.render import HEAT_MAP
+from spin_hub.recipe import DEFAULT_KEEP
+from spin_hub.workflows.artefacts import open_delta
+from spin_hub.workflows.inspect import Inspection
+
+
+def draw(path: Path, found: Inspection, folder: Path) -> tuple[Path, ...]:
+    """Draws what an artefact holds as PNG files.
+
+    Args:
+        path: the artefact.
+        found: what :func:`spin_hub.workflows.inspect.inspect` says of it.
+        folder: where the files go; made if it is missing, existing plots are replaced.
+
+    Returns:
+        The files.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if found.kind == "ranking":
+        return _of_ranking(read_ranking(path / RANKING if path.is_dir() else path), folder)
+    heat_map(found.table, f"Weights set to zero: {sum(found.counts.values()):,}", folder / HEAT_MAP)
+    _, record = open_delta(path)
+    if record is None or record.evaluation is None:
+        return (folder / HEAT_MAP,)
+    evidence_plot(record.evaluation, folder / "evidence.png")
+    return folder / HEAT_MAP, folder / "evidence.png"
+
+
+def _of_ranking(content: RankingFile, folder: Path) -> tuple[Path, ...]:
+    importance, overlap = folder / "importance.png", folder / "overlap.png"
+    marks = {"default keep": DEFAULT_KEEP} if content.ranking.keep > DEFAULT_KEEP else {}
+    name = content.model.name
+    importance_curves(importance_by_rank(content.ranking), marks, f"Importance by rank, {name}", importance)
+    overlap_curves(content.ranking, marks, f"Overlap of the top sets, {name}", overlap)
+    return importance, overlap
