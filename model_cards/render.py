@@ -13,6 +13,7 @@ from spin_hub.core.contents import SPIN
 from spin_hub.core.expression import PAPER
 from spin_hub.core.names import by_layer
 from spin_hub.model_cards.command import base_argument, edit_command
+from spin_hub.model_cards.licences import licence_notes
 from spin_hub.model_cards.metadata import OURS, metadata_of
 from spin_hub.record import Record, needs_warning
 
@@ -72,6 +73,7 @@ def _variables(record: Record) -> dict[str, Any]:
         "table": by_layer(record.result.counts),
         "chosen": _chosen(record.method),
         "evidence": record.evaluation,
+        "licence_notes": licence_notes(record.model.card),
         "plot": f"{SPIN}/{HEAT_MAP}" if record.kind == "model" else HEAT_MAP,
         "rule": _RULES.get(str(record.method.get("rule", "")), "a rule that this version does not know"),
     }

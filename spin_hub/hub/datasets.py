@@ -7,7 +7,6 @@ from huggingface_hub import HfApi, constants, hf_hub_download, metadata_load, sn
 from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
-    HfHubHTTPError,
     HFValidationError,
     HTTPError,
     LocalEntryNotFoundError,
@@ -17,6 +16,7 @@ from huggingface_hub.errors import (
 )
 
 from spin_hub.errors import AccessDenied, DatasetNotFound, HubUnreachable
+from spin_hub.hub.reasons import reason
 from spin_hub.record import DatasetRef
 
 _CARD = "README.md"
@@ -37,7 +37,7 @@ def resolve_dataset(dataset_id: str, revision: str | None = None) -> DatasetRef:
         raise AccessDenied(model=dataset_id, why="the data set is gated", page=page) from error
     except (RepositoryNotFoundError, RevisionNotFoundError, HFValidationError) as error:
         name = f"{dataset_id}@{revision}" if revision else dataset_id
-        raise DatasetNotFound(dataset=name, why=_why(error)) from error
+        raise DatasetNotFound(dataset=name, why=reason(error, "data set")) from error
     except (OfflineModeIsEnabled, HTTPError, OSError) as error:
         return _cached(dataset_id, revision, error)
 
@@ -58,7 +58,7 @@ def _cached(dataset_id: str, revision: str | None, cause: Exception) -> DatasetR
     try:
         folder = snapshot_download(dataset_id, **options)
     except (LocalEntryNotFoundError, OSError) as error:
-        raise HubUnreachable(model=dataset_id, why=_why(cause)) from error
+        raise HubUnreachable(model=dataset_id, why=reason(cause, "data set")) from error
     card = Path(folder, _CARD)
     return DatasetRef(dataset_id, Path(folder).name, _licence(metadata_load(card) if card.is_file() else None))
 
@@ -67,17 +67,3 @@ def _licence(card: object) -> str:
     """The licence of a card's metadata; a list of them in one line."""
     named = card.get("license") if hasattr(card, "get") else None
     return ", ".join(map(str, named)) if isinstance(named, list) else str(named or "unknown")
-
-
-def _why(error: Exception) -> str:
-    if isinstance(error, RevisionNotFoundError):
-        return "the Hub has no such revision"
-    if isinstance(error, RepositoryNotFoundError):
-        return "the Hub has no such data set, or it is private and the token gives no access"
-    if isinstance(error, HFValidationError):
-        return "it is no name that the Hub allows"
-    if isinstance(error, OfflineModeIsEnabled):
-        return "offline mode is on"
-    if isinstance(error, HfHubHTTPError) and error.response is not None:
-        return f"it answered {error.response.status_code}"
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Final
 
 from huggingface_hub import HfApi, constants, get_token, snapshot_download
 from huggingface_hub.errors import (
     GatedRepoError,
-    HfHubHTTPError,
     HFValidationError,
     HTTPError,
     LocalEntryNotFoundError,
@@ -17,6 +17,9 @@ from huggingface_hub.errors import (
 
 from spin_hub.core.contents import TWIN_PATTERNS, split_names
 from spin_hub.errors import AccessDenied, HubUnreachable, ModelNotFound, NoSafetensors
+from spin_hub.hub.reasons import reason
+
+_SMALL: Final = ("*.json", "*.jinja", "*.txt", "*.model", "*.py")
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ class ModelSource:
         folder: the files; within the Hub's cache for a Hub id, where nothing may be written.
         repo_id, commit: of a Hub model.
         left_out: files of the Hub repo that were not downloaded, with their sha256 where the Hub knows it.
+        elsewhere: the bytes of all its files, where the weights are still on the Hub.
     """
 
     name: str
@@ -35,10 +39,15 @@ class ModelSource:
     repo_id: str | None = None
     commit: str | None = None
     left_out: dict[str, str] = field(default_factory=dict)
+    elsewhere: int | None = None
 
 
-def resolve_model(model: str) -> ModelSource:
+def resolve_model(model: str, weights: bool = True) -> ModelSource:
     """Finds a model: an existing folder wins over a Hub id ``org/name`` or ``org/name@revision``.
+
+    Args:
+        model: a folder or Hub id.
+        weights: whether a Hub model's weights are downloaded too, or only its config and tokenizer.
 
     Raises:
         ModelNotFound: neither a folder nor a Hub id that exists.
@@ -53,12 +62,12 @@ def resolve_model(model: str) -> ModelSource:
         raise ModelNotFound(model=model, why="there is no such folder, and it is no Hub id")
     repo_id, _, revision = model.partition("@")
     try:
-        return _online(repo_id, revision or None)
+        return _online(repo_id, revision or None, weights)
     except GatedRepoError as error:
         page = f"{constants.ENDPOINT}/{repo_id}"
         raise AccessDenied(model=repo_id, why="the repo is gated", page=page) from error
     except (RepositoryNotFoundError, RevisionNotFoundError, HFValidationError) as error:
-        raise ModelNotFound(model=model, why=_why(error)) from error
+        raise ModelNotFound(model=model, why=reason(error, "model")) from error
     except (OfflineModeIsEnabled, HTTPError, OSError) as error:
         return _cached(repo_id, revision or None, error)
 
@@ -73,30 +82,32 @@ def token_state() -> str:
     return "present" if get_token() else "absent"
 
 
-def _online(repo_id: str, revision: str | None) -> ModelSource:
+def _online(repo_id: str, revision: str | None, weights: bool) -> ModelSource:
     info = HfApi().model_info(repo_id, revision=revision, files_metadata=True)
     siblings = info.siblings or []
     names = [entry.rfilename for entry in siblings]
     contents = split_names(names, [name for name in names if _is_shard(name)])
     if not any(_is_shard(name) for name in names):
         raise NoSafetensors(path=repo_id, others=", ".join(contents.left_out) or "no weights at all")
-    folder = _download(repo_id, revision)
+    patterns = None if weights else list(_SMALL)
+    folder = _download(repo_id, revision, allow_patterns=patterns)
     if folder.name != info.sha:  # the branch moved in between; the commit that was looked at counts
-        folder = _download(repo_id, info.sha)
+        folder = _download(repo_id, info.sha, allow_patterns=patterns)
     hashes = {entry.rfilename: entry.lfs.sha256 if entry.lfs else "" for entry in siblings}
     left_out = {name: hashes[name] for name in contents.left_out}
-    return ModelSource(repo_id.rpartition("/")[2], folder, repo_id, info.sha, left_out)
+    size = sum(entry.size or 0 for entry in siblings if entry.rfilename in contents.proven)
+    return ModelSource(repo_id.rpartition("/")[2], folder, repo_id, info.sha, left_out, None if weights else size)
 
 
 def _cached(repo_id: str, revision: str | None, cause: Exception) -> ModelSource:
     try:
         folder = _download(repo_id, revision, local_files_only=True)
     except (LocalEntryNotFoundError, HFValidationError, OSError) as error:
-        raise HubUnreachable(model=repo_id, why=_why(cause)) from error
+        raise HubUnreachable(model=repo_id, why=reason(cause, "model")) from error
     return ModelSource(repo_id.rpartition("/")[2], folder, repo_id, folder.name)
 
 
-def _download(repo_id: str, revision: str | None, **options: bool) -> Path:
+def _download(repo_id: str, revision: str | None, **options: Any) -> Path:
     """The snapshot of a branch, tag or commit; a branch's name is kept, so that it is known offline too."""
     patterns = [".*", *TWIN_PATTERNS]
     return Path(snapshot_download(repo_id, revision=revision, ignore_patterns=patterns, **options))
@@ -104,15 +115,3 @@ def _download(repo_id: str, revision: str | None, **options: bool) -> Path:
 
 def _is_shard(name: str) -> bool:
     return "/" not in name and name.startswith("model") and name.endswith(".safetensors")
-
-
-def _why(error: Exception) -> str:
-    if isinstance(error, RevisionNotFoundError):
-        return "the Hub has no such revision"
-    if isinstance(error, RepositoryNotFoundError):
-        return "the Hub has no such model, or it is private and the token gives no access"
-    if isinstance(error, OfflineModeIsEnabled):
-        return "offline mode is on"
-    if isinstance(error, HfHubHTTPError) and error.response is not None:
-        return f"it answered {error.response.status_code}"
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

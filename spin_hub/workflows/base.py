@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from spin_hub.checkpoint.digest import contents_of, digests
-from spin_hub.checkpoint.index import CheckpointIndex, read_index
+from spin_hub.checkpoint.index import CheckpointIndex, TensorPlace, read_config, read_index
 from spin_hub.core.contents import README, Contents
+from spin_hub.hub.remote import remote_spans
 from spin_hub.hub.resolve import ModelSource, resolve_model
 from spin_hub.model_cards.base_card import read_base_card
 from spin_hub.record import ModelRecord
@@ -28,7 +29,8 @@ class Base:
     @property
     def copy_bytes(self) -> int:
         """The size of an edited copy."""
-        return self.bytes_of(self.contents.proven)
+        elsewhere = self.source.elsewhere
+        return self.bytes_of(self.contents.proven) if elsewhere is None else elsewhere
 
     def bytes_of(self, names: tuple[str, ...]) -> int:
         """The size of some of the folder's files."""
@@ -43,6 +45,22 @@ def open_base(model: str) -> Base:
     """
     source = resolve_model(model)
     return Base(source, read_index(source.folder))
+
+
+def open_headers(model: str) -> Base:
+    """The same without a Hub model's weights: config, tokenizer and headers alone.
+
+    Raises:
+        SpinHubError: as :func:`open_base`.
+    """
+    source = resolve_model(model, weights=False)
+    if source.elsewhere is None or source.repo_id is None or source.commit is None:
+        return Base(source, read_index(source.folder))
+    config = read_config(source.folder)
+    spans = remote_spans(source.repo_id, source.commit)
+    tensors = {name: TensorPlace(shard, span) for name, (shard, span) in spans.items()}
+    shards = tuple(sorted({place.shard for place in tensors.values()}))
+    return Base(source, CheckpointIndex(source.folder, config, tensors, shards))
 
 
 def record_of(base: Base, reporter: Reporter) -> ModelRecord:

@@ -72,5 +72,6 @@ def terms_of(sets: Iterable[SetRecord]) -> tuple[str, ...]:
 
 
 def default_name(model: str, kind: Kind) -> str:
-    """The folder that an edit goes to where none is named."""
-    return f"{model}-spin" if kind == "model" else f"{model}-spin-delta"
+    """The folder that an edit goes to where none is named; Llama's licence wants "Llama" first."""
+    name = model.removeprefix("Meta-") if model.startswith("Meta-Llama") else model
+    return f"{name}-spin" if kind == "model" else f"{name}-spin-delta"

@@ -12,7 +12,7 @@ from spin_hub.scoring.estimate import estimate
 from spin_hub.scoring.loading import check_causal, load_skeleton
 from spin_hub.scoring.placement import choose_device, choose_dtype
 from spin_hub.scoring.targets import find_targets
-from spin_hub.workflows.base import Base, open_base
+from spin_hub.workflows.base import Base, open_headers
 from spin_hub.workflows.edit import EditRequest, default_name
 from spin_hub.workflows.outcome import SMALL_OUTPUT
 from spin_hub.workflows.score import calibrate
@@ -78,7 +78,7 @@ def plan(request: EditRequest) -> Plan:
     Raises:
         SpinHubError: anything that the edit itself would refuse at this point.
     """
-    base = open_base(request.model)
+    base = open_headers(request.model)
     check_causal(base.source.folder, base.index.config)
     scoring, selection = request.scoring, request.selection
     device, dtype = choose_device(scoring.device), choose_dtype(scoring.dtype, base.index)

@@ -71,6 +71,19 @@ def a_delta(folder: Path) -> str:
     return "delta.safetensors"
 
 
+def test_a_plan_needs_no_weights(hub, sharded, tmp_path):
+    hub.repos["org/tiny"] = sharded
+    done = edit(hub, tmp_path, "org/tiny", "--plan")
+    assert done.returncode == 0, done.stderr
+    plan = json.loads(done.stdout)
+    assert (plan["model"], plan["commit"]) == ("org/tiny", server.COMMIT)
+    assert sum(entry["matrices"] for entry in plan["matrices"]) == 12
+    sizes = sum(path.stat().st_size for path in sharded.iterdir())
+    assert sizes <= plan["disk"] <= sizes + (32 << 20)
+    assert not [path for path in (tmp_path / "hf").rglob("*") if path.suffix == ".safetensors"]
+    assert {path.name for path in tmp_path.iterdir()} == {"hf"}
+
+
 @pytest.mark.parametrize(
     ("model", "kind", "said"),
     [

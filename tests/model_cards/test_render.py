@@ -46,6 +46,26 @@ def record(kind="model", base=BASE, recipe=None, selection=None, **changes) -> R
     return Record(kind, base, scoring(recipe or ScoringRecipe()), method, RESULT, **changes)
 
 
+LLAMA = dataclasses.replace(BASE, card={"license": "llama3.1", "license_link": "LICENSE"})
+EVIDENCE = {
+    "format": 1,
+    "states": ["base", "edited", "control"],
+    "metrics": [
+        {
+            "name": "kl", "label": "KL to the base", "axis": None, "unit": "nats per token", "better": "lower",
+            "values": {
+                "edited": {"value": 0.0025, "low": 0.0022, "high": 0.0028, "n": 32},
+                "control": {"value": 0.0018, "low": None, "high": None, "n": 1},
+            },
+        },
+        {
+            "name": "preference", "label": "Aware answer preferred", "axis": "privacy", "unit": "share of pairs",
+            "better": "higher",
+            "values": {s: {"value": 0.5, "low": 0.4, "high": 0.6, "n": 40} for s in ("base", "edited", "control")},
+        },
+    ],
+    "about": {"general_examples": 32, "pairs": {"fairness": 40, "privacy": 40}, "dtype": "bfloat16"},
+}  # fmt: skip
 PUBLISHED = ScoringRecipe(samples=32, tokenization="published", accumulate="model")
 OWN = ScoringRecipe(sets={"law": "law.csv", "privacy": "builtin:privacy"}, samples=32, chat_template=True)
 CASES = {
@@ -54,6 +74,8 @@ CASES = {
     "published-delta": record("delta", recipe=PUBLISHED, selection=SelectionRecipe("published", p=1e-4, q=1e-4)),
     "own-sets": record(base=LOCAL, recipe=OWN, selection=SelectionRecipe(expression="law & privacy", q=1e-3)),
     "random": record(selection=SelectionRecipe("random", p=1e-2, q=1e-3, seed=5)),
+    "evidence": record(evaluation=EVIDENCE),
+    "llama": record(base=LLAMA),
     "bare": dataclasses.replace(record(), scoring=None, result=dataclasses.replace(RESULT, candidates=None)),
 }
 
@@ -77,8 +99,8 @@ def test_every_card_has_the_metadata_that_the_hub_reads(name):
     if CASES[name].model.repo_id:
         assert data["base_model"] == "org/Tiny-7B-Instruct"
         assert data["base_model_relation"] == ("finetune" if edited else "adapter")
-        assert data["license"] == "apache-2.0"
-        assert data["pipeline_tag"] == "text-generation"
+        assert data["license"] == CASES[name].model.card["license"]
+        assert data.get("pipeline_tag") == CASES[name].model.card.get("pipeline_tag")
     else:
         assert "base_model" not in data
         assert "license" not in data

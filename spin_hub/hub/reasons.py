@@ -1,0 +1,24 @@
+"""Why the Hub's client failed, in a few words that fit into a sentence."""
+
+from huggingface_hub.errors import (
+    HfHubHTTPError,
+    HFValidationError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+
+def reason(error: Exception, what: str) -> str:
+    """The reason of a failure; ``what`` is a word for the kind of repo, such as ``model``."""
+    if isinstance(error, RevisionNotFoundError):
+        return "the Hub has no such revision"
+    if isinstance(error, RepositoryNotFoundError):
+        return f"the Hub has no such {what}, or it is private and the token gives no access"
+    if isinstance(error, HFValidationError):
+        return "it is no name that the Hub allows"
+    if isinstance(error, OfflineModeIsEnabled):
+        return "offline mode is on"
+    if isinstance(error, HfHubHTTPError) and error.response is not None:
+        return f"it answered {error.response.status_code}"
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
