@@ -12,6 +12,7 @@ from jinja2.sandbox import SandboxedEnvironment
 from spin_hub.core.contents import SPIN
 from spin_hub.core.expression import PAPER
 from spin_hub.core.names import by_layer
+from spin_hub.errors import CardFailed
 from spin_hub.model_cards.command import base_argument, edit_command
 from spin_hub.model_cards.licences import licence_notes
 from spin_hub.model_cards.metadata import OURS, metadata_of
@@ -47,7 +48,11 @@ def _whole(data: ModelCardData, text: str) -> str:
 
 def _body(record: Record) -> str:
     template = _environment().get_template(f"{record.kind}.md")
-    return re.sub(r"\n{3,}", "\n\n", template.render(**_variables(record))).strip()
+    try:
+        text = template.render(**_variables(record))
+    except jinja2.UndefinedError as error:
+        raise CardFailed(why=str(error)) from error
+    return re.sub(r"\n{3,}", "\n\n", text).strip()
 
 
 def _environment() -> jinja2.Environment:

@@ -262,6 +262,13 @@ class DeltaMismatch(SpinHubError):
     advice = "Apply it to the base model that it names (see `spin-hub inspect`)."
 
 
+class CardFailed(SpinHubError):
+    """A card's template asks for something that the record does not have. Facts: why."""
+
+    sentence = "The card cannot be written: {why}."
+    advice = "The record and the templates are of different versions; write the record again with this version."
+
+
 class RevertFailed(SpinHubError):
     """A reverted file that is not the base's, byte for byte. Facts: path, why."""
 

@@ -57,6 +57,7 @@ class SetRecord:
         tokens, counted: of the used examples; tokens that the model read, and those that counted.
         rows_sha256: of the sampled texts in order; examples_sha256: of their tokens and labels.
         commit, dataset_id: of a data set of the Hub.
+        note: what a reader must know of a named recipe.
     """
 
     name: str
@@ -70,6 +71,7 @@ class SetRecord:
     examples_sha256: str
     commit: str | None = None
     dataset_id: str | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,7 @@ class Sample:
         source: a SPEC fit for publication: never a path, and with the commit of a data set.
         available: the number of rows that could have been sampled.
         dataset: the data set of the Hub, at its commit.
+        note: what a reader must know of a named recipe, such as that it is approximate.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Sample:
     rows: tuple[Row, ...]
     available: int
     dataset: DatasetRef | None = None
+    note: str = ""
 
     @property
     def fingerprint(self) -> str:
@@ -83,7 +85,8 @@ def read_sample(name: str, spec: str, sampling: Sampling, resolve: Resolve) -> S
         raise TooFewRows(name=name, spec=spec, rows=len(table), samples=wanted)
     chosen = table.shuffle(seed=sampling.seed, keep_in_memory=True).select(range(wanted))
     rows = tuple(make_row(name, entry) for entry in chosen)
-    return Sample(name, source.published(ref.commit if ref else None), licence, rows, len(table), ref)
+    note = RECIPES[source.target].note if source.target in RECIPES else ""
+    return Sample(name, source.published(ref.commit if ref else None), licence, rows, len(table), ref, note)
 
 
 def _open(spec: Spec, resolve: Resolve) -> tuple[datasets.Dataset, str, DatasetRef | None]:

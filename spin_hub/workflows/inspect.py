@@ -76,6 +76,8 @@ def _inspect_delta(file: Path, delta: Delta, record: Record | None) -> Inspectio
     if record and record.scoring:
         facts["calibration"] = ", ".join(f"{entry.name} ({entry.used})" for entry in record.scoring.sets)
     tensors = {name: _tensor(edit) for name, edit in delta.edits.items()}
+    rows, columns = (sum(tensor[name] for tensor in tensors.values()) for name in ("rows", "columns"))
+    facts["hits"] = f"{rows:,} rows and {columns:,} columns of these tensors"
     data = {"kind": kind, "base": base_to_json(delta.base), "method": dict(method), "weights": delta.weights,
             "tensors": tensors}  # fmt: skip
     return Inspection(kind, facts, counts, data)
@@ -107,11 +109,22 @@ def _inspect_ranking(file: Path) -> Inspection:
         "file": f"{file.name}, {human_bytes(file.stat().st_size)}",
     }
     facts |= {f"overlap {pair}": f"{share:.1%}" for pair, share in _overlaps(content).items()}
+    facts |= {f"importance {name}": text for name, text in _falling(content).items()}
     data = {"kind": "ranking", "base": base_to_json(base_ref(content.model)), "keep": ranking.keep,
             "sets": list(ranking.sets), "scoring": content.scoring.to_json(), "overlaps": _overlaps(content),
             "tensors": {name: {"shape": list(ranking.tensors[name].shape), "dtype": ranking.tensors[name].dtype,
                                "kept": counts[name]} for name in counts}}  # fmt: skip
     return Inspection("ranking", facts, counts, data)
+
+
+def _falling(content: RankingFile) -> dict[str, str]:
+    """How importance falls with the rank: at some ratios, the median over the matrices."""
+    from spin_hub.model_cards.curves import importance_by_rank
+
+    return {
+        name: ", ".join(f"{value:.2g} at {share:.0e}" for share, value in zip(shares[::24], values[::24], strict=True))
+        for name, (shares, values) in importance_by_rank(content.ranking).items()
+    }
 
 
 def _overlaps(content: RankingFile) -> dict[str, float]:

@@ -52,6 +52,7 @@ class Calibration:
             examples_sha256=fingerprint(self.examples),
             commit=dataset.commit if dataset else None,
             dataset_id=dataset.dataset_id if dataset else None,
+            note=self.sample.note,
         )
 
 

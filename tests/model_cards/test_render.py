@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub import ModelCard
 
+from spin_hub.errors import CardFailed
 from spin_hub.model_cards.base_card import read_base_card
 from spin_hub.model_cards.command import edit_command
 from spin_hub.model_cards.render import BEGIN, END, render_card
@@ -179,3 +180,22 @@ def test_names_cannot_break_out_of_a_table_or_a_heading():
         prose = card.split("## Reproduce")[0].split("## Apply")[0]
         assert "<script>" not in prose
         assert "\n# head" not in prose
+
+
+def test_a_recipes_note_and_doubtful_terms_stand_under_the_sets():
+    sets = (dataclasses.replace(CASES["model"].scoring.sets[0], licence="cc-by-nc-4.0", note="approximate: a | list"),)
+    card = render_card(
+        dataclasses.replace(CASES["model"], scoring=dataclasses.replace(CASES["model"].scoring, sets=sets))
+    )
+    assert "**fairness**: approximate: a \\| list." in card
+    assert "are cc-by-nc-4.0; find out whether they allow your use" in card
+
+
+def test_a_template_that_asks_for_what_is_missing_is_an_error_of_its_own(monkeypatch):
+    import spin_hub.model_cards.render as render
+
+    variables = render._variables(CASES["model"])
+    del variables["table"]
+    monkeypatch.setattr(render, "_variables", lambda _: variables)
+    with pytest.raises(CardFailed, match="table"):
+        render_card(CASES["model"])
