@@ -11,7 +11,8 @@ def base_argument(record: Record) -> str:
     """The base as an argument: a pinned Hub id, or a placeholder for a local folder."""
     model = record.model
     if model.repo_id is None:
-        return f"path/to/{model.name}"
+        # A folder's name may hold anything; in a card it must stay within its line and its block of code.
+        return "path/to/" + " ".join(model.name.replace("`", "'").split())
     return f"{model.repo_id}@{model.commit}" if model.commit else model.repo_id
 
 

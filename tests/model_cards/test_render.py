@@ -177,7 +177,7 @@ def test_names_cannot_break_out_of_a_table_or_a_heading():
     evil = dataclasses.replace(LOCAL, name="a | b <script>\n# head")
     for kind in ("model", "delta"):
         card = render_card(dataclasses.replace(CASES["own-sets"], model=evil, kind=kind))
-        prose = card.split("## Reproduce")[0].split("## Apply")[0]
+        prose = card.split("## Reapply")[0].split("## Apply")[0]
         assert "<script>" not in prose
         assert "\n# head" not in prose
 
