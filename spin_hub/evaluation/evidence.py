@@ -7,7 +7,7 @@ from typing import Any, Final, Self, TypeAlias
 import torch
 from torch import Tensor
 
-from spin_hub.core.batches import Batch, make_batches
+from spin_hub.core.batches import Batch, make_batches, usual_tokens
 from spin_hub.core.example import Example
 from spin_hub.core.selection import Selection
 from spin_hub.errors import NotFinite, UnsupportedFormat
@@ -21,8 +21,6 @@ BASE: Final = "base"
 Pairs: TypeAlias = Mapping[str, Sequence[tuple[Example, Example]]]
 """Axis -> (aware, unaware) answers to one prompt each."""
 
-_TOKENS_ON_CPU: Final = 512
-_TOKENS_ELSEWHERE: Final = 8192
 _ELEMENTS: Final = 2**22
 """Float32 logits that are worked on at once: a batch's whole vocabulary would not fit beside a large model."""
 
@@ -136,10 +134,9 @@ class _Reader:
         """
         sums = _Sums([example.counted for example in examples])
         device = self.model.device
-        budget = _TOKENS_ON_CPU if device.type == "cpu" else _TOKENS_ELSEWHERE
         # In a batch the examples stand by length, so each carries its place in the set.
         placed = [replace(example, row=place) for place, example in enumerate(examples)]
-        for batch in (batch.to(device) for batch in make_batches(placed, budget)):
+        for batch in (batch.to(device) for batch in make_batches(placed, usual_tokens(device))):
             base = None
             for state, selection in self.states.items():
                 with switched(self.model, selection):

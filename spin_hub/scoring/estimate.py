@@ -8,9 +8,9 @@ from typing import Final
 import torch
 from transformers import PreTrainedModel
 
+from spin_hub.core.batches import usual_tokens
 from spin_hub.core.example import Example
 from spin_hub.scoring.targets import Target, decoder_layers
-from spin_hub.scoring.whole import TOKENS_ELSEWHERE, TOKENS_ON_CPU
 
 LIBRARIES: Final = 600 << 20
 """What the imported libraries take before any model is loaded, in bytes (measured with the pinned versions)."""
@@ -72,8 +72,7 @@ def _memory(
 ) -> dict[str, int]:
     weights = sum(parameter.numel() for parameter in skeleton.parameters()) * dtype.itemsize
     sums = sum(target.weight.numel() for target in targets) * max(4, dtype.itemsize)
-    budget = TOKENS_ON_CPU if device.type == "cpu" else TOKENS_ELSEWHERE
-    batch = max(budget, *map(len, examples))
+    batch = max(usual_tokens(device), *map(len, examples))
     vocabulary = int(skeleton.config.get_text_config().vocab_size)
     return {
         "libraries": LIBRARIES,

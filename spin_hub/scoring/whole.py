@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import PreTrainedModel
 
-from spin_hub.core.batches import Batch, make_batches, one_by_one
+from spin_hub.core.batches import Batch, make_batches, one_by_one, usual_tokens
 from spin_hub.core.example import Example
 from spin_hub.core.importance import add_absolute_gradient, importance, top_weights
 from spin_hub.core.ranking import kept_count_of
@@ -24,10 +24,6 @@ from spin_hub.recipe import Accumulate
 from spin_hub.scoring.capture import GradientCapture
 from spin_hub.scoring.engine import Advance, ScoredMatrix
 from spin_hub.scoring.targets import Target
-
-TOKENS_ON_CPU = 512
-TOKENS_ELSEWHERE = 8192
-"""Padded tokens per batch: more gain nothing on a CPU, whose caches they outgrow."""
 
 
 @dataclass
@@ -65,9 +61,9 @@ class WholeEngine:
         """Fills ``sums`` with ``sum_i |dL_i/dW|`` of one set, each in the layout (out, in)."""
         for total in sums.values():
             total.zero_()
-        usual = TOKENS_ON_CPU if self.model.device.type == "cpu" else TOKENS_ELSEWHERE
+        budget = self.tokens_per_batch or usual_tokens(self.model.device)
         batched = self.accumulate == "float32"
-        for batch in make_batches(examples, self.tokens_per_batch or usual) if batched else one_by_one(examples):
+        for batch in make_batches(examples, budget) if batched else one_by_one(examples):
             self._add(set_name, batch.to(self.model.device), sums)
             advance(sum(batch.lengths))
 

@@ -152,7 +152,7 @@ def test_an_edit_of_nothing_has_no_divergence_and_the_same_numbers(dtype):
 
 @pytest.mark.parametrize("tokens", [1, 64, 8192])
 def test_any_batch_size_gives_the_same_numbers(model, measured, monkeypatch, tokens):
-    monkeypatch.setattr(evidence, "_TOKENS_ON_CPU", tokens)
+    monkeypatch.setattr(evidence, "usual_tokens", lambda _: tokens)
     monkeypatch.setattr(evidence, "_ELEMENTS", 7 * 260)
     again = measure(model, GENERAL, PAIRS, STATES, lambda _: None)
     assert numbers(again) == pytest.approx(numbers(measured), rel=1e-4)
