@@ -18,6 +18,9 @@ LIBRARIES: Final = 600 << 20
 _SHARE: Final[Mapping[torch.dtype, float]] = {torch.float32: 0.55, torch.bfloat16: 0.35}
 """The share of the machine's peak in matrix products that the whole engine reaches (benchmarks/RESULTS.md)."""
 
+_READING_SHARE: Final[Mapping[torch.dtype, float]] = {torch.float32: 0.75, torch.bfloat16: 0.6}
+"""The same for plain forward passes, the softmax over the vocabulary included."""
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -27,28 +30,41 @@ class Cost:
         memory: part -> bytes that are needed at the same time.
         operations: floating-point operations of the scoring passes.
         seconds: of the scoring passes on this machine.
+        reading: seconds of the forward passes that measure the edit.
     """
 
     memory: Mapping[str, int]
     operations: int
     seconds: float
+    reading: float
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Examples that forward passes read, and how often each is read."""
+
+    examples: Sequence[Example] = ()
+    times: int = 1
 
 
 def estimate(
     skeleton: PreTrainedModel,
     targets: Sequence[Target],
     sets: Mapping[str, Sequence[Example]],
+    reading: Reading,
     dtype: torch.dtype,
     device: torch.device,
 ) -> Cost:
-    """Estimates the whole engine's cost.
+    """Estimates the cost of scoring with the whole engine, and of the measurements after it.
 
-    Per token 4N + 2M operations for N weights passed through and M scored, per response token 4E for the head's E.
+    Per token 4N + 2M operations for N weights passed through and M scored, per response token 4E for the head's E;
+    a token that is only read takes 2N, and 2E where it counts.
 
     Args:
         skeleton: the model's modules, with or without memory for the weights.
         targets: of the skeleton.
         sets: name -> examples.
+        reading: what is read to measure the edit.
         dtype: in which the model will run.
         device: where.
     """
@@ -59,8 +75,14 @@ def estimate(
     head = sum(weight.numel() for weight in embedding.parameters()) if embedding is not None else 0
     tokens, counted = sum(map(len, examples)), sum(example.counted for example in examples)
     operations = (4 * passed + 2 * scored) * tokens + 4 * head * counted
-    speed = _peak(dtype, device) * _SHARE.get(dtype, 0.3)
-    return Cost(_memory(skeleton, targets, examples, dtype, device), operations, operations / speed)
+    read = 2 * passed * sum(map(len, reading.examples)) + 2 * head * sum(entry.counted for entry in reading.examples)
+    peak = _peak(dtype, device)
+    return Cost(
+        memory=_memory(skeleton, targets, examples, dtype, device),
+        operations=operations,
+        seconds=operations / (peak * _SHARE.get(dtype, 0.3)),
+        reading=read * reading.times / (peak * _READING_SHARE.get(dtype, 0.5)),
+    )
 
 
 def _memory(
@@ -78,14 +100,18 @@ def _memory(
         "libraries": LIBRARIES,
         "weights": weights,
         "sums": sums,
-        "activations": batch * (_features(skeleton) * dtype.itemsize + 4 * vocabulary * 3),
+        "activations": batch * max(4, dtype.itemsize) * (_features(skeleton) + 3 * vocabulary),
     }
 
 
 def _features(skeleton: PreTrainedModel) -> int:
-    """Values per token that a pass keeps: about twice the inputs and outputs of all linear maps of the layers."""
+    """Values per token that a pass keeps: about the inputs and outputs of all linear maps of the layers.
+
+    They are counted with four bytes in half precision too, where float32 copies come and go beside them
+    (benchmarks/RESULTS.md has what was measured).
+    """
     _, layers = decoder_layers(skeleton)
-    return 2 * sum(sum(weight.shape[-2:]) for weight in layers.parameters() if weight.dim() >= 2)
+    return sum(sum(weight.shape[-2:]) for weight in layers.parameters() if weight.dim() >= 2)
 
 
 def _peak(dtype: torch.dtype, device: torch.device) -> float:

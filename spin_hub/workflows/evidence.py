@@ -1,24 +1,40 @@
 """First evidence of what an edit does: measured in the loaded model, beside the base and a random control."""
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from spin_hub.calibration.builtin import builtin_rows
 from spin_hub.calibration.examples import make_examples
 from spin_hub.calibration.pairs import AXES, pair_examples
+from spin_hub.core.example import Example
 from spin_hub.core.rules import at_random
 from spin_hub.core.selection import Selection
-from spin_hub.evaluation.evidence import Evidence, measure, tokens_to_read
-from spin_hub.recipe import Limits
+from spin_hub.evaluation.evidence import Evidence, Pairs, measure, tokens_to_read
+from spin_hub.recipe import Limits, ScoringRecipe
 from spin_hub.scoring.loading import load_tokenizer
 from spin_hub.workflows.base import Base
 from spin_hub.workflows.reporter import Reporter
 from spin_hub.workflows.score import Scored
 
 EDITED, CONTROL = "edited", "control"
+STATES = 2
+"""How many states are measured beside the base."""
 GENERAL, PAIRS = 32, 40
 """Examples of general text, and pairs an axis: what a small model reads three times in under a minute on two cores."""
+
+
+@dataclass(frozen=True)
+class Texts:
+    """What is read: general texts, and per axis pairs of an aware and an unaware answer."""
+
+    general: Sequence[Example]
+    pairs: Pairs
+
+    @property
+    def all(self) -> list[Example]:
+        """Every text once."""
+        return [*self.general, *(answer for pairs in self.pairs.values() for pair in pairs for answer in pair)]
 
 
 def gather(base: Base, scored: Scored, selection: Selection, seed: int, reporter: Reporter) -> dict[str, Any]:
@@ -34,16 +50,24 @@ def gather(base: Base, scored: Scored, selection: Selection, seed: int, reporter
     Returns:
         The evidence as plain JSON values.
     """
-    # What is measured does not depend on how the scores cut and split their examples.
-    recipe = replace(scored.content.scoring.recipe, tokenization="exact", max_length=None)
+    recipe = scored.content.scoring.recipe
+    texts = texts_for(base, recipe)
+    states = {EDITED: selection, CONTROL: at_random(scored.content.ranking, selection, seed)}
+    with reporter.task("Measuring", tokens_to_read(texts.general, texts.pairs, STATES), "tokens") as advance:
+        evidence = measure(scored.model, texts.general, texts.pairs, states, advance)
+    return replace(evidence, about={**evidence.about, "dtype": recipe.dtype}).to_json()
+
+
+def texts_for(base: Base, recipe: ScoringRecipe) -> Texts:
+    """The built-in held-out texts and pairs as the base's tokenizer sees them.
+
+    What is measured does not depend on how the scores cut and split their examples.
+    """
+    recipe = replace(recipe, tokenization="exact", max_length=None)
     tokenizer = load_tokenizer(base.source.folder, recipe.trust_remote_code)
     rows = builtin_rows("general", "heldout")[:GENERAL]
     general = make_examples("held-out general text", rows, tokenizer, recipe)
-    pairs = {axis: pair_examples(axis, tokenizer, recipe)[:PAIRS] for axis in AXES}
-    states = {EDITED: selection, CONTROL: at_random(scored.content.ranking, selection, seed)}
-    with reporter.task("Measuring", tokens_to_read(general, pairs, len(states)), "tokens") as advance:
-        evidence = measure(scored.model, general, pairs, states, advance)
-    return replace(evidence, about={**evidence.about, "dtype": recipe.dtype}).to_json()
+    return Texts(general, {axis: pair_examples(axis, tokenizer, recipe)[:PAIRS] for axis in AXES})
 
 
 def warnings_of(evaluation: Mapping[str, Any] | None, limits: Limits | None) -> tuple[str, ...]:

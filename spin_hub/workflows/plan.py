@@ -8,12 +8,13 @@ from typing import Any
 from spin_hub.core.ranking import Shape, count_of, published_count_of
 from spin_hub.files.output import human_bytes
 from spin_hub.recipe import SelectionRecipe
-from spin_hub.scoring.estimate import estimate
+from spin_hub.scoring.estimate import Reading, estimate
 from spin_hub.scoring.loading import check_causal, load_skeleton
 from spin_hub.scoring.placement import choose_device, choose_dtype
 from spin_hub.scoring.targets import find_targets
 from spin_hub.workflows.base import Base, open_headers
 from spin_hub.workflows.edit import EditRequest, default_name
+from spin_hub.workflows.evidence import STATES, texts_for
 from spin_hub.workflows.outcome import SMALL_OUTPUT
 from spin_hub.workflows.score import calibrate
 
@@ -52,6 +53,7 @@ class Plan:
     memory: Mapping[str, int]
     operations: int
     seconds: float
+    reading: float
     output: str
     disk: int
 
@@ -64,6 +66,7 @@ class Plan:
             ("runs", f"{self.dtype} on {self.device}"),
             ("memory", f"{human_bytes(sum(self.memory.values()))}: {memory}"),
             ("scoring", f"about {self.seconds:,.0f} s for {self.operations:.2g} operations"),
+            ("measuring", f"about {self.reading:,.0f} s" if self.reading else "nothing is measured (--no-eval)"),
             ("writes", f"{self.output}, at most {human_bytes(self.disk)}"),
         ]
 
@@ -86,7 +89,8 @@ def plan(request: EditRequest) -> Plan:
     targets = find_targets(skeleton, scoring.target)
     calibrations = calibrate(base, scoring)
     examples = {name: entry.examples for name, entry in calibrations.items()}
-    cost = estimate(skeleton, targets, examples, dtype, device)
+    texts = Reading(texts_for(base, scoring).all, 1 + STATES) if request.limits else Reading()
+    cost = estimate(skeleton, targets, examples, texts, dtype, device)
     records = [entry.record for entry in calibrations.values()]
     return Plan(
         model=base.source.repo_id or base.source.name,
@@ -98,6 +102,7 @@ def plan(request: EditRequest) -> Plan:
         memory=cost.memory,
         operations=cost.operations,
         seconds=cost.seconds,
+        reading=cost.reading,
         output=str(request.destination.path or default_name(base.source.name, request.kind)),
         disk=_disk(base, request),
     )

@@ -30,6 +30,8 @@ def test_a_plan_says_what_it_would_take_and_writes_nothing(run, tiny, own_folder
     assert [entry["examples"] for entry in plan["sets"]] == [3, 3, 3]
     assert plan["memory"]["sums"] == 4 * 12 * 2048
     assert plan["seconds"] > 0
+    assert plan["reading"] > 0
+    assert json.loads(run("edit", tiny, *RATIOS, "--plan", "--json", "--no-eval")[1])["reading"] == 0
     assert plan["output"] == "tiny-spin"
     assert max(map(len, run("edit", tiny, *RATIOS, "--plan")[1].splitlines())) <= 80
     assert not list(own_folder.iterdir())
