@@ -10,6 +10,7 @@ from transformers import PreTrainedModel
 
 from spin_hub.core.batches import usual_tokens
 from spin_hub.core.example import Example
+from spin_hub.scoring.placement import Placement
 from spin_hub.scoring.targets import Target, decoder_layers
 
 LIBRARIES: Final = 600 << 20
@@ -52,8 +53,7 @@ def estimate(
     targets: Sequence[Target],
     sets: Mapping[str, Sequence[Example]],
     reading: Reading,
-    dtype: torch.dtype,
-    device: torch.device,
+    where: Placement,
 ) -> Cost:
     """Estimates the cost of scoring with the whole engine, and of the measurements after it.
 
@@ -65,8 +65,7 @@ def estimate(
         targets: of the skeleton.
         sets: name -> examples.
         reading: what is read to measure the edit.
-        dtype: in which the model will run.
-        device: where.
+        where: the model will run.
     """
     examples = [example for group in sets.values() for example in group]
     passed = sum(weight.numel() for weight in decoder_layers(skeleton)[1].parameters() if weight.dim() >= 2)
@@ -76,12 +75,12 @@ def estimate(
     tokens, counted = sum(map(len, examples)), sum(example.counted for example in examples)
     operations = (4 * passed + 2 * scored) * tokens + 4 * head * counted
     read = 2 * passed * sum(map(len, reading.examples)) + 2 * head * sum(entry.counted for entry in reading.examples)
-    peak = _peak(dtype, device)
+    peak = _peak(where)
     return Cost(
-        memory=_memory(skeleton, targets, examples, dtype, device),
+        memory=_memory(skeleton, targets, examples, where),
         operations=operations,
-        seconds=operations / (peak * _SHARE.get(dtype, 0.3)),
-        reading=read * reading.times / (peak * _READING_SHARE.get(dtype, 0.5)),
+        seconds=operations / (peak * _SHARE.get(where.dtype, 0.3)),
+        reading=read * reading.times / (peak * _READING_SHARE.get(where.dtype, 0.5)),
     )
 
 
@@ -89,18 +88,17 @@ def _memory(
     skeleton: PreTrainedModel,
     targets: Sequence[Target],
     examples: Sequence[Example],
-    dtype: torch.dtype,
-    device: torch.device,
+    where: Placement,
 ) -> dict[str, int]:
-    weights = sum(parameter.numel() for parameter in skeleton.parameters()) * dtype.itemsize
-    sums = sum(target.weight.numel() for target in targets) * max(4, dtype.itemsize)
-    batch = max(usual_tokens(device), *map(len, examples))
+    weights = sum(parameter.numel() for parameter in skeleton.parameters()) * where.dtype.itemsize
+    sums = sum(target.weight.numel() for target in targets) * max(4, where.dtype.itemsize)
+    batch = max(usual_tokens(where.device), *map(len, examples))
     vocabulary = int(skeleton.config.get_text_config().vocab_size)
     return {
         "libraries": LIBRARIES,
         "weights": weights,
         "sums": sums,
-        "activations": batch * max(4, dtype.itemsize) * (_features(skeleton) + 3 * vocabulary),
+        "activations": batch * max(4, where.dtype.itemsize) * (_features(skeleton) + 3 * vocabulary),
     }
 
 
@@ -114,10 +112,10 @@ def _features(skeleton: PreTrainedModel) -> int:
     return sum(sum(weight.shape[-2:]) for weight in layers.parameters() if weight.dim() >= 2)
 
 
-def _peak(dtype: torch.dtype, device: torch.device) -> float:
+def _peak(where: Placement) -> float:
     """Operations a second in matrix products, from at most a second of them."""
-    size = 1024 if device.type == "cpu" else 8192
-    first = torch.randn(size, size, device=device).to(dtype)
+    size = 1024 if where.device.type == "cpu" else 8192
+    first = torch.randn(size, size, device=where.device).to(where.dtype)
     best, started = 0.0, time.monotonic()
     while time.monotonic() - started < 1.0:
         before = time.monotonic()

@@ -1,6 +1,7 @@
 """Where and in which precision a model runs."""
 
 from collections import Counter
+from dataclasses import dataclass
 
 import torch
 
@@ -8,6 +9,28 @@ from spin_hub.checkpoint.index import CheckpointIndex
 from spin_hub.core.dtypes import EDITABLE, NAMES
 from spin_hub.errors import DeviceUnavailable
 from spin_hub.recipe import Device, DType
+
+
+@dataclass(frozen=True)
+class Placement:
+    """The device and the precision in which a model runs."""
+
+    device: torch.device
+    dtype: torch.dtype
+
+    @property
+    def precision(self) -> str:
+        """The precision's name, such as ``bfloat16``."""
+        return str(self.dtype).removeprefix("torch.")
+
+
+def place(device: Device, dtype: DType, index: CheckpointIndex) -> Placement:
+    """Where and in which precision a checkpoint's model will run.
+
+    Raises:
+        DeviceUnavailable: the device that was asked for is not there.
+    """
+    return Placement(choose_device(device), choose_dtype(dtype, index))
 
 
 def choose_device(asked: Device) -> torch.device:

@@ -10,7 +10,7 @@ from spin_hub.files.output import human_bytes
 from spin_hub.recipe import SelectionRecipe
 from spin_hub.scoring.estimate import Reading, estimate
 from spin_hub.scoring.loading import check_causal, load_skeleton
-from spin_hub.scoring.placement import choose_device, choose_dtype
+from spin_hub.scoring.placement import place
 from spin_hub.scoring.targets import find_targets
 from spin_hub.workflows.base import Base, open_headers
 from spin_hub.workflows.edit import EditRequest, default_name
@@ -84,19 +84,19 @@ def plan(request: EditRequest) -> Plan:
     base = open_headers(request.model)
     check_causal(base.source.folder, base.index.config)
     scoring, selection = request.scoring, request.selection
-    device, dtype = choose_device(scoring.device), choose_dtype(scoring.dtype, base.index)
+    where = place(scoring.device, scoring.dtype, base.index)
     skeleton = load_skeleton(base.index, scoring.trust_remote_code)
     targets = find_targets(skeleton, scoring.target)
     calibrations = calibrate(base, scoring)
     examples = {name: entry.examples for name, entry in calibrations.items()}
     texts = Reading(texts_for(base, scoring).all, 1 + STATES) if request.limits else Reading()
-    cost = estimate(skeleton, targets, examples, texts, dtype, device)
+    cost = estimate(skeleton, targets, examples, texts, where)
     records = [entry.record for entry in calibrations.values()]
     return Plan(
         model=base.source.repo_id or base.source.name,
         commit=base.source.commit,
-        device=device.type,
-        dtype=str(dtype).removeprefix("torch."),
+        device=where.device.type,
+        dtype=where.precision,
         matrices=_matrices([tuple(target.weight.shape) for target in targets], selection),
         sets=tuple(PlannedSet(r.name, r.source, r.licence, r.used, r.tokens, r.counted) for r in records),
         memory=cost.memory,

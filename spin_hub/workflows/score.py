@@ -21,7 +21,7 @@ from spin_hub.recipe import BY_DEFAULT, DEFAULT_KEEP, Destination, ScoringRecipe
 from spin_hub.record import ScoringRecord, SetRecord
 from spin_hub.scoring.engine import ScoredMatrix
 from spin_hub.scoring.loading import check_causal, load_model, load_skeleton, load_tokenizer
-from spin_hub.scoring.placement import choose_device, choose_dtype
+from spin_hub.scoring.placement import place
 from spin_hub.scoring.targets import find_targets
 from spin_hub.scoring.whole import WholeEngine
 from spin_hub.workflows.base import Base, open_base, record_of
@@ -116,12 +116,12 @@ def score_base(
     ``check`` is given the shapes of all targets before any scoring, and may refuse them.
     """
     check_causal(base.source.folder, base.index.config)
-    device, dtype = choose_device(recipe.device), choose_dtype(recipe.dtype, base.index)
+    where = place(recipe.device, recipe.dtype, base.index)
     skeleton = load_skeleton(base.index, recipe.trust_remote_code)
     check(tuple(target.weight.shape) for target in find_targets(skeleton, recipe.target))
     calibrations = calibrate(base, recipe)
     with reporter.task("Loading the model", 1, "step") as advance:
-        model = load_model(base.index, dtype, device, recipe.trust_remote_code)
+        model = load_model(base.index, where.dtype, where.device, recipe.trust_remote_code)
         advance(1)
     targets = find_targets(model, recipe.target)
     for target in targets:
@@ -135,8 +135,8 @@ def score_base(
     pinned = replace(
         recipe,
         sets={entry.name: entry.source for entry in sets},
-        dtype=str(dtype).removeprefix("torch."),  # type: ignore[arg-type]
-        device=device.type,  # type: ignore[arg-type]
+        dtype=where.precision,  # type: ignore[arg-type]
+        device=where.device.type,  # type: ignore[arg-type]
         engine=engine.name,  # type: ignore[arg-type]
     )
     record = ScoringRecord(pinned, sets, versions())
