@@ -15,6 +15,7 @@ from spin_hub.cli.edit import edit
 from spin_hub.cli.endings import ending_of, report
 from spin_hub.cli.env import env
 from spin_hub.cli.inspect import inspect
+from spin_hub.cli.push import push
 from spin_hub.cli.revert import revert
 from spin_hub.cli.score import score
 from spin_hub.cli.select import select
@@ -33,7 +34,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["--help", "-h"], "max_content_width": 100},
 )
-for _command in (edit, score, select, apply, revert, card, inspect, demo, env):
+for _command in (edit, score, select, apply, revert, push, card, inspect, demo, env):
     app.command()(_command)
 
 
@@ -90,7 +91,7 @@ def _silence_libraries(quiet: bool) -> None:
         "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "TOKENIZERS_PARALLELISM": "false",
-        **({"HF_HUB_DISABLE_PROGRESS_BARS": "1"} if quiet else {}),
+        **({"HF_HUB_DISABLE_PROGRESS_BARS": "1"} if quiet or not sys.stderr.isatty() else {}),
     }.items():
         os.environ.setdefault(name, value)
 

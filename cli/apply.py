@@ -1,34 +1,60 @@
 """spin-hub apply."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from spin_hub.cli import options as o
+from spin_hub.cli import publishing as pub
 
 
 def apply(
-    delta: Annotated[Path, typer.Argument(help="A delta file, a delta folder, or an edited model.")],
+    delta: Annotated[str, typer.Argument(help="A delta or an edited model: a file, a folder, or a Hub id.")],
     model: o.Model,
     output: o.Output = None,
     overwrite: o.Overwrite = False,
+    force: Annotated[bool, typer.Option("--force", help="Go past a refusal that says so.")] = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Say how well it fits, and stop.")] = False,
+    push: pub.Push = False,
+    repo_id: pub.RepoId = None,
+    private: pub.Private = None,
+    create_pr: pub.CreatePr = False,
+    branch: pub.Branch = None,
+    message: pub.Message = None,
+    tag: pub.Tag = None,
+    yes: pub.Yes = False,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
 ) -> None:
-    """Write a copy of the base with a delta's weights set to zero.
+    """Write a copy of a model with a delta's weights set to zero.
+
+    The model is the delta's base or a variant of it, such as a fine-tune; how
+    well the delta fits is said before anything is written.
 
     Examples:
 
         spin-hub apply my-delta ./my-model -o my-model-spin
 
-        spin-hub apply spin_delta.safetensors org/name@revision
+        spin-hub apply org/name-spin-delta ./my-fine-tune --plan
+
+        spin-hub apply org/name-spin-delta me/my-fine-tune --push
     """
+    given = dict(locals())
+    pushing = pub.wanted(given)
+
     from spin_hub.cli.console import Screen
-    from spin_hub.cli.show import show_edit
+    from spin_hub.cli.show import show_edit, show_fit
     from spin_hub.recipe import Destination
+    from spin_hub.workflows.apply import ApplyOptions
     from spin_hub.workflows.apply import apply as run
 
     screen = Screen(as_json, quiet)
-    outcome = run(delta, model, Destination(output, overwrite), screen.reporter)
-    screen.result(outcome.to_json(), outcome.output, lambda: show_edit(screen, outcome))
+    options = ApplyOptions(force, plan, pushing)
+    outcome = run(delta, model, Destination(output, overwrite), options, screen.reporter)
+
+    def show() -> None:
+        if outcome.fit is not None and (plan or outcome.output):
+            show_fit(screen, outcome.fit)
+        show_edit(screen, outcome)
+
+    screen.result(outcome.to_json(), outcome.place, show)

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 import typer
 
 from spin_hub.cli import options as o
+from spin_hub.cli import publishing as pub
 from spin_hub.cli.merging import merged
 from spin_hub.recipe import Destination, Limits
 
@@ -45,6 +46,17 @@ def edit(
     preset: o.Preset = "builtin",
     recipe: o.RecipeFile = None,
     plan: o.Plan = False,
+    push: pub.Push = False,
+    repo_id: pub.RepoId = None,
+    private: pub.Private = None,
+    create_pr: pub.CreatePr = False,
+    branch: pub.Branch = None,
+    message: pub.Message = None,
+    tag: pub.Tag = None,
+    yes: pub.Yes = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Push also what is beyond its limits.", rich_help_panel="Hub")
+    ] = False,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
 ) -> None:
@@ -57,7 +69,7 @@ def edit(
 
     Examples:
 
-        spin-hub edit Qwen/Qwen2-7B-Instruct
+        spin-hub edit Qwen/Qwen2-7B-Instruct --push --private
 
         spin-hub edit ./my-model --p 1e-2 --q 1e-3 -o my-model-spin
 
@@ -75,6 +87,7 @@ def edit(
     scoring = o.scoring_recipe(options, sets, selection.rule)
     limits = None if options["no_eval"] else Limits(options["max_kl"], options["max_perplexity_ratio"])
     destination = Destination(options["output"], options["overwrite"])
+    pushing = pub.wanted(options)
 
     from spin_hub.cli.console import Screen
     from spin_hub.cli.show import show_edit, show_plan, show_tokens
@@ -85,11 +98,12 @@ def edit(
     screen = Screen(as_json, quiet)
     if show_examples and not quiet:
         show_tokens(screen, model, scoring, show_examples)
-    request = EditRequest(model, scoring, selection, o.kind_of(options["kind"]), destination, limits)
+    kind_asked = o.kind_of(options["kind"])
+    request = EditRequest(model, scoring, selection, kind_asked, destination, limits, pushing, options["force"])
     if plan:
         found = look(request)
         screen.result(found.to_json(), found.output, lambda: show_plan(screen, found))
         return
     outcome = run(request, screen.reporter)
-    screen.result(outcome.to_json(), outcome.output, lambda: show_edit(screen, outcome))
+    screen.result(outcome.to_json(), outcome.place, lambda: show_edit(screen, outcome))
     screen.warn(outcome.warnings)

@@ -1,6 +1,5 @@
 """spin-hub revert."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,7 +8,7 @@ from spin_hub.cli import options as o
 
 
 def revert(
-    edited: Annotated[Path, typer.Argument(help="A folder that edit or apply wrote.")],
+    edited: Annotated[str, typer.Argument(help="What edit or apply made: a folder, or a Hub id.")],
     output: o.Output = None,
     overwrite: o.Overwrite = False,
     as_json: o.Json = False,
@@ -20,6 +19,8 @@ def revert(
     Examples:
 
         spin-hub revert my-model-spin -o my-model-again
+
+        spin-hub revert org/name-spin -o name
     """
     from spin_hub.cli.console import Screen
     from spin_hub.recipe import Destination

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from spin_hub.workflows.outcome import Outcome
     from spin_hub.workflows.plan import Plan
 
+_MOST = 12
+"""Matrices that a table of the fit shows."""
+
 
 def show_edit(screen: Screen, outcome: "Outcome") -> None:
     """Counts per layer and matrix, then what was written."""
@@ -33,10 +36,41 @@ def show_edit(screen: Screen, outcome: "Outcome") -> None:
         show_evidence(screen, record.evaluation)
     screen.line("")
     screen.facts("", facts)
+    if outcome.pushed:
+        screen.line("")
+    show_pushed(screen, outcome)
     if record.kind == "model":
         screen.line(f"\nUndo it with: spin-hub revert {outcome.output}")
     else:
         screen.line(f"\nApply it with: spin-hub apply {outcome.output} MODEL")
+
+
+def show_pushed(screen: Screen, outcome: "Outcome") -> None:
+    """Where a push went, and how much travelled."""
+    pushed = outcome.pushed
+    if pushed is None:
+        return
+    facts = [("repo", pushed.url), ("commit", pushed.commit)]
+    facts += [("pull request", pushed.pull_request)] if pushed.pull_request else []
+    facts.append(("sent", f"{pushed.sent / 2**20:,.1f} MiB" if pushed.changed else "nothing: all of it was there"))
+    screen.facts("", facts)
+
+
+def show_fit(screen: Screen, fit: Mapping[str, Any]) -> None:
+    """How a delta fits: the matrices that differ most from the base's, and the totals."""
+    matrices = sorted(fit["matrices"].items(), key=lambda item: (item[1]["equal"] - item[1]["weights"], item[0]))
+    shown = matrices[:_MOST]
+    body = [(name, *_fit_cells(entry)) for name, entry in shown]
+    screen.table(("matrix", "weights", "the base's", "zero", "changed", "drift"), body)
+    if len(matrices) > len(shown):
+        screen.line(f"and {len(matrices) - len(shown):,} more that fit at least as well (--json has all)")
+    screen.table(("", "weights", "the base's", "zero", "changed", "drift"), [("all", *_fit_cells(fit))])
+    screen.line("")
+
+
+def _fit_cells(entry: Mapping[str, Any]) -> tuple[str, ...]:
+    counts = tuple(f"{entry[name]:,}" for name in ("weights", "equal", "zero", "changed"))
+    return (*counts, "-" if entry["drift"] is None else f"{entry['drift']:.3g}")
 
 
 def show_counts(screen: Screen, found: "Outcome | Inspection") -> None:

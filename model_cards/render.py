@@ -6,15 +6,16 @@ from importlib.resources import files
 from typing import Any, Final
 
 import jinja2
+import yaml
 from huggingface_hub import ModelCard, ModelCardData
 from jinja2.sandbox import SandboxedEnvironment
 
 from spin_hub.core.contents import SPIN
 from spin_hub.core.expression import PAPER
 from spin_hub.core.names import by_layer
-from spin_hub.errors import CardFailed
+from spin_hub.errors import CardFailed, CardRefused
 from spin_hub.model_cards.command import base_argument, edit_command
-from spin_hub.model_cards.licences import licence_notes
+from spin_hub.model_cards.licences import terms_of
 from spin_hub.model_cards.metadata import OURS, metadata_of
 from spin_hub.record import Record, needs_warning
 
@@ -23,20 +24,28 @@ HEAT_MAP: Final = "heat-map.png"
 END: Final = "<!-- spin-hub: generated to here; text outside stays -->"
 
 
-def render_card(record: Record, existing: str | None = None) -> str:
+def render_card(record: Record, existing: str | None = None, repo_id: str | None = None) -> str:
     """The README of an edited model or a delta.
 
     Args:
         record: everything that the card says.
-        existing: a card that is there already; a person's text and metadata in it are kept.
+        existing: a card that is there already; a person's text and metadata in it are kept, and stand below the
+            generated part where the card had none.
+        repo_id: where the folder will be found on the Hub; None writes placeholders into the commands.
+
+    Raises:
+        CardFailed: the record lacks what the template shows.
+        CardRefused: the existing card's metadata are no YAML.
     """
-    generated = f"{BEGIN}\n\n{_body(record)}\n\n{END}"
+    generated = f"{BEGIN}\n\n{_body(record, repo_id)}\n\n{END}"
     data = metadata_of(record)
-    if existing is None or BEGIN not in existing or END not in existing:
+    if existing is None:
         return _whole(data, generated + "\n")
-    card = ModelCard(existing, ignore_metadata_errors=True)
-    before, _, rest = card.text.partition(BEGIN)
-    after = rest.partition(END)[2]
+    card = _parsed(existing)
+    before, mark, rest = card.text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (mark and end):
+        before, after = "", f"\n\n{card.text.strip()}\n" if card.text.strip() else ""
     theirs = {key: value for key, value in card.data.to_dict().items() if key not in OURS}
     merged = ModelCardData(**{**data.to_dict(), **theirs})
     return _whole(merged, before.lstrip("\n") + generated + after)
@@ -46,10 +55,25 @@ def _whole(data: ModelCardData, text: str) -> str:
     return str(ModelCard(f"---\n{data.to_yaml()}\n---\n\n{text}")).rstrip("\n") + "\n"
 
 
-def _body(record: Record) -> str:
+def own_text(card: str) -> str:
+    """What a person wrote outside the generated part of a card; nothing where all of it was generated."""
+    text: str = _parsed(card).text
+    before, mark, rest = text.partition(BEGIN)
+    return (before + rest.partition(END)[2] if mark else text).strip()
+
+
+def _parsed(card: str) -> ModelCard:
+    try:
+        return ModelCard(card, ignore_metadata_errors=True)
+    except (ValueError, TypeError, yaml.YAMLError) as error:
+        why = (str(error).strip().splitlines() or ["it does not parse"])[0].rstrip(".:")
+        raise CardRefused(why=f"the README's front matter is no valid YAML ({why})") from error
+
+
+def _body(record: Record, repo_id: str | None) -> str:
     template = _environment().get_template(f"{record.kind}.md")
     try:
-        text = template.render(**_variables(record))
+        text = template.render(**_variables(record, repo_id))
     except jinja2.UndefinedError as error:
         raise CardFailed(why=str(error)) from error
     return re.sub(r"\n{3,}", "\n\n", text).strip()
@@ -67,8 +91,10 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
-def _variables(record: Record) -> dict[str, Any]:
+def _variables(record: Record, repo_id: str | None) -> dict[str, Any]:
+    terms = terms_of(record.model.card)
     return {
+        "here": repo_id,
         "record": record,
         "method": record.method,
         "result": record.result,
@@ -78,7 +104,7 @@ def _variables(record: Record) -> dict[str, Any]:
         "table": by_layer(record.result.counts),
         "chosen": _chosen(record.method),
         "evidence": record.evaluation,
-        "licence_notes": licence_notes(record.model.card),
+        "licence_note": terms.note if terms else "",
         "plot": f"{SPIN}/{HEAT_MAP}" if record.kind == "model" else HEAT_MAP,
         "rule": _RULES.get(str(record.method.get("rule", "")), "a rule that this version does not know"),
     }

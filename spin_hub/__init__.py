@@ -12,17 +12,21 @@ if TYPE_CHECKING:
     from spin_hub.errors import SpinHubError
     from spin_hub.files.delta_file import read_delta
     from spin_hub.recipe import Destination, ScoringRecipe, SelectionRecipe
-    from spin_hub.workflows.apply import apply
+    from spin_hub.workflows.apply import ApplyOptions, apply
     from spin_hub.workflows.card import card
     from spin_hub.workflows.edit import EditRequest, edit
     from spin_hub.workflows.inspect import inspect
+    from spin_hub.workflows.publish import PushOptions
+    from spin_hub.workflows.push import push
     from spin_hub.workflows.revert import revert
     from spin_hub.workflows.score import score
     from spin_hub.workflows.select import select
 
 _PLACES = {
+    "ApplyOptions": "workflows.apply",
     "Destination": "recipe",
     "EditRequest": "workflows.edit",
+    "PushOptions": "workflows.publish",
     "ScoringRecipe": "recipe",
     "SelectionRecipe": "recipe",
     "SpinHubError": "errors",
@@ -30,6 +34,7 @@ _PLACES = {
     "card": "workflows.card",
     "edit": "workflows.edit",
     "inspect": "workflows.inspect",
+    "push": "workflows.push",
     "read_delta": "files.delta_file",
     "revert": "workflows.revert",
     "score": "workflows.score",
@@ -37,8 +42,10 @@ _PLACES = {
 }
 
 __all__ = [
+    "ApplyOptions",
     "Destination",
     "EditRequest",
+    "PushOptions",
     "ScoringRecipe",
     "SelectionRecipe",
     "SpinHubError",
@@ -47,6 +54,7 @@ __all__ = [
     "card",
     "edit",
     "inspect",
+    "push",
     "read_delta",
     "revert",
     "score",

@@ -22,6 +22,7 @@ class ModelRecord:
         files: sha256 of every file that an edited copy keeps, and of the README, by name.
         left_out: sha256 of the files that may hold unedited twins of the weights, by name.
         card: what the base's own card says of licence, language and task.
+        model_type: of its config.
     """
 
     name: str
@@ -30,6 +31,7 @@ class ModelRecord:
     files: Mapping[str, str] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
     card: Mapping[str, Any] = field(default_factory=dict)
+    model_type: str | None = None
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,12 @@ class Result:
 
 @dataclass(frozen=True)
 class Record:
-    """Everything that ``spin.json`` holds."""
+    """Everything that ``spin.json`` holds.
+
+    Attributes:
+        applied: of a delta that was applied to another model than it was made for: where it came from, how well it
+            fitted, and how that model descends from the delta's base.
+    """
 
     kind: Kind
     model: ModelRecord
@@ -127,6 +134,7 @@ class Record:
     method: Mapping[str, Any]
     result: Result
     evaluation: Mapping[str, Any] | None = None
+    applied: Mapping[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values, with the format version."""
@@ -141,6 +149,7 @@ class Record:
             },
             "result": asdict(self.result),
             "evaluation": self.evaluation,
+            "applied": self.applied,
         }
 
     @classmethod
@@ -162,4 +171,5 @@ class Record:
             method=dict(recipe["method"]),
             result=Result(**result),
             evaluation=entry["evaluation"],
+            applied=entry["applied"],
         )

@@ -49,6 +49,11 @@ def split_names(names: Iterable[str], shards: Collection[str]) -> Contents:
     return Contents(kept, twins, README in visible)
 
 
+def is_licence(name: str) -> bool:
+    """Whether a file of a model's top folder states its terms: a licence, a notice, a use policy."""
+    return "/" not in name and name.upper().startswith(("LICENSE", "LICENCE", "NOTICE", "USE_POLICY"))
+
+
 def _takes_part(name: str) -> bool:
     parts = name.split("/")
     return not any(part.startswith(".") or part == "__pycache__" for part in parts) and parts[0] != SPIN

@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from spin_hub.checkpoint.digest import contents_of, digests
 from spin_hub.checkpoint.index import CheckpointIndex, TensorPlace, read_config, read_index
 from spin_hub.core.contents import README, Contents
+from spin_hub.errors import DownloadDamaged
 from spin_hub.hub.remote import remote_spans
 from spin_hub.hub.resolve import ModelSource, resolve_model
 from spin_hub.model_cards.base_card import read_base_card
@@ -25,6 +27,12 @@ class Base:
     def contents(self) -> Contents:
         """The folder's files, sorted into kept and left out."""
         return contents_of(self.index)
+
+    @cached_property
+    def card(self) -> dict[str, Any]:
+        """What the base's own card says of licence, language and task."""
+        readme = self.index.folder / README
+        return read_base_card(readme.read_text("utf-8", "replace")) if readme.is_file() else {}
 
     @property
     def copy_bytes(self) -> int:
@@ -64,18 +72,25 @@ def open_headers(model: str) -> Base:
 
 
 def record_of(base: Base, reporter: Reporter) -> ModelRecord:
-    """What a record says of a base; reads every file once for its sha256."""
+    """What a record says of a base; reads every file once for its sha256.
+
+    Raises:
+        DownloadDamaged: a downloaded file is not the one that the Hub has.
+    """
     names = (*base.contents.proven, *base.contents.left_out)
     with reporter.task("Hashing the base", base.bytes_of(names), "bytes") as advance:
         hashes = digests(base.index.folder, names, advance)
-    readme = base.index.folder / README
+    for name, expected in base.source.expected.items():
+        if hashes.get(name, expected) != expected:
+            raise DownloadDamaged(path=name, repo_id=base.source.repo_id)
     return ModelRecord(
         name=base.source.name,
         repo_id=base.source.repo_id,
         commit=base.source.commit,
         files={name: hashes[name] for name in base.contents.proven},
         left_out={**base.source.left_out, **{name: hashes[name] for name in base.contents.left_out}},
-        card=read_base_card(readme.read_text("utf-8", "replace")) if readme.is_file() else {},
+        card=base.card,
+        model_type=base.index.config.get("model_type"),
     )
 
 

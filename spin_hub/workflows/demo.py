@@ -149,7 +149,7 @@ def _edit_figures(outcome: Outcome, edited: Path) -> tuple[tuple[str, str], ...]
 def _proof(base: Path, edited: Path, reporter: Reporter) -> tuple[bool, tuple[tuple[str, str], ...]]:
     """Reverts the edited model into a folder of its own, compares it with the base, and removes it."""
     place = edited.with_name(f"{NAME}-reverted")
-    outcome = revert(edited, Destination(place, True), reporter)
+    outcome = revert(str(edited), Destination(place, True), reporter)
     names = sorted(path.relative_to(base).as_posix() for path in base.rglob("*") if path.is_file())
     with reporter.task("Comparing byte for byte", len(names), "files") as advance:
         different = []

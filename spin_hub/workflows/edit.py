@@ -3,15 +3,28 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
+from spin_hub.core.contents import README
+from spin_hub.errors import BeyondLimits, CorruptFile, DeltaNotFound
 from spin_hub.files.output import Placed
+from spin_hub.hub.account import account
 from spin_hub.hub.resolve import hub_cache
 from spin_hub.recipe import DEFAULT_KEEP, Destination, Kind, Limits, ScoringRecipe, SelectionRecipe
-from spin_hub.record import SetRecord, needs_warning
-from spin_hub.workflows.base import open_base
+from spin_hub.record import ModelRecord, Record, Result, SetRecord, needs_warning
+from spin_hub.workflows import publish
+from spin_hub.workflows.artefacts import open_delta
+from spin_hub.workflows.base import Base, open_base
 from spin_hub.workflows.evidence import gather, warnings_of
-from spin_hub.workflows.outcome import SMALL_OUTPUT, Outcome, Provenance, write_delta_folder, write_model_folder
+from spin_hub.workflows.outcome import (
+    SMALL_OUTPUT,
+    Outcome,
+    Provenance,
+    default_name,
+    write_delta_folder,
+    write_model_folder,
+)
+from spin_hub.workflows.publish import PushOptions
 from spin_hub.workflows.reporter import SILENT, Reporter
-from spin_hub.workflows.score import score_base
+from spin_hub.workflows.score import Prepared, prepare, score_prepared
 from spin_hub.workflows.select import check_ratios, delta_from
 
 
@@ -24,6 +37,8 @@ class EditRequest:
         kind: ``model`` writes an edited checkpoint, ``delta`` only the delta.
         destination: ``./<model name>-spin`` or ``./<model name>-spin-delta`` by default.
         limits: what the edit may cost before a warning is due; None measures nothing.
+        push: where to publish the result; None keeps it here.
+        force: publish it even where it costs more than its limits.
     """
 
     model: str
@@ -32,22 +47,53 @@ class EditRequest:
     kind: Kind = "model"
     destination: Destination = field(default_factory=Destination)
     limits: Limits | None = field(default_factory=Limits)
+    push: PushOptions | None = None
+    force: bool = False
 
 
 def edit(request: EditRequest, reporter: Reporter = SILENT) -> Outcome:
-    """Scores a model, selects the coupled weights, measures what zeroing them does, and writes the result.
+    """Scores a model, selects the coupled weights, measures what zeroing them does, writes the result, publishes it.
+
+    With ``push`` an output that holds this very edit already is published as it is, so that an interrupted push
+    goes on without computing anything again.
 
     Raises:
-        SpinHubError: anything wrong with the request, the model, the sets or the output; nothing is left behind.
+        BeyondLimits: the edit was written but not pushed, because it costs more than its limits.
+        SpinHubError: anything wrong with the request, the model, the sets, the output or the Hub; nothing is left.
     """
-    selection = request.selection
+    # A token that cannot push is told before anything is downloaded.
+    who = account() if request.push else None
     base = open_base(request.model)
-    target = Placed.of(request.destination, default_name(base.source.name, request.kind))
-    needed = base.copy_bytes + SMALL_OUTPUT if request.kind == "model" else SMALL_OUTPUT
-    target.check((base.source.folder, hub_cache()), needed)
-    scoring = replace(request.scoring, sets={name: request.scoring.sets[name] for name in selection.names})
+    source = base.source
+    target = Placed.of(request.destination, default_name(source.name, base.card, request.kind))
+    publication = None
+    if who and request.push:
+        subject = ModelRecord(source.name, source.repo_id, source.commit, card=base.card)
+        publication = publish.prepare(who, request.push, request.kind, subject, reporter)
+    if not (publication and (target.path / README).is_file()):
+        _check_target(target, base, request.kind)
+    scoring = replace(request.scoring, sets={name: request.scoring.sets[name] for name in request.selection.names})
+    prepared = prepare(base, scoring, reporter)
+    check_ratios(prepared.shapes, request.selection)
+    if publication is None:
+        return _make(request, prepared, target, reporter)
+    publish.check_card(publication, _draft(request, prepared))
+    outcome = _finished(request, prepared, target)
+    if outcome is None:
+        _check_target(target, base, request.kind)
+        outcome = _make(request, prepared, target, reporter)
+    else:
+        reporter.note(f"{target.path} holds this very edit already; it is pushed as it is.")
+    if outcome.warnings and not request.force:
+        raise BeyondLimits(path=target.path, why=" ".join(outcome.warnings))
+    return replace(outcome, pushed=publish.publish(publication, target.path, outcome.record, reporter))
+
+
+def _make(request: EditRequest, prepared: Prepared, target: Placed, reporter: Reporter) -> Outcome:
+    """Scores, selects, measures and writes."""
+    selection, base = request.selection, prepared.base
     keep = max(DEFAULT_KEEP, *selection.all_ratios.values())
-    scored = score_base(base, scoring, keep, reporter, lambda shapes: check_ratios(shapes, selection))
+    scored = score_prepared(prepared, keep, reporter)
     content = scored.content
     delta = delta_from(content, selection, base if selection.rule == "random" else None)
     matrices = len(content.ranking.tensors)
@@ -58,8 +104,38 @@ def edit(request: EditRequest, reporter: Reporter = SILENT) -> Outcome:
     for sentence in terms_of(content.scoring.sets):
         reporter.note(sentence)
     if request.kind == "delta":
-        return replace(write_delta_folder(target, delta, provenance), warnings=warnings)
+        return replace(write_delta_folder(target, base, delta, provenance), warnings=warnings)
     return replace(write_model_folder(target, base, delta, provenance, reporter), warnings=warnings)
+
+
+def _check_target(target: Placed, base: Base, kind: Kind) -> None:
+    needed = base.copy_bytes + SMALL_OUTPUT if kind == "model" else SMALL_OUTPUT
+    target.check((base.source.folder, hub_cache()), needed)
+
+
+def _draft(request: EditRequest, prepared: Prepared) -> Record:
+    """The record as far as it is known before scoring, for the Hub to validate the card that it gives."""
+    result = Result(0, 0, {}, {}, "0" * 64)
+    return Record(request.kind, prepared.model, prepared.record, request.selection.to_json(), result)
+
+
+def _finished(request: EditRequest, prepared: Prepared, target: Placed) -> Outcome | None:
+    """What an earlier run of the same request left at the target; None where that is not what is there."""
+    if not target.path.is_dir():
+        return None
+    try:
+        _, record = open_delta(target.path)
+    except (DeltaNotFound, CorruptFile):
+        return None
+    if record is None or record.scoring is None or record.kind != request.kind or record.model != prepared.model:
+        return None
+    method = {name: value for name, value in record.method.items() if name not in ("tensors", "weights")}
+    same = (
+        (record.scoring.recipe, record.scoring.sets) == (prepared.record.recipe, prepared.record.sets)
+        and method == request.selection.to_json()
+        and (record.evaluation is None) == (request.limits is None)
+    )
+    return Outcome(target.path, record, warnings_of(record.evaluation, request.limits)) if same else None
 
 
 def terms_of(sets: Iterable[SetRecord]) -> tuple[str, ...]:
@@ -69,9 +145,3 @@ def terms_of(sets: Iterable[SetRecord]) -> tuple[str, ...]:
         for entry in sets
         if needs_warning(entry.licence)
     )
-
-
-def default_name(model: str, kind: Kind) -> str:
-    """The folder that an edit goes to where none is named; Llama's licence wants "Llama" first."""
-    name = model.removeprefix("Meta-") if model.startswith("Meta-Llama") else model
-    return f"{name}-spin" if kind == "model" else f"{name}-spin-delta"

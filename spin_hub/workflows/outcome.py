@@ -8,12 +8,14 @@ from typing import Any
 
 from spin_hub.checkpoint.digest import sha256
 from spin_hub.checkpoint.patch import copy_others, write_patched_copy, zeros
-from spin_hub.core.contents import README, SPIN
+from spin_hub.core.contents import README, SPIN, is_licence
 from spin_hub.core.delta import Delta
 from spin_hub.core.names import Table, by_layer
 from spin_hub.files.delta_file import NAME as DELTA
 from spin_hub.files.delta_file import write_delta
 from spin_hub.files.output import Placed, new_folder
+from spin_hub.hub.push import Pushed
+from spin_hub.model_cards.licences import derived_name, terms_of
 from spin_hub.model_cards.plots import heat_map
 from spin_hub.model_cards.render import HEAT_MAP, render_card
 from spin_hub.recipe import Kind
@@ -23,6 +25,7 @@ from spin_hub.workflows.base import Base
 from spin_hub.workflows.reporter import Reporter
 
 BASE_README = "base-README.md"
+NOTICE = "NOTICE"
 SMALL_OUTPUT = 16 << 20
 """Room in which a delta with its record and card surely fits, in bytes."""
 
@@ -35,11 +38,22 @@ class Outcome:
         output: the folder; None where there was nothing to do.
         record: what stands in its spin.json.
         warnings: what a person must not miss, a sentence each.
+        pushed: what came of pushing it; None where it was not pushed.
+        fit: how well an applied delta fits, as plain JSON values.
     """
 
     output: Path | None
     record: Record
     warnings: tuple[str, ...] = ()
+    pushed: Pushed | None = None
+    fit: Mapping[str, Any] | None = None
+
+    @property
+    def place(self) -> str | None:
+        """Where the result is found: on the Hub where it was pushed, else here; None where nothing was written."""
+        if self.pushed:
+            return self.pushed.pull_request or self.pushed.url
+        return None if self.output is None else str(self.output)
 
     @property
     def table(self) -> Table:
@@ -55,12 +69,22 @@ class Outcome:
             "weights": record.result.weights,
             "tensors": record.result.tensors,
             "base": {"repo_id": record.model.repo_id, "commit": record.model.commit},
-            "repo_id": None,
-            "commit": None,
-            "url": None,
+            **pushed_json(self.pushed),
             "evaluation": record.evaluation,
             "warnings": list(self.warnings),
+            **({"fit": self.fit} if self.fit is not None else {}),
         }
+
+
+def pushed_json(pushed: Pushed | None) -> dict[str, Any]:
+    """What a command's JSON object says of a push; nulls where nothing was pushed."""
+    return {
+        "repo_id": pushed.repo_id if pushed else None,
+        "commit": pushed.commit if pushed else None,
+        "url": pushed.url if pushed else None,
+        "pull_request": pushed.pull_request if pushed else None,
+        "uploaded": pushed.sent if pushed else None,
+    }
 
 
 @dataclass(frozen=True)
@@ -71,13 +95,21 @@ class Provenance:
     scoring: ScoringRecord | None
     candidates: int | None
     evaluation: Mapping[str, Any] | None = None
+    applied: Mapping[str, Any] | None = None
 
 
-def write_delta_folder(target: Placed, delta: Delta, provenance: Provenance) -> Outcome:
-    """Writes a delta with its record and card, whole or not at all."""
+def default_name(model: str, card: Mapping[str, Any], kind: Kind) -> str:
+    """The name of an edited model or a delta where none is given: a folder here, a repo on the Hub."""
+    return derived_name(model, card, "-spin" if kind == "model" else "-spin-delta")
+
+
+def write_delta_folder(target: Placed, base: Base | None, delta: Delta, provenance: Provenance) -> Outcome:
+    """Writes a delta with its record and card, whole or not at all; the base's licence files go along."""
     with new_folder(target) as folder:
         record = _write_spin(folder, "delta", delta, provenance)
-        (folder / README).write_text(render_card(record), "utf-8")
+        if base is not None:
+            copy_others(base.index.folder, [name for name in base.contents.kept if is_licence(name)], folder)
+        _write_texts(folder, record)
     return Outcome(target.path, record)
 
 
@@ -93,7 +125,7 @@ def write_model_folder(target: Placed, base: Base, delta: Delta, provenance: Pro
             copy_others(base.index.folder, [README], spin)
             (spin / README).rename(spin / BASE_README)
         record = _write_spin(spin, "model", delta, provenance)
-        (folder / README).write_text(render_card(record), "utf-8")
+        _write_texts(folder, record)
     return Outcome(target.path, record)
 
 
@@ -107,7 +139,17 @@ def describe(kind: Kind, delta: Delta, provenance: Provenance, delta_sha256: str
         delta_sha256=delta_sha256,
         candidates=provenance.candidates,
     )
-    return Record(kind, provenance.model, provenance.scoring, delta.method, result, provenance.evaluation)
+    return Record(
+        kind, provenance.model, provenance.scoring, delta.method, result, provenance.evaluation, provenance.applied
+    )
+
+
+def _write_texts(folder: Path, record: Record) -> None:
+    """The card, and the notice that the base's licence asks for where the base brings none."""
+    (folder / README).write_text(render_card(record), "utf-8")
+    terms = terms_of(record.model.card)
+    if terms and terms.notice and not any(path.name.upper().startswith("NOTICE") for path in folder.iterdir()):
+        (folder / NOTICE).write_text(terms.notice, "utf-8")
 
 
 def _write_spin(folder: Path, kind: Kind, delta: Delta, provenance: Provenance) -> Record:

@@ -13,9 +13,9 @@ from spin_hub.scoring.loading import check_causal, load_skeleton
 from spin_hub.scoring.placement import place
 from spin_hub.scoring.targets import find_targets
 from spin_hub.workflows.base import Base, open_headers
-from spin_hub.workflows.edit import EditRequest, default_name
+from spin_hub.workflows.edit import EditRequest
 from spin_hub.workflows.evidence import STATES, texts_for
-from spin_hub.workflows.outcome import SMALL_OUTPUT
+from spin_hub.workflows.outcome import SMALL_OUTPUT, default_name
 from spin_hub.workflows.score import calibrate
 
 
@@ -103,7 +103,7 @@ def plan(request: EditRequest) -> Plan:
         operations=cost.operations,
         seconds=cost.seconds,
         reading=cost.reading,
-        output=str(request.destination.path or default_name(base.source.name, request.kind)),
+        output=str(request.destination.path or default_name(base.source.name, base.card, request.kind)),
         disk=_disk(base, request),
     )
 

@@ -37,6 +37,13 @@ _TYPES: Final[Mapping[str, tuple[type, ...]]] = {
     "no_eval": (bool,),
     "max_kl": (float, int),
     "max_perplexity_ratio": (float, int),
+    "push": (bool,),
+    "repo_id": (str,),
+    "private": (bool,),
+    "create_pr": (bool,),
+    "branch": (str,),
+    "message": (str,),
+    "tag": (str,),
 }
 """Option -> what TOML may hold for it; dashes and underscores are the same."""
 

@@ -10,7 +10,7 @@ from spin_hub.core.contents import README, SPIN
 from spin_hub.core.delta import Delta
 from spin_hub.errors import DeltaNotFound, RevertFailed
 from spin_hub.files.output import Placed, new_folder
-from spin_hub.hub.resolve import hub_cache
+from spin_hub.hub.resolve import hub_cache, resolve_edited
 from spin_hub.recipe import BY_DEFAULT, Destination
 from spin_hub.workflows.artefacts import open_delta
 from spin_hub.workflows.outcome import BASE_README
@@ -26,14 +26,14 @@ class RevertOutcome:
     weights: int
 
 
-def revert(edited: Path, destination: Destination = BY_DEFAULT, reporter: Reporter = SILENT) -> RevertOutcome:
+def revert(edited: str | Path, destination: Destination = BY_DEFAULT, reporter: Reporter = SILENT) -> RevertOutcome:
     """Writes the base that an edited model was made from.
 
     Every file that the edit kept comes back, the README too, and is compared with the base's recorded sha256
     before anything appears at the destination. Files that were added since are not copied.
 
     Args:
-        edited: a folder that ``edit`` or ``apply`` wrote.
+        edited: a folder that ``edit`` or ``apply`` wrote, or the Hub id of one.
         destination: ``./<base name>-reverted`` by default.
         reporter: told of progress.
 
@@ -41,8 +41,13 @@ def revert(edited: Path, destination: Destination = BY_DEFAULT, reporter: Report
         DeltaNotFound: the folder has no ``spin/``.
         RevertFailed: the folder was changed since, so that the base does not come back exactly.
     """
-    if not edited.is_dir() or not (edited / SPIN).is_dir():
+    folder = resolve_edited(str(edited))
+    if not (folder / SPIN).is_dir():
         raise DeltaNotFound(path=edited, what="edited model")
+    return _revert(folder, destination, reporter)
+
+
+def _revert(edited: Path, destination: Destination, reporter: Reporter) -> RevertOutcome:
     delta, record = open_delta(edited / SPIN)
     index = read_index(edited)
     _check(edited, index, delta)

@@ -1,7 +1,7 @@
 """score: a model and calibration sets become a ranking."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,10 @@ from spin_hub.files.ranking_file import RankingFile, write_ranking
 from spin_hub.hub.datasets import resolve_dataset
 from spin_hub.hub.resolve import hub_cache
 from spin_hub.recipe import BY_DEFAULT, DEFAULT_KEEP, Destination, ScoringRecipe
-from spin_hub.record import ScoringRecord, SetRecord
+from spin_hub.record import ModelRecord, ScoringRecord, SetRecord
 from spin_hub.scoring.engine import ScoredMatrix
 from spin_hub.scoring.loading import check_causal, load_model, load_skeleton, load_tokenizer
-from spin_hub.scoring.placement import place
+from spin_hub.scoring.placement import Placement, place
 from spin_hub.scoring.targets import find_targets
 from spin_hub.scoring.whole import WholeEngine
 from spin_hub.workflows.base import Base, open_base, record_of
@@ -66,6 +66,25 @@ class ScoreOutcome:
 
 
 @dataclass(frozen=True, eq=False)
+class Prepared:
+    """Everything that scoring needs but the weights.
+
+    Attributes:
+        where: the model will run.
+        shapes: of all target matrices.
+        examples: set name -> examples.
+        model, record: what a record says of the base and of the scoring, with everything pinned.
+    """
+
+    base: Base
+    where: Placement
+    shapes: tuple[Shape, ...]
+    examples: Mapping[str, Sequence[Example]]
+    model: ModelRecord
+    record: ScoringRecord
+
+
+@dataclass(frozen=True, eq=False)
 class Scored:
     """A ranking, and the loaded model that it was made with."""
 
@@ -98,50 +117,50 @@ def score(
     target = Placed.of(destination, RANKING)
     target.check((base.source.folder, hub_cache()))
     started = time.monotonic()
-    content = score_base(base, recipe, keep, reporter).content
+    content = score_prepared(prepare(base, recipe, reporter), keep, reporter).content
     with new_file(target.path) as path:
         write_ranking(path, content)
     return ScoreOutcome(target.path, content, time.monotonic() - started)
 
 
-def score_base(
-    base: Base,
-    recipe: ScoringRecipe,
-    keep: float,
-    reporter: Reporter,
-    check: Callable[[Iterable[Shape]], None] = lambda _: None,
-) -> Scored:
-    """Scores an opened base: the heart of ``score`` and ``edit``.
+def prepare(base: Base, recipe: ScoringRecipe, reporter: Reporter) -> Prepared:
+    """Reads everything that scoring needs but the weights, and pins what decides the outcome.
 
-    ``check`` is given the shapes of all targets before any scoring, and may refuse them.
+    Raises:
+        SpinHubError: the model, its files, the sets or the tokenizer are not usable.
     """
     check_causal(base.source.folder, base.index.config)
     where = place(recipe.device, recipe.dtype, base.index)
     skeleton = load_skeleton(base.index, recipe.trust_remote_code)
-    check(tuple(target.weight.shape) for target in find_targets(skeleton, recipe.target))
+    shapes = tuple(tuple(target.weight.shape) for target in find_targets(skeleton, recipe.target))
     calibrations = calibrate(base, recipe)
-    with reporter.task("Loading the model", 1, "step") as advance:
-        model = load_model(base.index, where.dtype, where.device, recipe.trust_remote_code)
-        advance(1)
-    targets = find_targets(model, recipe.target)
-    for target in targets:
-        check_identity(base.index, target.parameter, target.weight)
-    engine = WholeEngine(model, targets, recipe.accumulate)
-    tokens = sum(len(example) for entry in calibrations.values() for example in entry.examples)
-    with reporter.task("Scoring", tokens, "tokens") as advance:
-        examples = {name: entry.examples for name, entry in calibrations.items()}
-        matrices = list(engine.score(examples, keep, advance))
     sets = tuple(entry.record for entry in calibrations.values())
     pinned = replace(
         recipe,
         sets={entry.name: entry.source for entry in sets},
         dtype=where.precision,  # type: ignore[arg-type]
         device=where.device.type,  # type: ignore[arg-type]
-        engine=engine.name,  # type: ignore[arg-type]
+        engine="whole",
     )
+    examples = {name: entry.examples for name, entry in calibrations.items()}
     record = ScoringRecord(pinned, sets, versions())
-    content = RankingFile(_ranking(base, matrices, keep), record_of(base, reporter), record)
-    return Scored(content, model)
+    return Prepared(base, where, shapes, examples, record_of(base, reporter), record)
+
+
+def score_prepared(prepared: Prepared, keep: float, reporter: Reporter) -> Scored:
+    """Loads the model and scores it: the heart of ``score`` and ``edit``."""
+    base, recipe = prepared.base, prepared.record.recipe
+    with reporter.task("Loading the model", 1, "step") as advance:
+        model = load_model(base.index, prepared.where.dtype, prepared.where.device, recipe.trust_remote_code)
+        advance(1)
+    targets = find_targets(model, recipe.target)
+    for target in targets:
+        check_identity(base.index, target.parameter, target.weight)
+    engine = WholeEngine(model, targets, recipe.accumulate)
+    tokens = sum(len(example) for examples in prepared.examples.values() for example in examples)
+    with reporter.task("Scoring", tokens, "tokens") as advance:
+        matrices = list(engine.score(prepared.examples, keep, advance))
+    return Scored(RankingFile(_ranking(base, matrices, keep), prepared.model, prepared.record), model)
 
 
 def calibrate(base: Base, recipe: ScoringRecipe) -> dict[str, Calibration]:

@@ -56,7 +56,8 @@ def select(
     target.check((path, hub_cache()))
     base = open_base(model) if model is not None else None
     delta = delta_from(content, recipe, base)
-    return write_delta_folder(target, delta, Provenance(content.model, content.scoring, len(content.ranking.tensors)))
+    provenance = Provenance(content.model, content.scoring, len(content.ranking.tensors))
+    return write_delta_folder(target, base, delta, provenance)
 
 
 def delta_from(content: RankingFile, recipe: SelectionRecipe, base: Base | None) -> Delta:

@@ -1,188 +1,151 @@
-"""A small Hub on this machine: what the real clients ask for when they read a model or a data set."""
+"""A Hub on this machine, for the real and unmodified client.
 
-import hashlib
-import json
+In a test::
+
+    with LocalHub() as hub:
+        hub.add_user("alice", token="hf_alice", orgs=["acme"])
+        hub.put("acme/tiny", {"config.json": b"{}"})
+        HfApi(endpoint=hub.url, token="hf_alice").model_info("acme/tiny")
+
+By hand, with a user ``alice`` whose token is ``hf_alice`` and who belongs to ``acme``::
+
+    python tests/hub/server.py --port 8000 --storage /tmp/hub
+    HF_ENDPOINT=http://127.0.0.1:8000 HF_HUB_DISABLE_XET=1 HF_TOKEN=hf_alice hf auth whoami
+
+The client must have Xet switched off, for this Hub has none. Large files come from and go to a second port, the
+storage, as with the real one: a client that sends its token there is refused and noted in ``hub.leaks``.
+
+Faults and traffic call the routes by these words: whoami, create, delete, settings, info, list, tree, paths-info,
+commits, refs, auth-check, validate, tag, branch, discussions, preupload, batch, put (to the storage), complete (of the
+parts of a large file), verify, commit, copy, head, resolve (the content of a file, from the Hub or from the storage),
+redirect (a GET that only leads to the storage), other. They are set in ``hub_routes``.
+"""
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
 import threading
-from collections import Counter
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlparse
 
-import yaml
+from hub_access import Access
+from hub_content import Contents
+from hub_faults import Fault, Faults, Ledger
+from hub_listener import Listener
+from hub_routes import Found, Routes
+from hub_state import State
+from hub_store import Store
+from hub_users import Caller, Role, Users
+from hub_wire import Handler, Request
 
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
+__all__ = ["Fault", "LocalHub"]
 
 
-class LocalHub:
-    """Serves folders as repos of models and data sets, one commit each.
+class LocalHub(Contents):
+    """A Hub with users, repos of models and data sets, and faults.
 
     Attributes:
-        repos: id -> folder; the ids of data sets begin with ``datasets/``.
-        gated: ids that refuse everyone.
-        commits: id -> its commit, where it is not COMMIT.
-        failing: a status that every answer has instead, when set.
-        requests: how often each kind of request came.
+        url: the endpoint for the client.
+        state: settings that a test may change: ``copies``, ``part_size``, ``page_size``, ``shared_objects``.
+        traffic: route -> requests and bytes of bodies; ``put`` has the bytes of large files that came in.
+        seen: every request as (route, method, path); never a token.
+        faults: what goes wrong next.
     """
 
-    def __init__(self) -> None:
-        self.repos: dict[str, Path] = {}
-        self.gated: set[str] = set()
-        self.commits: dict[str, str] = {}
-        self.failing: int | None = None
-        self.requests: Counter[str] = Counter()
-        hub = self
+    def __init__(self, storage: Path | None = None, port: int = 0, **settings: Any) -> None:
+        """Starts serving.
 
-        class Handler(_Handler):
-            pass
+        Args:
+            storage: where everything is kept; what is there already is served. Without one, nothing outlives the Hub.
+            port: of the Hub; 0 for any that is free.
+            settings: see ``State``.
+        """
+        self._own = Path(tempfile.mkdtemp(prefix="local-hub-")) if storage is None else None
+        super().__init__(Store(storage or self._own or Path()))
+        self._users = Users()
+        self.faults = Faults()
+        self.traffic = Ledger()
+        self.seen: list[tuple[str, str, str]] = []
+        handler = type("BoundHandler", (Handler,), {"hub": self})
+        self._listeners = [Listener(port, handler), Listener(0, handler)]
+        self.url, storage_url = (listener.url for listener in self._listeners)
+        self.state = State(self.store, Access(self.store, self._users), self.url, storage_url, **settings)
+        self._routes = Routes(self.state)
+        for listener in self._listeners:
+            listener.start()
 
-        Handler.hub = hub
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+    def __enter__(self) -> "LocalHub":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        """Ends every connection; from then on nobody is answered."""
+        for listener in self._listeners:
+            listener.close()
+        if self._own is not None:
+            shutil.rmtree(self._own, ignore_errors=True)
+
+    def find(self, request: Request) -> Found:
+        """What answers a request."""
+        return self._routes.find(request)
+
+    def add_user(
+        self, name: str, token: str, role: Role = "write", orgs: Iterable[str] | Mapping[str, str] = (), **more: Any
+    ) -> Caller:
+        """Adds a token and its user; a user may have several.
+
+        Args:
+            name: the user.
+            token: what the client sends.
+            role: ``read``, ``write`` or ``fineGrained``.
+            orgs: organisations, with the role ``write`` in each or the one given.
+            more: of a fine-grained token: ``scopes``, ``everywhere``, ``reads_gated`` (see ``Caller``).
+        """
+        return self._users.add(token, name, role, orgs, **more)
+
+    def environment(self, home: Path, token: str | None = None) -> dict[str, str]:
+        """What a client in a process of its own needs in its environment, with caches in a folder of its own."""
+        wanted = {"HF_ENDPOINT": self.url, "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1", "HF_HUB_OFFLINE": "0"}
+        inherited = {name: value for name, value in os.environ.items() if name not in {"HF_TOKEN", "HF_TOKEN_PATH"}}
+        return inherited | wanted | ({"HF_TOKEN": token} if token else {})
+
+    def fail(self, fault: Fault) -> Fault:
+        """Adds a fault, which then knows its ``hits``; the first one that fits a request has it."""
+        return self.faults.add(fault)
+
+    def heal(self) -> None:
+        """Takes all faults away."""
+        self.faults.clear()
+
+    def reset_traffic(self) -> None:
+        self.traffic.clear()
+        self.seen.clear()
+
+    @property
+    def leaks(self) -> list[str]:
+        """Requests to the storage that carried a token; it must be empty."""
+        return self.state.leaks
 
 
-class _Handler(BaseHTTPRequestHandler):
-    hub: LocalHub
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
-        self._answer(body=True)
-
-    def do_POST(self) -> None:
-        self._answer(body=True)
-
-    def do_HEAD(self) -> None:
-        self._answer(body=False)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-    def _answer(self, body: bool) -> None:
-        path = unquote(urlparse(self.path).path)
-        self.hub.requests[f"{self.command} {'api' if path.startswith('/api') else 'resolve'}"] += 1
-        if self.hub.failing:
-            return self._send(self.hub.failing, b"", {}, body)
-        if path.startswith("/api/models/"):
-            return self._api(path.removeprefix("/api/models/"), body)
-        if path.startswith("/api/datasets/"):
-            return self._dataset_api(path.removeprefix("/api/"), body)
-        repo, _, rest = path.lstrip("/").partition("/resolve/")
-        revision, _, name = rest.partition("/")
-        return self._file(repo, revision, name, body)
-
-    def _api(self, path: str, body: bool) -> None:
-        repo, _, rest = path.partition("/revision/")
-        repo, _, tree = repo.partition("/tree/")
-        if (refusal := self._refusal(repo, rest or tree.split("/")[0] or "main")) is not None:
-            return self._send(*refusal, body)
-        siblings = self._siblings(repo)
-        if tree:
-            return self._json([_entry(sibling) for sibling in siblings], body)
-        return self._json({"id": repo, "modelId": repo, "sha": COMMIT, "siblings": siblings, "tags": []}, body)
-
-    def _dataset_api(self, path: str, body: bool) -> None:
-        """Information, listings of folders, single paths, and whether the caller has access."""
-        repo, verb, rest = _parts(path)
-        revision, _, folder = rest.partition("/")
-        # A gated data set's page is for everyone; its files, and the question for access, are not.
-        open_page = verb in {"", "revision"}
-        if (refusal := self._refusal(repo, revision or "main", open_page)) is not None:
-            return self._send(*refusal, body)
-        siblings = self._siblings(repo)
-        if verb == "auth-check":
-            return self._json({}, body)
-        if verb == "tree":
-            return self._listing(siblings, folder, body)
-        if verb == "paths-info":
-            asked = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())["paths"]
-            return self._json([_entry(entry) for entry in siblings if entry["rfilename"] in asked], body)
-        gated = "manual" if repo in self.hub.gated else False
-        info = {"id": repo.removeprefix("datasets/"), "sha": self._commit(repo), "gated": gated, "tags": []}
-        return self._json({**info, "siblings": siblings, "cardData": _card(self.hub.repos[repo])}, body)
-
-    def _listing(self, siblings: list[dict[str, Any]], folder: str, body: bool) -> None:
-        """The files and folders directly in a folder, or with ``recursive`` all that are below it."""
-        start = f"{folder}/" if folder else ""
-        inside = {entry["rfilename"]: _entry(entry) for entry in siblings if entry["rfilename"].startswith(start)}
-        if folder and not inside:
-            return self._send(404, b"", {"X-Error-Code": "EntryNotFound"}, body)
-        for parent in {parent.as_posix() for name in inside for parent in PurePosixPath(name).parents}:
-            if parent != "." and len(parent) > len(folder):
-                inside[parent] = {"type": "directory", "oid": "0" * 40, "path": parent, "size": 0}
-        deep = parse_qs(urlparse(self.path).query).get("recursive", ["false"])[0].lower() == "true"
-        shown = [entry for name, entry in sorted(inside.items()) if deep or "/" not in name.removeprefix(start)]
-        return self._json(shown, body)
-
-    def _siblings(self, repo: str) -> list[dict[str, Any]]:
-        folder = self.hub.repos[repo]
-        return [_sibling(folder, path) for path in sorted(folder.rglob("*")) if path.is_file()]
-
-    def _commit(self, repo: str) -> str:
-        return self.hub.commits.get(repo, COMMIT)
-
-    def _file(self, repo: str, revision: str, name: str, body: bool) -> None:
-        if (refusal := self._refusal(repo, revision)) is not None:
-            return self._send(*refusal, body)
-        path = self.hub.repos[repo] / name
-        commit = {"X-Repo-Commit": self._commit(repo)}
-        if not path.is_file():
-            return self._send(404, b"", {"X-Error-Code": "EntryNotFound", **commit}, body)
-        data = path.read_bytes()
-        sibling = _sibling(self.hub.repos[repo], path)
-        etag = sibling["lfs"]["sha256"] if "lfs" in sibling else sibling["blobId"]
-        self._send(200, data, {"ETag": f'"{etag}"', **commit}, body)
-
-    def _refusal(self, repo: str, revision: str, open_page: bool = False) -> tuple[int, bytes, dict[str, str]] | None:
-        if repo not in self.hub.repos:
-            return 404, b"", {"X-Error-Code": "RepoNotFound"}
-        if repo in self.hub.gated and not open_page:
-            return 403, b"", {"X-Error-Code": "GatedRepo", "X-Error-Message": "Access to this repo is restricted"}
-        if revision not in {"main", self._commit(repo)}:
-            return 404, b"", {"X-Error-Code": "RevisionNotFound"}
-        return None
-
-    def _json(self, value: object, body: bool) -> None:
-        self._send(200, json.dumps(value).encode(), {"Content-Type": "application/json"}, body)
-
-    def _send(self, status: int, data: bytes, headers: dict[str, str], body: bool) -> None:
-        self.send_response(status)
-        for name, value in {"Content-Length": str(len(data)), **headers}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        if body:
-            self.wfile.write(data)
+def main() -> None:
+    parser = argparse.ArgumentParser(description="A Hub on this machine, to play with.")
+    parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--storage", type=Path, required=True, help="folder in which everything is kept")
+    arguments = parser.parse_args()
+    with LocalHub(arguments.storage, arguments.port) as hub:
+        hub.add_user("alice", token="hf_alice", orgs=["acme"])
+        sys.stdout.write(f"HF_ENDPOINT={hub.url} HF_HUB_DISABLE_XET=1 HF_TOKEN=hf_alice\n")
+        sys.stdout.flush()
+        try:
+            threading.Event().wait()
+        except KeyboardInterrupt:
+            return
 
 
-def _parts(path: str) -> tuple[str, str, str]:
-    """A path of the API as ``datasets/org/name``, a verb and what follows it."""
-    pieces = path.split("/")
-    return "/".join(pieces[:3]), "".join(pieces[3:4]), "/".join(pieces[4:])
-
-
-def _card(folder: Path) -> dict[str, Any]:
-    path = folder / "README.md"
-    return yaml.safe_load(path.read_text("utf-8").split("---")[1]) if path.is_file() else {}
-
-
-def _entry(sibling: dict[str, Any]) -> dict[str, Any]:
-    entry = {"type": "file", "oid": sibling["blobId"], "path": sibling["rfilename"], "size": sibling["size"]}
-    if "lfs" in sibling:
-        entry["lfs"] = {**sibling["lfs"], "oid": sibling["lfs"]["sha256"]}
-    return entry
-
-
-def _sibling(folder: Path, path: Path) -> dict[str, Any]:
-    data = path.read_bytes()
-    entry: dict[str, Any] = {
-        "rfilename": path.relative_to(folder).as_posix(),
-        "size": len(data),
-        "blobId": hashlib.sha1(data).hexdigest(),
-    }
-    if path.suffix in {".safetensors", ".bin", ".parquet"}:
-        entry["lfs"] = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data), "pointerSize": 130}
-    return entry
+if __name__ == "__main__":
+    main()

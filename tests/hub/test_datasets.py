@@ -7,11 +7,9 @@ import sys
 from pathlib import Path
 
 import pandas
-import pytest
 import server
 from test_resolve import edit
 
-OLD, NEW = "a" * 40, "b" * 40
 ROWS = [{"prompt": f"question {n}", "response": f"answer {n}"} for n in range(40)]
 
 READ = """
@@ -33,15 +31,8 @@ print(json.dumps([outcome(spec) for spec in sys.argv[1:]]))
 """
 
 
-@pytest.fixture
-def hub():
-    running = server.LocalHub()
-    yield running
-    running.close()
-
-
-def repo(hub, folder: Path, name: str, files: dict[str, list[dict]], card: str | None = None) -> Path:
-    """Publishes a data set; ``card`` is the metadata of its README."""
+def repo(hub, folder: Path, name: str, files: dict[str, list[dict]], card: str | None = None, **more) -> str:
+    """Publishes a data set and gives its commit; ``card`` is the metadata of its README."""
     place = folder / "hub" / name
     for file, rows in files.items():
         path = place / file
@@ -56,8 +47,7 @@ def repo(hub, folder: Path, name: str, files: dict[str, list[dict]], card: str |
     place.mkdir(parents=True, exist_ok=True)
     if card is not None:
         (place / "README.md").write_text(f"---\n{card}\n---\nA data set.\n")
-    hub.repos[f"datasets/{name}"] = place
-    return place
+    return hub.put(name, place, "dataset", **more)
 
 
 def read(hub, folder: Path, *specs: str, **more: str) -> list[dict]:
@@ -85,37 +75,37 @@ configs:
 
 
 def test_data_sets_are_read_at_their_commit(hub, tmp_path):
-    repo(hub, tmp_path, "org/lines", {"train.jsonl": ROWS}, "license: cc-by-4.0")
+    commit = repo(hub, tmp_path, "org/lines", {"train.jsonl": ROWS}, "license: cc-by-4.0")
     repo(hub, tmp_path, "org/table", {"data/train.csv": ROWS, "data/test.csv": ROWS[:9]})
-    repo(hub, tmp_path, "org/arrows", {"train.parquet": [{"q": row["prompt"], "a": row["response"]} for row in ROWS]})
+    pairs = [{"q": row["prompt"], "a": row["response"]} for row in ROWS]
+    arrows_at = repo(hub, tmp_path, "org/arrows", {"train.parquet": pairs})
     talks = [
         {"messages": [{"role": "user", "content": row["prompt"]}, {"role": "assistant", "content": row["response"]}]}
         for row in ROWS
     ]
     repo(hub, tmp_path, "org/talks", {"train.parquet": talks}, "license: other")
-    repo(hub, tmp_path, "org/many", {"en.jsonl": ROWS, "de.jsonl": ROWS, "test.jsonl": ROWS[:5]}, CONFIGS)
-    specs = ["org/lines", f"org/lines@{server.COMMIT}", "org/table/test", "org/arrows#prompt=q,response=a", "org/talks"]
+    files = {"en.jsonl": ROWS, "de.jsonl": ROWS, "test.jsonl": ROWS[:5]}
+    many_at = repo(hub, tmp_path, "org/many", files, CONFIGS)
+    specs = ["org/lines", f"org/lines@{commit}", "org/table/test", "org/arrows#prompt=q,response=a", "org/talks"]
     lines, pinned, table, arrows, talks, many = read(hub, tmp_path, *specs, "org/many@main:de/test_1")
-    assert lines["source"] == f"org/lines@{server.COMMIT}"
-    assert (lines["licence"], lines["commit"], lines["dataset_id"]) == ("cc-by-4.0", server.COMMIT, "org/lines")
+    assert lines["source"] == f"org/lines@{commit}"
+    assert (lines["licence"], lines["commit"], lines["dataset_id"]) == ("cc-by-4.0", commit, "org/lines")
     assert lines == pinned
     assert all(ROWS[row["number"]] == {key: row[key] for key in ROWS[0]} for row in lines["rows"])
     assert lines["rows"] == arrows["rows"] == talks["rows"]
     assert (table["available"], table["licence"], many["available"]) == (9, "unknown", 5)
-    assert (many["source"], many["licence"]) == (f"org/many@{server.COMMIT}:de/test_1", "mit, cc-by-4.0")
-    assert arrows["source"] == f"org/arrows@{server.COMMIT}#prompt=q,response=a"
+    assert (many["source"], many["licence"]) == (f"org/many@{many_at}:de/test_1", "mit, cc-by-4.0")
+    assert arrows["source"] == f"org/arrows@{arrows_at}#prompt=q,response=a"
 
 
 def test_data_sets_that_cannot_be_had_are_one_sentence(hub, tmp_path):
     repo(hub, tmp_path, "org/lines", {"train.jsonl": ROWS})
-    repo(hub, tmp_path, "org/closed", {"train.jsonl": ROWS}, "license: mit")
-    hub.gated.add("datasets/org/closed")
+    repo(hub, tmp_path, "org/closed", {"train.jsonl": ROWS}, "license: mit", gated=True)
     repo(hub, tmp_path, "org/many", {"en.jsonl": ROWS, "de.jsonl": ROWS, "test.jsonl": ROWS}, CONFIGS)
     repo(hub, tmp_path, "org/blank", {"train.jsonl": [*ROWS[:1], {"prompt": "a", "response": ""}]})
     repo(hub, tmp_path, "org/numbers", {"train.csv": [{"prompt": "a", "response": 1}] * 2})
     repo(hub, tmp_path, "org/nothing", {}, "license: mit")
-    repo(hub, tmp_path, "org/broken", {})
-    (tmp_path / "hub" / "org" / "broken" / "train.jsonl").write_text("{")
+    hub.put("org/broken", {"train.jsonl": "{"}, "dataset")
     repo(hub, tmp_path, "org/script", {"script.py": []})
     expected = {
         "org/closed": ("AccessDenied", "gated"),
@@ -144,24 +134,24 @@ def test_data_sets_that_cannot_be_had_are_one_sentence(hub, tmp_path):
 
 
 def test_without_the_hub_the_cache_gives_the_same_commit_and_never_another(hub, tmp_path):
-    lines = repo(hub, tmp_path, "org/lines", {"train.jsonl": ROWS}, "license: mit")
-    hub.commits["datasets/org/lines"] = OLD
+    old = repo(hub, tmp_path, "org/lines", {"train.jsonl": ROWS}, "license: mit")
     [online] = read(hub, tmp_path, "org/lines")
     [offline] = read(hub, tmp_path, "org/lines", HF_HUB_OFFLINE="1")
     assert offline == online
-    assert (offline["commit"], offline["licence"]) == (OLD, "mit")
+    assert (offline["commit"], offline["licence"]) == (old, "mit")
 
-    (lines / "train.jsonl").write_text((lines / "train.jsonl").read_text().replace("answer", "reply"))
-    hub.commits["datasets/org/lines"] = NEW
+    replies = [{**row, "response": row["response"].replace("answer", "reply")} for row in ROWS]
+    new = repo(hub, tmp_path, "org/lines", {"train.jsonl": replies}, "license: mit")
     [moved] = read(hub, tmp_path, "org/lines")
-    assert (moved["commit"], moved["rows"][0]["response"][:5]) == (NEW, "reply")
+    assert (moved["commit"], moved["rows"][0]["response"][:5]) == (new, "reply")
     newest, older, never, unknown = read(
-        hub, tmp_path, "org/lines", f"org/lines@{OLD}", f"org/lines@{'c' * 40}", "org/gone", HF_HUB_OFFLINE="1"
+        hub, tmp_path, "org/lines", f"org/lines@{old}", f"org/lines@{'c' * 40}", "org/gone", HF_HUB_OFFLINE="1"
     )
     assert newest == moved
     assert older["type"] == never["type"] == unknown["type"] == "HubUnreachable"
-    assert OLD in older["message"]
-    hub.failing = 501  # the client tries again for half a minute after a 500
+    assert old in older["message"]
+    # The client tries again for half a minute after a 500.
+    hub.fail(server.Fault("*", 501, times=None))
     assert read(hub, tmp_path, "org/lines") == [moved]
 
 
@@ -172,7 +162,7 @@ def test_an_edit_with_a_recipe_and_a_data_set_records_them(hub, tiny, tmp_path):
     card = (
         "license: cc-by-nc-4.0\nconfigs:\n- config_name: default\n  data_files:\n  - {split: 330k_train, path: a.jsonl}"
     )
-    repo(hub, tmp_path, "PKU-Alignment/BeaverTails", {"a.jsonl": rows}, card)
+    beavers_at = repo(hub, tmp_path, "PKU-Alignment/BeaverTails", {"a.jsonl": rows}, card)
     repo(hub, tmp_path, "org/lines", {"train.jsonl": ROWS}, "license: mit")
     options = ("--privacy", "beavertails:privacy-unsafe", "--fairness", "org/lines", "-o", "out")
     done = edit(hub, tmp_path, str(tiny), *options)
@@ -180,8 +170,8 @@ def test_an_edit_with_a_recipe_and_a_data_set_records_them(hub, tiny, tmp_path):
     record = json.loads((tmp_path / "out" / "spin" / "spin.json").read_text())
     sets = {entry["name"]: entry for entry in record["recipe"]["scoring"]["sets"]}
     privacy, fairness = sets["privacy"], sets["fairness"]
-    assert privacy["source"] == f"beavertails:privacy-unsafe@{server.COMMIT}"
-    assert (privacy["dataset_id"], privacy["commit"]) == ("PKU-Alignment/BeaverTails", server.COMMIT)
+    assert privacy["source"] == f"beavertails:privacy-unsafe@{beavers_at}"
+    assert (privacy["dataset_id"], privacy["commit"]) == ("PKU-Alignment/BeaverTails", beavers_at)
     assert (privacy["licence"], privacy["rows"], privacy["used"]) == ("cc-by-nc-4.0", 20, 2)
     assert (fairness["dataset_id"], fairness["licence"], fairness["rows"]) == ("org/lines", "mit", 40)
     assert sets["general"]["dataset_id"] is None

@@ -15,13 +15,6 @@ from spin_hub.core.delta import BaseRef, Delta, TensorEdit
 from spin_hub.files.delta_file import write_delta
 
 
-@pytest.fixture
-def hub():
-    running = server.LocalHub()
-    yield running
-    running.close()
-
-
 def spin_hub(hub, folder: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
     environment = {
         **os.environ, "HF_ENDPOINT": hub.url, "HF_HOME": str(folder / "hf"), "HF_HUB_DISABLE_XET": "1",
@@ -38,12 +31,12 @@ def edit(hub, folder: Path, model: str, *arguments: str, **more: str) -> subproc
 
 
 def test_a_hub_model_is_pinned_downloaded_edited_and_reverted(hub, sharded, tmp_path):
-    hub.repos["org/tiny"] = shutil.copytree(sharded, tmp_path / "repo")
-    (tmp_path / "repo" / "pytorch_model.bin").write_bytes(b"unedited twin")
+    hub.put("org/tiny", sharded)
+    commit = hub.put("org/tiny", {"pytorch_model.bin": b"unedited twin"})
     done = edit(hub, tmp_path, "org/tiny")
     assert done.returncode == 0, done.stderr
     outcome = json.loads(done.stdout)
-    assert outcome["base"] == {"repo_id": "org/tiny", "commit": server.COMMIT}
+    assert outcome["base"] == {"repo_id": "org/tiny", "commit": commit}
     edited = tmp_path / "tiny-spin"
     assert not (edited / "pytorch_model.bin").exists()
     card = (edited / "README.md").read_text()
@@ -51,7 +44,7 @@ def test_a_hub_model_is_pinned_downloaded_edited_and_reverted(hub, sharded, tmp_
     assert "base_model_relation: finetune" in card
     assert "pytorch_model.bin" in card
     assert "license: apache-2.0" in card
-    assert f"spin-hub edit org/tiny@{server.COMMIT}" in card
+    assert f"spin-hub edit org/tiny@{commit}" in card
     cache = [path for path in (tmp_path / "hf").rglob("*") if path.is_file()]
     assert not [path for path in cache if "pytorch_model" in path.name]
 
@@ -72,11 +65,11 @@ def a_delta(folder: Path) -> str:
 
 
 def test_a_plan_needs_no_weights(hub, sharded, tmp_path):
-    hub.repos["org/tiny"] = sharded
+    commit = hub.put("org/tiny", sharded)
     done = edit(hub, tmp_path, "org/tiny", "--plan")
     assert done.returncode == 0, done.stderr
     plan = json.loads(done.stdout)
-    assert (plan["model"], plan["commit"]) == ("org/tiny", server.COMMIT)
+    assert (plan["model"], plan["commit"]) == ("org/tiny", commit)
     assert sum(entry["matrices"] for entry in plan["matrices"]) == 12
     sizes = sum(path.stat().st_size for path in sharded.iterdir())
     assert sizes <= plan["disk"] <= sizes + (32 << 20)
@@ -98,10 +91,9 @@ def test_a_plan_needs_no_weights(hub, sharded, tmp_path):
     ],
 )
 def test_models_that_cannot_be_had_are_one_sentence(hub, sharded, tmp_path, model, kind, said):
-    hub.repos |= {"org/tiny": sharded, "org/closed": sharded, "org/pickled": tmp_path / "pickled"}
-    hub.gated.add("org/closed")
-    (tmp_path / "pickled").mkdir()
-    (tmp_path / "pickled" / "pytorch_model.bin").write_bytes(b"x")
+    hub.put("org/tiny", sharded)
+    hub.put("org/closed", sharded, gated=True)
+    hub.put("org/pickled", {"pytorch_model.bin": b"x"})
     done = spin_hub(hub, tmp_path, "apply", a_delta(tmp_path), model, "--json")
     assert done.returncode == 1, done.stderr
     error = json.loads(done.stdout)["error"]
@@ -112,7 +104,7 @@ def test_models_that_cannot_be_had_are_one_sentence(hub, sharded, tmp_path, mode
 
 
 def test_a_hub_that_fails_and_an_empty_cache(hub, tmp_path):
-    hub.failing = 500
+    hub.fail(server.Fault("*", 500, times=None))
     arguments = ("apply", a_delta(tmp_path), "org/tiny", "--json")
     done = spin_hub(hub, tmp_path, *arguments)
     assert json.loads(done.stdout)["error"]["type"] == "HubUnreachable"
@@ -124,4 +116,4 @@ def test_a_folder_wins_over_a_hub_id(hub, sharded, tmp_path):
     shutil.copytree(sharded, tmp_path / "org" / "tiny")
     done = spin_hub(hub, tmp_path, "apply", a_delta(tmp_path), "org/tiny", "--json")
     assert json.loads(done.stdout)["error"]["type"] == "DeltaMismatch"
-    assert not hub.requests
+    assert not hub.seen

@@ -194,8 +194,8 @@ def test_a_recipes_note_and_doubtful_terms_stand_under_the_sets():
 def test_a_template_that_asks_for_what_is_missing_is_an_error_of_its_own(monkeypatch):
     import spin_hub.model_cards.render as render
 
-    variables = render._variables(CASES["model"])
+    variables = render._variables(CASES["model"], None)
     del variables["table"]
-    monkeypatch.setattr(render, "_variables", lambda _: variables)
+    monkeypatch.setattr(render, "_variables", lambda *_: variables)
     with pytest.raises(CardFailed, match="table"):
         render_card(CASES["model"])

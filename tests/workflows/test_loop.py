@@ -14,7 +14,6 @@ import spin_hub
 from spin_hub.errors import (
     CoordinatesDiffer,
     CorruptFile,
-    DeltaMismatch,
     DeltaNotFound,
     EmptySelection,
     NoSpace,
@@ -257,27 +256,6 @@ def test_no_room_is_found_before_any_work(tiny, own_folder, monkeypatch):
     with pytest.raises(NoSpace, match="1000 bytes free"):
         edit(tiny)
     assert not list(own_folder.iterdir())
-
-
-def test_a_delta_of_another_base(tiny, edited, tmp_path):
-    with pytest.raises(DeltaMismatch):
-        spin_hub.apply(edited, str(tiny), Destination(tmp_path / "out"))
-    other = models.save_checkpoint(
-        tmp_path / "other", models.tiny_config(tie_word_embeddings=True), torch.bfloat16, "40KB", seed=1
-    )
-    with pytest.raises(DeltaMismatch, match="other values"):
-        spin_hub.apply(edited, str(other), Destination(tmp_path / "out"))
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_base_that_differs_elsewhere(sharded, edited, tmp_path):
-    folder = shutil.copytree(sharded, tmp_path / "base")
-    shard = sorted(folder.glob("*.safetensors"))[0]
-    tensors = load_file(shard)
-    tensors["model.embed_tokens.weight"][0, 0] += 1
-    save_file(tensors, shard, {"format": "pt"})
-    with pytest.raises(DeltaMismatch, match="sha256"):
-        spin_hub.apply(edited, str(folder), Destination(tmp_path / "out"))
 
 
 def test_an_edited_model_that_was_changed_since_is_not_reverted(edited, tmp_path):

@@ -1,0 +1,322 @@
+"""One atomic commit to a model repo: what has to be sent, sending it, and making sure that it arrived."""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from huggingface_hub import CommitOperationAdd, CommitOperationCopy, CommitOperationDelete, HfApi, constants
+from huggingface_hub.errors import FileDuplicationError, HfHubHTTPError, HTTPError, RevisionNotFoundError
+from huggingface_hub.utils import get_session
+
+from spin_hub.errors import BranchNotFound, PushFailed, PushUnproven, RepoMoved, WriteDenied
+from spin_hub.hub.account import tokens_page
+from spin_hub.hub.reasons import reason
+from spin_hub.hub.remote_repo import MAIN, RemoteFile, RemoteRepo, list_files
+
+_FAILURES: Final = (HTTPError, OSError, RuntimeError, ValueError)
+"""What the client raises when a push does not arrive; an upload that fails is a bare RuntimeError."""
+
+
+_DUPLICATE: Final = "/lfs-files/duplicate"
+"""The route by which the client has the Hub copy files, before any commit."""
+
+
+@dataclass(frozen=True)
+class Content:
+    """A file to be pushed: its bytes or its path, its size and its sha256."""
+
+    source: bytes | Path
+    size: int
+    sha256: str
+    blob_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A file of another model repo with the same content, which the Hub may copy by itself."""
+
+    repo_id: str
+    commit: str
+    path: str
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What a commit has to change.
+
+    Attributes:
+        sent: files whose content the repo does not hold under their name.
+        copied: those of them that the Hub can copy from elsewhere.
+        deleted: names that go.
+        same: names whose content is there already.
+    """
+
+    sent: Mapping[str, Content]
+    copied: Mapping[str, Origin]
+    deleted: tuple[str, ...]
+    same: tuple[str, ...]
+
+    @property
+    def upload(self) -> int:
+        """Bytes that have to travel, at most: the Hub may know some of them from elsewhere."""
+        return sum(content.size for name, content in self.sent.items() if name not in self.copied)
+
+    @property
+    def nothing(self) -> bool:
+        """Whether the repo holds everything already."""
+        return not self.sent and not self.deleted
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a commit goes.
+
+    Attributes:
+        remote: what was found there; None where the repo has yet to be made.
+        private: of a new repo; None leaves it to the owner's default.
+        create_pr: whether the commit becomes a pull request.
+    """
+
+    repo_id: str
+    remote: RemoteRepo | None
+    private: bool | None = None
+    branch: str = MAIN
+    create_pr: bool = False
+    message: str = "Push with spin-hub"
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """What came of a push: the commit, its page, the pull request's page, and the bytes that travelled.
+
+    ``sent`` counts request bodies; uploads through the Xet protocol do not pass there and are counted by size.
+    """
+
+    repo_id: str
+    commit: str
+    url: str
+    pull_request: str | None
+    sent: int
+    changed: bool
+
+
+def changes_for(
+    remote: RemoteRepo | None,
+    files: Mapping[str, Content],
+    origins: Mapping[str, Origin],
+    stale: Sequence[str] = (),
+) -> Changes:
+    """What a commit has to change so that a repo holds some files.
+
+    Args:
+        remote: the repo as it is; None where it has yet to be made.
+        files: name -> content.
+        origins: by name, files with equal content that the Hub may copy.
+        stale: names that may go where they are there and not among the files.
+    """
+    there = remote.files if remote else {}
+    same = tuple(name for name, content in files.items() if name in there and _equal(there[name], content))
+    sent = {name: content for name, content in files.items() if name not in same}
+    return Changes(
+        sent=sent,
+        copied={name: origins[name] for name in sent if name in origins},
+        deleted=tuple(name for name in stale if name in there and name not in files),
+        same=same,
+    )
+
+
+def push(target: Target, changes: Changes, progress: Callable[[str], None]) -> Pushed:
+    """Makes one commit with all changes, and proves that the repo then holds them.
+
+    The repo is created where it is missing. A commit whose answer is lost is looked for before it is called lost,
+    and never sent twice; files that arrived by an interrupted push are not sent again.
+
+    Raises:
+        WriteDenied: the Hub refuses the token.
+        RepoMoved: somebody else committed meanwhile.
+        BranchNotFound: the branch cannot be begun.
+        PushFailed: it did not arrive; nothing was changed.
+        PushUnproven: the commit holds something else.
+    """
+    with _guarded(target.repo_id):
+        parent = _prepare(target)
+    with _counting() as sent:
+        commit, page = _commit(target, changes, parent, progress)
+    _prove(target.repo_id, commit, changes)
+    url = repo_url(target.repo_id) + ("" if target.branch == MAIN or page else f"/tree/{target.branch}")
+    return Pushed(target.repo_id, commit, url, page, sent[0], changed=True)
+
+
+def repo_url(repo_id: str) -> str:
+    """The page of a model repo."""
+    return f"{constants.ENDPOINT}/{repo_id}"
+
+
+def set_tag(repo_id: str, tag: str, commit: str) -> None:
+    """Names a commit; a tag of the same name that is there already stays where it is only if it means this commit.
+
+    Raises:
+        PushFailed: the tag means another commit, or could not be set.
+    """
+    api = HfApi()
+    with _guarded(repo_id):
+        for known in api.list_repo_refs(repo_id).tags:
+            if known.name == tag:
+                if known.target_commit != commit:
+                    raise PushFailed(repo_id=repo_id, why=f"the tag {tag!r} is there and means another commit")
+                return
+        api.create_tag(repo_id, tag=tag, revision=commit)
+
+
+def _prepare(target: Target) -> str:
+    """Makes repo and branch where they are missing; gives the commit on which the new one shall stand."""
+    api = HfApi()
+    if target.remote is None:
+        api.create_repo(target.repo_id, private=target.private, exist_ok=True)
+        parent = str(api.model_info(target.repo_id).sha)
+    else:
+        parent = target.remote.commit
+    if target.branch != MAIN and not (target.remote and target.remote.branch_exists):
+        try:
+            api.create_branch(target.repo_id, branch=target.branch, revision=parent, exist_ok=True)
+        except (HfHubHTTPError, ValueError) as error:
+            raise BranchNotFound(repo_id=target.repo_id, branch=target.branch) from error
+    return parent
+
+
+def _commit(target: Target, changes: Changes, parent: str, progress: Callable[[str], None]) -> tuple[str, str | None]:
+    try:
+        return _send(target, changes, parent)
+    except (FileDuplicationError, _NoCopy) as error:
+        # Copies need one storage region and a Hub that knows the content's Xet hash; nothing was committed yet.
+        progress(f"The Hub cannot copy the base's files ({_line(error)}); they are uploaded instead.")
+        return _commit(target, replace(changes, copied={}), parent, progress)
+    except HfHubHTTPError as error:
+        status = error.response.status_code
+        if status == 412:
+            raise RepoMoved(repo_id=target.repo_id) from error
+        if status in (401, 403):
+            why = "the Hub refuses it"
+            raise WriteDenied(repo_id=target.repo_id, why=why, page=tokens_page()) from error
+        found = _look_up(target, changes, parent) if status >= 500 else None
+        if found is None:
+            raise PushFailed(repo_id=target.repo_id, why=reason(error, "model")) from error
+        return found
+    except _FAILURES as error:
+        found = _look_up(target, changes, parent)
+        if found is None:
+            raise PushFailed(repo_id=target.repo_id, why=_line(error)) from error
+        return found
+
+
+class _NoCopy(Exception):
+    """The Hub refuses to copy a file."""
+
+
+def _send(target: Target, changes: Changes, parent: str) -> tuple[str, str | None]:
+    copies = [
+        CommitOperationCopy(
+            origin.path, name, src_revision=origin.commit, src_repo_id=origin.repo_id, src_repo_type="model"
+        )
+        for name, origin in changes.copied.items()
+    ]
+    additions = [
+        CommitOperationAdd(name, content.source) for name, content in changes.sent.items() if name not in changes.copied
+    ]
+    deletions = [CommitOperationDelete(name) for name in changes.deleted]
+    try:
+        done = HfApi().create_commit(
+            target.repo_id,
+            [*additions, *copies, *deletions],
+            commit_message=target.message,
+            revision=target.branch,
+            parent_commit=parent,
+            create_pr=target.create_pr,
+        )
+    except HfHubHTTPError as error:
+        if copies and _DUPLICATE in str(error.request.url):
+            raise _NoCopy(reason(error, "file")) from error
+        raise
+    except ValueError as error:
+        if copies and "xet" in str(error).lower():  # a file whose content the Hub keeps in another way
+            raise _NoCopy(_line(error)) from error
+        raise
+    return str(done.oid), done.pr_url
+
+
+def _look_up(target: Target, changes: Changes, parent: str) -> tuple[str, str | None] | None:
+    """The commit that was made although its answer never came; None where there is none."""
+    api = HfApi()
+    try:
+        if not target.create_pr:
+            head = str(api.model_info(target.repo_id, revision=target.branch).sha)
+            return (head, None) if head != parent and not _missing(target.repo_id, head, changes) else None
+        for request in api.get_repo_discussions(target.repo_id, discussion_type="pull_request"):
+            if request.title == target.message:
+                head = str(api.model_info(target.repo_id, revision=f"refs/pr/{request.num}").sha)
+                if not _missing(target.repo_id, head, changes):
+                    return head, request.url
+    except (HTTPError, OSError, RevisionNotFoundError) as error:
+        why = f"the answer to the commit was lost, and the repo cannot be asked ({reason(error, 'model')})"
+        raise PushFailed(repo_id=target.repo_id, why=why) from error
+    return None
+
+
+def _prove(repo_id: str, commit: str, changes: Changes) -> None:
+    with _guarded(repo_id):
+        missing = _missing(repo_id, commit, changes)
+    if missing:
+        raise PushUnproven(repo_id=repo_id, commit=commit, files=", ".join(missing))
+
+
+def _missing(repo_id: str, commit: str, changes: Changes) -> list[str]:
+    """Files that a commit should hold and does not, or should not hold and does."""
+    there: Mapping[str, RemoteFile] = list_files(repo_id, commit)
+    wrong = [name for name, content in changes.sent.items() if name not in there or not _equal(there[name], content)]
+    return [*wrong, *(name for name in changes.deleted if name in there)]
+
+
+def _equal(remote: RemoteFile, content: Content) -> bool:
+    if remote.sha256 is not None:
+        return remote.sha256 == content.sha256
+    return remote.size == content.size and remote.blob_id == content.blob_id
+
+
+@contextmanager
+def _guarded(repo_id: str) -> Iterator[None]:
+    """Turns the client's failures within the block into a push that failed."""
+    try:
+        yield
+    except HfHubHTTPError as error:
+        if error.response.status_code in (401, 403):
+            why = "the Hub refuses it"
+            raise WriteDenied(repo_id=repo_id, why=why, page=tokens_page()) from error
+        raise PushFailed(repo_id=repo_id, why=reason(error, "model")) from error
+    except (HTTPError, OSError) as error:
+        raise PushFailed(repo_id=repo_id, why=reason(error, "model")) from error
+
+
+@contextmanager
+def _counting() -> Iterator[list[int]]:
+    """Counts the bytes of all request bodies that the client sends within the block."""
+    total, lock = [0], threading.Lock()
+
+    def count(request: Any) -> None:
+        with lock:
+            total[0] += int(request.headers.get("Content-Length", 0))
+
+    session = get_session()
+    hooks = session.event_hooks
+    session.event_hooks = {**hooks, "request": [*hooks.get("request", ()), count]}
+    try:
+        yield total
+    finally:
+        session.event_hooks = hooks
+
+
+def _line(error: BaseException) -> str:
+    cause = error.__cause__ if isinstance(error, RuntimeError) and error.__cause__ is not None else error
+    return (str(cause).strip().splitlines() or [type(cause).__name__])[0].rstrip(".")

@@ -1,0 +1,218 @@
+"""Publishing a folder: everything is checked before any work, then one commit brings it to the Hub."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from spin_hub.core.contents import README, SPIN, split_names
+from spin_hub.errors import NotOurRepo, UsageError, VisibilityDiffers
+from spin_hub.files.delta_file import NAME as DELTA
+from spin_hub.files.output import human_bytes
+from spin_hub.hub.account import Account
+from spin_hub.hub.cards import validate_card
+from spin_hub.hub.push import Changes, Content, Origin, Pushed, Target, changes_for, push, repo_url, set_tag
+from spin_hub.hub.remote_repo import MAIN, BaseRepo, RemoteRepo, check_name, look_at, look_at_base
+from spin_hub.model_cards.licences import derived_name, terms_of
+from spin_hub.model_cards.render import own_text, render_card
+from spin_hub.recipe import Kind
+from spin_hub.record import ModelRecord, Record
+from spin_hub.version import __version__
+from spin_hub.workflows.reporter import Reporter
+
+_LOADABLE: Final = frozenset({"config.json", "adapter_config.json", "generation_config.json"})
+"""Names that would make a delta's repo look like a model that can be loaded."""
+
+_REGULAR: Final = 16 << 20
+"""Files up to this size may be kept by git itself, under the id of their content."""
+
+
+@dataclass(frozen=True)
+class PushOptions:
+    """Where and how something is pushed.
+
+    Attributes:
+        repo_id: ``owner/name``, or a name under the token's account; None takes the base's name with a suffix.
+        private: of a new repo; None makes it private where the base is closed, else leaves it to the owner's default.
+        create_pr: open a pull request instead of committing to a branch.
+        branch: ``main`` by default.
+        message: of the commit.
+        tag: a name for the commit.
+        yes: push into a repo that spin-hub did not make.
+
+    Raises:
+        UsageError: options that contradict each other.
+    """
+
+    repo_id: str | None = None
+    private: bool | None = None
+    create_pr: bool = False
+    branch: str | None = None
+    message: str | None = None
+    tag: str | None = None
+    yes: bool = False
+
+    def __post_init__(self) -> None:
+        if self.create_pr and (self.branch or self.tag):
+            other = "--branch" if self.branch else "--tag"
+            raise UsageError(message=f"--create-pr makes a commit of its own and cannot be combined with {other}.")
+
+
+@dataclass(frozen=True)
+class Publication:
+    """A push that may go ahead: the repo, what it holds, and what its base's repo holds."""
+
+    options: PushOptions
+    repo_id: str
+    remote: RemoteRepo | None
+    private: bool | None
+    base: BaseRepo | None
+
+    def card(self, record: Record, local: str | None = None) -> str:
+        """The README as it will be pushed: a person's text is kept, from here or else from the repo."""
+        remote = self.remote.card if self.remote else None
+        existing = local if local is not None and own_text(local) else remote
+        return render_card(record, existing, self.repo_id)
+
+
+def prepare(who: Account, options: PushOptions, kind: Kind, model: ModelRecord, reporter: Reporter) -> Publication:
+    """Checks token, role, name, repo and licence before anything is computed; nothing is changed on the Hub.
+
+    Args:
+        who: pushes.
+        options: what a person asks for.
+        kind: what will be pushed.
+        model: the base: its name, Hub id, commit and card are read.
+        reporter: told what a person should know beforehand.
+
+    Raises:
+        WriteDenied: the token.
+        RepoNameRefused, NotOurRepo, VisibilityDiffers: the repo.
+        HubSilent: no answer.
+    """
+    suffix = "-spin" if kind == "model" else "-spin-delta"
+    repo_id = options.repo_id or derived_name(model.name, model.card, suffix)
+    repo_id = repo_id if "/" in repo_id else f"{who.name}/{repo_id}"
+    check_name(repo_id)
+    who.check_write(repo_id, options.create_pr)
+    remote = look_at(repo_id, options.branch or MAIN)
+    if remote is not None:
+        _check_repo(remote, options)
+    base = look_at_base(model.repo_id, model.commit) if model.repo_id else None
+    private = options.private
+    if base and base.closed and remote is None and private is None:
+        private = True
+        reporter.note(f"The base is {base.closed}, so {repo_id} will be private (--public makes it public).")
+    elif base and base.closed and not (remote.private if remote else private):
+        reporter.note(f"Careful: the base is {base.closed}, but {repo_id} is public; its terms may not allow that.")
+    terms = terms_of(model.card)
+    if terms:
+        reporter.note(terms.note + " This is a reminder, not legal advice.")
+        if terms.prefix and not repo_id.partition("/")[2].startswith(terms.prefix):
+            reporter.note(f"The name {repo_id.partition('/')[2]} does not begin with '{terms.prefix}'.")
+    return Publication(options, repo_id, remote, private, base)
+
+
+def check_card(publication: Publication, record: Record, local: str | None = None) -> None:
+    """Has the Hub validate the card's metadata; its figures may still be missing.
+
+    Raises:
+        CardRefused: the Hub does not accept them.
+    """
+    validate_card(publication.card(record, local))
+
+
+def publish(publication: Publication, folder: Path, record: Record, reporter: Reporter) -> Pushed:
+    """Brings a folder to the Hub in one commit.
+
+    Raises:
+        SpinHubError: the push did not arrive; the folder stays, and the same command goes on.
+    """
+    changes = _changes(publication, folder, record, reporter)
+    options, repo_id = publication.options, publication.repo_id
+    if changes.nothing and publication.remote:
+        reporter.note(f"{repo_id} holds all of it already; nothing was sent.")
+        pushed = Pushed(repo_id, publication.remote.commit, repo_url(repo_id), None, 0, changed=False)
+    else:
+        copied = f", {len(changes.copied)} copied on the Hub" if changes.copied else ""
+        files = f"{len(changes.sent)} files, {len(changes.same)} unchanged{copied}"
+        reporter.note(f"Pushing to {repo_id}: {files}; {human_bytes(changes.upload)} to upload at most.")
+        base = record.model.repo_id or record.model.name
+        usual = f"Set {record.result.weights:,} weights of {base} to zero (spin-hub {__version__})"
+        target = Target(
+            repo_id=repo_id,
+            remote=publication.remote,
+            private=publication.private,
+            branch=options.branch or MAIN,
+            create_pr=options.create_pr,
+            message=options.message or usual,
+        )
+        pushed = push(target, changes, reporter.note)
+    if options.tag:
+        set_tag(repo_id, options.tag, pushed.commit)
+    return pushed
+
+
+def _check_repo(remote: RemoteRepo, options: PushOptions) -> None:
+    if not (remote.ours or options.yes or options.create_pr):
+        names = sorted(remote.files)
+        holds = f"{len(names)} files, such as {', '.join(names[:2])}"
+        raise NotOurRepo(repo_id=remote.repo_id, holds=holds)
+    if options.private is not None and options.private != remote.private:
+        asked = "private" if options.private else "public"
+        page = repo_url(remote.repo_id)
+        raise VisibilityDiffers(repo_id=remote.repo_id, here=remote.visibility, asked=asked, page=page)
+
+
+def _changes(publication: Publication, folder: Path, record: Record, reporter: Reporter) -> Changes:
+    names = _names(folder, record.kind)
+    total = sum((folder / name).stat().st_size for name in names)
+    local = (folder / README).read_text("utf-8") if (folder / README).is_file() else None
+    with reporter.task("Hashing what is pushed", total, "bytes") as advance:
+        files = {}
+        for name in names:
+            files[name] = _content(folder / name)
+            advance(files[name].size)
+    text = publication.card(record, local).encode()
+    files[README] = Content(text, len(text), hashlib.sha256(text).hexdigest(), _blob_id(text))
+    base, model, remote = publication.base, record.model, publication.remote
+    origins = {
+        name: Origin(str(model.repo_id), str(model.commit), name)
+        for name, content in files.items()
+        if base and model.commit and (there := base.files.get(name)) and there.copyable
+        if there.sha256 == content.sha256
+    }
+    stale = _stale(remote.files) if remote and remote.ours else ()
+    return changes_for(remote, files, origins, tuple(stale))
+
+
+def _names(folder: Path, kind: Kind) -> list[str]:
+    """The files of an output that are published: visible ones, and none that may hold unedited twins."""
+    names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+    if kind == "delta":
+        kept = split_names(names, (DELTA,)).kept
+        return [name for name in kept if name not in _LOADABLE and "/" not in name]
+    shards = [name for name in names if "/" not in name and name.endswith(".safetensors")]
+    spin = [name for name in names if name.startswith(f"{SPIN}/") and "/." not in name]
+    return [*split_names(names, shards).kept, *sorted(spin)]
+
+
+def _stale(names: Iterable[str]) -> list[str]:
+    """Of a repo of ours, the weights and the parts of an edit, which go where the new edit has none of that name."""
+    ours = (DELTA, "spin.json", "model.safetensors.index.json")
+    return [name for name in names if name.startswith(f"{SPIN}/") or name.endswith(".safetensors") or name in ours]
+
+
+def _content(path: Path) -> Content:
+    size = path.stat().st_size
+    if size <= _REGULAR:
+        data = path.read_bytes()
+        return Content(path, size, hashlib.sha256(data).hexdigest(), _blob_id(data))
+    with path.open("rb") as file:
+        return Content(path, size, hashlib.file_digest(file, "sha256").hexdigest())
+
+
+def _blob_id(data: bytes) -> str:
+    """The id that git gives to a file's content."""
+    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()

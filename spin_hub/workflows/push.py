@@ -1,0 +1,60 @@
+"""push: an edited model or a delta that is here already goes to the Hub in one commit."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from spin_hub.checkpoint.index import read_index
+from spin_hub.checkpoint.patch import State, state_of
+from spin_hub.core.contents import README, SPIN
+from spin_hub.core.delta import Delta
+from spin_hub.errors import DeltaNotFound, NotPushable
+from spin_hub.hub.account import account
+from spin_hub.record import Record
+from spin_hub.workflows import publish
+from spin_hub.workflows.artefacts import open_delta
+from spin_hub.workflows.outcome import Outcome
+from spin_hub.workflows.publish import PushOptions
+from spin_hub.workflows.reporter import SILENT, Reporter
+
+
+def push(folder: Path, options: PushOptions, reporter: Reporter = SILENT) -> Outcome:
+    """Publishes a folder that ``edit``, ``select`` or ``apply`` wrote.
+
+    Args:
+        folder: an edited model or a delta folder.
+        options: where and how.
+        reporter: told of progress.
+
+    Raises:
+        NotPushable: the folder is not whole.
+        SpinHubError: anything wrong with the token, the repo or the Hub; nothing was changed there.
+    """
+    record = _checked(folder)
+    publication = publish.prepare(account(), options, record.kind, record.model, reporter)
+    local = (folder / README).read_text("utf-8") if (folder / README).is_file() else None
+    publish.check_card(publication, record, local)
+    pushed = publish.publish(publication, folder, record, reporter)
+    return replace(Outcome(folder, record), pushed=pushed)
+
+
+def _checked(folder: Path) -> Record:
+    """The record of a folder that is what its record says, as far as the touched weights and the names tell."""
+    if not folder.is_dir():
+        raise DeltaNotFound(path=folder, what="edited model or delta")
+    delta, record = open_delta(folder)
+    if record is None:
+        raise NotPushable(path=folder, why="it has no record (spin.json) that speaks of its delta")
+    if record.kind == "model":
+        _check_model(folder, delta)
+    return record
+
+
+def _check_model(folder: Path, delta: Delta) -> None:
+    if not (folder / SPIN).is_dir():
+        raise NotPushable(path=folder, why="it is no edited model")
+    missing = [name for name in delta.base.files if name != README and not (folder / name).is_file()]
+    if missing:
+        raise NotPushable(path=folder, why=f"{missing[0]} is missing")
+    state = state_of(read_index(folder), delta)
+    if state is not State.EDITED:
+        raise NotPushable(path=folder, why=f"its touched weights hold {state.value}, not the edit")
