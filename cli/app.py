@@ -15,6 +15,7 @@ from spin_hub.cli.edit import edit
 from spin_hub.cli.endings import ending_of, report
 from spin_hub.cli.env import env
 from spin_hub.cli.inspect import inspect
+from spin_hub.cli.list import list_
 from spin_hub.cli.push import push
 from spin_hub.cli.revert import revert
 from spin_hub.cli.score import score
@@ -36,6 +37,7 @@ app = typer.Typer(
 )
 for _command in (edit, score, select, apply, revert, push, card, inspect, demo, env):
     app.command()(_command)
+app.command("list")(list_)
 
 
 def _version(asked: bool) -> None:

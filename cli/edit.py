@@ -101,7 +101,7 @@ def edit(
     kind_asked = o.kind_of(options["kind"])
     request = EditRequest(model, scoring, selection, kind_asked, destination, limits, pushing, options["force"])
     if plan:
-        found = look(request)
+        found = look(request, screen.reporter)
         screen.result(found.to_json(), found.output, lambda: show_plan(screen, found))
         return
     outcome = run(request, screen.reporter)

@@ -9,7 +9,7 @@ from spin_hub.cli import options as o
 
 
 def inspect(
-    path: Annotated[Path, typer.Argument(help="A delta, an edited model, or a ranking.")],
+    artefact: Annotated[str, typer.Argument(help="A delta, an edited model or a ranking: a path, or a Hub id.")],
     png: Annotated[Path | None, typer.Option("--png", metavar="DIR", help="Write plots there.")] = None,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
@@ -20,6 +20,8 @@ def inspect(
 
         spin-hub inspect my-model-spin
 
+        spin-hub inspect org/name-spin-delta
+
         spin-hub inspect ranking.safetensors --png plots
     """
     from spin_hub.cli.console import Screen
@@ -27,12 +29,12 @@ def inspect(
     from spin_hub.workflows.inspect import inspect as run
 
     screen = Screen(as_json, quiet)
-    found = run(path)
+    found = run(artefact)
     if png is not None:
         from spin_hub.workflows.plots import draw
 
         with screen.reporter.task("Drawing", 1, "step"):
-            drawn = draw(path, found, png)
+            drawn = draw(found, png)
         if not (as_json or quiet):
             screen.facts("Plots", [(file.stem, str(file)) for file in drawn])
             screen.line("")
@@ -42,4 +44,4 @@ def inspect(
         screen.line("")
         screen.facts("", found.facts.items())
 
-    screen.result(found.data, path, show)
+    screen.result(found.data, artefact, show)

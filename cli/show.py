@@ -26,7 +26,7 @@ def show_edit(screen: Screen, outcome: "Outcome") -> None:
     show_counts(screen, outcome)
     of = f" of {result.candidates}" if result.candidates else ""
     facts = [
-        ("rule", ": ".join(str(method[key]) for key in ("rule", "expression") if key in method)),
+        ("rule", outcome.rule),
         ("ratios", ", ".join(f"{name} {ratio:g}" for name, ratio in method.get("ratios", {}).items())),
         ("weights", f"{result.weights:,} set to zero, in {result.tensors}{of} matrices"),
         ("output", str(outcome.output)),

@@ -9,14 +9,15 @@ import numpy as np
 
 from spin_hub.core.delta import BaseRef, Delta, TensorEdit
 from spin_hub.core.names import Table, by_layer
-from spin_hub.errors import DeltaNotFound
 from spin_hub.files.delta_file import base_to_json
 from spin_hub.files.output import human_bytes
 from spin_hub.files.ranking_file import NAME as RANKING
 from spin_hub.files.ranking_file import RankingFile, read_ranking
 from spin_hub.header import read_header
+from spin_hub.hub.resolve import resolve_delta
 from spin_hub.record import Record
 from spin_hub.workflows.artefacts import base_ref, find_delta, open_delta
+from spin_hub.workflows.outcome import rule_text
 
 
 @dataclass(frozen=True)
@@ -24,12 +25,14 @@ class Inspection:
     """What an artefact holds: facts for people, and a table of counts per layer and matrix.
 
     Attributes:
+        path: its file.
         kind: ``delta``, ``model`` or ``ranking``.
         facts: label -> text.
         counts: weights per tensor.
         data: the same and more as plain JSON values.
     """
 
+    path: Path
     kind: str
     facts: Mapping[str, str]
     counts: Mapping[str, int]
@@ -41,18 +44,17 @@ class Inspection:
         return by_layer(self.counts)
 
 
-def inspect(path: Path) -> Inspection:
-    """Reads a delta file or folder, an edited model, or a ranking.
+def inspect(artefact: str | Path) -> Inspection:
+    """Reads a delta file or folder, an edited model, or a ranking; a delta or an edited model may be a Hub id.
 
     Raises:
-        DeltaNotFound: there is nothing of the kind.
+        ArtefactNotFound, DeltaNotFound: there is nothing of the kind.
         CorruptFile, UnsupportedFormat: it cannot be read.
     """
+    path = resolve_delta(str(artefact))
     ranking = path / RANKING if path.is_dir() else path
     if ranking.is_file() and _is_ranking(ranking):
         return _inspect_ranking(ranking)
-    if not path.exists():
-        raise DeltaNotFound(path=path, what="delta, edited model or ranking")
     file = find_delta(path)
     delta, record = open_delta(path)
     return _inspect_delta(file, delta, record)
@@ -68,11 +70,14 @@ def _inspect_delta(file: Path, delta: Delta, record: Record | None) -> Inspectio
     method = delta.method
     facts = {
         "base": _base(delta.base, record.model.name if record else None),
-        "rule": ": ".join(str(method[key]) for key in ("rule", "expression") if key in method),
+        "rule": rule_text(method),
         **({"ratios": _ratios(method["ratios"])} if isinstance(method.get("ratios"), Mapping) else {}),
         "weights": f"{delta.weights:,} set to zero, in {len(delta.edits)} tensors" + _of(record),
         "file": f"{file.name}, {human_bytes(file.stat().st_size)}",
     }
+    if isinstance(method.get("chosen_on"), Mapping):
+        chosen = method["chosen_on"]
+        facts["chosen on"] = f"{chosen.get('repo_id') or chosen.get('name')}, then applied to this base"
     if record and record.scoring:
         facts["calibration"] = ", ".join(f"{entry.name} ({entry.used})" for entry in record.scoring.sets)
     tensors = {name: _tensor(edit) for name, edit in delta.edits.items()}
@@ -80,7 +85,7 @@ def _inspect_delta(file: Path, delta: Delta, record: Record | None) -> Inspectio
     facts["hits"] = f"{rows:,} rows and {columns:,} columns of these tensors"
     data = {"kind": kind, "base": base_to_json(delta.base), "method": dict(method), "weights": delta.weights,
             "tensors": tensors}  # fmt: skip
-    return Inspection(kind, facts, counts, data)
+    return Inspection(file, kind, facts, counts, data)
 
 
 def _tensor(edit: TensorEdit) -> dict[str, Any]:
@@ -114,7 +119,7 @@ def _inspect_ranking(file: Path) -> Inspection:
             "sets": list(ranking.sets), "scoring": content.scoring.to_json(), "overlaps": _overlaps(content),
             "tensors": {name: {"shape": list(ranking.tensors[name].shape), "dtype": ranking.tensors[name].dtype,
                                "kept": counts[name]} for name in counts}}  # fmt: skip
-    return Inspection("ranking", facts, counts, data)
+    return Inspection(file, "ranking", facts, counts, data)
 
 
 def _falling(content: RankingFile) -> dict[str, str]:

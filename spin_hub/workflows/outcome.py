@@ -56,6 +56,11 @@ class Outcome:
         return None if self.output is None else str(self.output)
 
     @property
+    def rule(self) -> str:
+        """The rule in a line."""
+        return rule_text(self.record.method)
+
+    @property
     def table(self) -> Table:
         """The weights per layer and matrix."""
         return by_layer(self.record.result.counts)
@@ -96,6 +101,11 @@ class Provenance:
     candidates: int | None
     evaluation: Mapping[str, Any] | None = None
     applied: Mapping[str, Any] | None = None
+
+
+def rule_text(method: Mapping[str, Any]) -> str:
+    """A delta's rule in a line: its name, its set expression, or both."""
+    return ": ".join(str(method[key]) for key in ("rule", "expression") if key in method)
 
 
 def default_name(model: str, card: Mapping[str, Any], kind: Kind) -> str:

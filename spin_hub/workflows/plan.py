@@ -3,11 +3,13 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
 from spin_hub.core.ranking import Shape, count_of, published_count_of
 from spin_hub.files.output import human_bytes
+from spin_hub.hub.account import account
 from spin_hub.recipe import SelectionRecipe
+from spin_hub.record import ModelRecord
 from spin_hub.scoring.estimate import Reading, estimate
 from spin_hub.scoring.loading import check_causal, load_skeleton
 from spin_hub.scoring.placement import place
@@ -16,7 +18,12 @@ from spin_hub.workflows.base import Base, open_headers
 from spin_hub.workflows.edit import EditRequest
 from spin_hub.workflows.evidence import STATES, texts_for
 from spin_hub.workflows.outcome import SMALL_OUTPUT, default_name
+from spin_hub.workflows.publish import Publication, prepare
+from spin_hub.workflows.reporter import SILENT, Reporter
 from spin_hub.workflows.score import calibrate
+
+_SMALL_UPLOAD: Final = 1 << 20
+"""Room in which the delta, its record, the card and the plot surely fit, in bytes."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,8 @@ class Plan:
     reading: float
     output: str
     disk: int
+    repo_id: str | None
+    upload: int | None
 
     @property
     def facts(self) -> list[tuple[str, str]]:
@@ -68,6 +77,7 @@ class Plan:
             ("scoring", f"about {self.seconds:,.0f} s for {self.operations:.2g} operations"),
             ("measuring", f"about {self.reading:,.0f} s" if self.reading else "nothing is measured (--no-eval)"),
             ("writes", f"{self.output}, at most {human_bytes(self.disk)}"),
+            *([("uploads", f"to {self.repo_id}, at most {human_bytes(self.upload)}")] if self.upload else []),
         ]
 
     def to_json(self) -> dict[str, Any]:
@@ -75,18 +85,23 @@ class Plan:
         return {**asdict(self), "memory_total": sum(self.memory.values())}
 
 
-def plan(request: EditRequest) -> Plan:
+def plan(request: EditRequest, reporter: Reporter = SILENT) -> Plan:
     """Looks at model, tokenizer, data and machine, and says what an edit would take; writes nothing.
 
     Raises:
         SpinHubError: anything that the edit itself would refuse at this point.
     """
+    who = account() if request.push else None
     base = open_headers(request.model)
     check_causal(base.source.folder, base.index.config)
     scoring, selection = request.scoring, request.selection
     where = place(scoring.device, scoring.dtype, base.index)
     skeleton = load_skeleton(base.index, scoring.trust_remote_code)
     targets = find_targets(skeleton, scoring.target)
+    publication = None
+    if who and request.push:
+        subject = ModelRecord(base.source.name, base.source.repo_id, base.source.commit, card=base.card)
+        publication = prepare(who, request.push, request.kind, subject, reporter)
     calibrations = calibrate(base, scoring)
     examples = {name: entry.examples for name, entry in calibrations.items()}
     texts = Reading(texts_for(base, scoring).all, 1 + STATES) if request.limits else Reading()
@@ -105,6 +120,8 @@ def plan(request: EditRequest) -> Plan:
         reading=cost.reading,
         output=str(request.destination.path or default_name(base.source.name, base.card, request.kind)),
         disk=_disk(base, request),
+        repo_id=publication.repo_id if publication else None,
+        upload=_upload(base, request, publication) if publication else None,
     )
 
 
@@ -114,6 +131,16 @@ def _matrices(shapes: list[Shape], selection: SelectionRecipe) -> tuple[PlannedM
         PlannedMatrix(shape, number, {name: count(ratio, shape) for name, ratio in selection.all_ratios.items()})
         for shape, number in sorted(Counter(shapes).items())
     )
+
+
+def _upload(base: Base, request: EditRequest, publication: Publication) -> int:
+    """Bytes that a push has to send at most: an edit may touch every shard; other large files the Hub can copy."""
+    if request.kind == "delta":
+        return _SMALL_UPLOAD
+    there = publication.base.files if publication.base else {}
+    others = set(base.contents.kept) - set(base.index.shards)
+    copied = sum(file.size for name, file in there.items() if file.copyable and name in others)
+    return base.copy_bytes - copied + _SMALL_UPLOAD
 
 
 def _disk(base: Base, request: EditRequest) -> int:

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from spin_hub.files.ranking_file import NAME as RANKING
 from spin_hub.files.ranking_file import RankingFile, read_ranking
 from spin_hub.model_cards.curves import importance_by_rank, importance_curves, overlap_curves
 from spin_hub.model_cards.plots import evidence_plot, heat_map
@@ -12,12 +11,11 @@ from spin_hub.workflows.artefacts import open_delta
 from spin_hub.workflows.inspect import Inspection
 
 
-def draw(path: Path, found: Inspection, folder: Path) -> tuple[Path, ...]:
+def draw(found: Inspection, folder: Path) -> tuple[Path, ...]:
     """Draws what an artefact holds as PNG files.
 
     Args:
-        path: the artefact.
-        found: what :func:`spin_hub.workflows.inspect.inspect` says of it.
+        found: what :func:`spin_hub.workflows.inspect.inspect` says of the artefact.
         folder: where the files go; made if it is missing, existing plots are replaced.
 
     Returns:
@@ -25,9 +23,9 @@ def draw(path: Path, found: Inspection, folder: Path) -> tuple[Path, ...]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     if found.kind == "ranking":
-        return _of_ranking(read_ranking(path / RANKING if path.is_dir() else path), folder)
+        return _of_ranking(read_ranking(found.path), folder)
     heat_map(found.table, f"Weights set to zero: {sum(found.counts.values()):,}", folder / HEAT_MAP)
-    _, record = open_delta(path)
+    _, record = open_delta(found.path)
     if record is None or record.evaluation is None:
         return (folder / HEAT_MAP,)
     evidence_plot(record.evaluation, folder / "evidence.png")

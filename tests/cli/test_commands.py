@@ -115,7 +115,7 @@ def test_apply_on_an_edited_model_is_a_note_and_success(run, edited):
 
 def test_version_and_help(run):
     assert run("--version")[:2] == (0, "spin-hub 0.1.0\n")
-    for command in ("edit", "score", "select", "apply", "revert", "push", "card", "inspect", "demo", "env"):
+    for command in ("edit", "score", "select", "apply", "revert", "push", "list", "card", "inspect", "demo", "env"):
         code, out, _ = run(command, "--help")
         assert code == 0
         assert f"spin-hub {command}" in out.split("Examples", 1)[1]
