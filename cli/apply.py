@@ -53,8 +53,9 @@ def apply(
     outcome = run(delta, model, Destination(output, overwrite), options, screen.reporter)
 
     def show() -> None:
-        if outcome.fit is not None and (plan or outcome.output):
-            show_fit(screen, outcome.fit)
+        fit = outcome.fit
+        if fit is not None and (plan or (outcome.output and fit["equal"] < fit["weights"])):
+            show_fit(screen, fit)
         show_edit(screen, outcome)
 
     screen.result(outcome.to_json(), outcome.place, show)

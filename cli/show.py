@@ -59,18 +59,18 @@ def show_pushed(screen: Screen, outcome: "Outcome") -> None:
 def show_fit(screen: Screen, fit: Mapping[str, Any]) -> None:
     """How a delta fits: the matrices that differ most from the base's, and the totals."""
     matrices = sorted(fit["matrices"].items(), key=lambda item: (item[1]["equal"] - item[1]["weights"], item[0]))
-    shown = matrices[:_MOST]
-    body = [(name, *_fit_cells(entry)) for name, entry in shown]
-    screen.table(("matrix", "weights", "the base's", "zero", "changed", "drift"), body)
-    if len(matrices) > len(shown):
-        screen.line(f"and {len(matrices) - len(shown):,} more that fit at least as well (--json has all)")
-    screen.table(("", "weights", "the base's", "zero", "changed", "drift"), [("all", *_fit_cells(fit))])
+    body = [(name, *_fit_cells(entry)) for name, entry in matrices[:_MOST]]
+    others = len(matrices) - len(body)
+    body += [(f"and {others:,} that fit as well or better", *[""] * 5)] if others else []
+    header = ("matrix", "weights", "the base's", "zero", "changed", "by (median)")
+    screen.table(header, [*body, (f"all {len(matrices):,}", *_fit_cells(fit))])
     screen.line("")
 
 
 def _fit_cells(entry: Mapping[str, Any]) -> tuple[str, ...]:
     counts = tuple(f"{entry[name]:,}" for name in ("weights", "equal", "zero", "changed"))
-    return (*counts, "-" if entry["drift"] is None else f"{entry['drift']:.3g}")
+    drift = entry["changed_drift"]
+    return (*counts, "-" if drift is None else f"{drift:.2%}")
 
 
 def show_counts(screen: Screen, found: "Outcome | Inspection") -> None:

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from spin_hub.checkpoint.index import CheckpointIndex
+from spin_hub.checkpoint.remembered import Remembered
 from spin_hub.core.contents import Contents, split_names
 
 
@@ -29,6 +30,36 @@ def digests(folder: Path, names: Iterable[str], read: Callable[[int], None]) -> 
     names = list(names)
     with ThreadPoolExecutor() as pool:
         return dict(zip(names, pool.map(lambda name: sha256(folder / name, read), names), strict=True))
+
+
+def known_digests(folder: Path, names: Iterable[str], read: Callable[[int], None]) -> dict[str, str]:
+    """As :func:`digests`, but large files that have not changed since they were last hashed are not read again.
+
+    Args:
+        folder: where they are.
+        names: relative to it.
+        read: called with the number of bytes of every block or known file, from several threads.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    remembered = Remembered()
+    names = list(names)
+
+    def one(name: str) -> str:
+        path = folder / name
+        known, before = remembered.digest(path), path.stat()
+        if known is not None:
+            read(before.st_size)
+            return known
+        digest = sha256(path, read)
+        remembered.remember(path, before, digest)
+        return digest
+
+    with ThreadPoolExecutor() as pool:
+        found = dict(zip(names, pool.map(one, names), strict=True))
+    remembered.save()
+    return found
 
 
 def sha256(path: Path, read: Callable[[int], None]) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from spin_hub.checkpoint.digest import contents_of, digests
+from spin_hub.checkpoint.digest import contents_of, known_digests
 from spin_hub.checkpoint.index import CheckpointIndex, TensorPlace, read_config, read_index
 from spin_hub.core.contents import README, Contents
 from spin_hub.errors import DownloadDamaged
@@ -72,14 +72,14 @@ def open_headers(model: str) -> Base:
 
 
 def record_of(base: Base, reporter: Reporter) -> ModelRecord:
-    """What a record says of a base; reads every file once for its sha256.
+    """What a record says of a base; hashes every file, unless it is known unchanged.
 
     Raises:
         DownloadDamaged: a downloaded file is not the one that the Hub has.
     """
     names = (*base.contents.proven, *base.contents.left_out)
     with reporter.task("Hashing the base", base.bytes_of(names), "bytes") as advance:
-        hashes = digests(base.index.folder, names, advance)
+        hashes = known_digests(base.index.folder, names, advance)
     for name, expected in base.source.expected.items():
         if hashes.get(name, expected) != expected:
             raise DownloadDamaged(path=name, repo_id=base.source.repo_id)
