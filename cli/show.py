@@ -59,12 +59,16 @@ def show_pushed(screen: Screen, outcome: "Outcome") -> None:
 def show_fit(screen: Screen, fit: Mapping[str, Any]) -> None:
     """How a delta fits: the matrices that differ most from the base's, and the totals."""
     matrices = sorted(fit["matrices"].items(), key=lambda item: (item[1]["equal"] - item[1]["weights"], item[0]))
-    body = [(name, *_fit_cells(entry)) for name, entry in matrices[:_MOST]]
+    body = [(_brief(name), *_fit_cells(entry)) for name, entry in matrices[:_MOST]]
     others = len(matrices) - len(body)
-    body += [(f"and {others:,} that fit as well or better", *[""] * 5)] if others else []
+    body += [(f"{others:,} that fit better", *[""] * 5)] if others else []
     header = ("matrix", "weights", "the base's", "zero", "changed", "by (median)")
     screen.table(header, [*body, (f"all {len(matrices):,}", *_fit_cells(fit))])
     screen.line("")
+
+
+def _brief(name: str) -> str:
+    return name.removesuffix(".weight").replace("model.layers.", "layer ").replace("transformer.h.", "layer ")
 
 
 def _fit_cells(entry: Mapping[str, Any]) -> tuple[str, ...]:
