@@ -102,7 +102,7 @@ def _variables(record: Record, repo_id: str | None) -> dict[str, Any]:
         "base_argument": base_argument(record),
         "command": edit_command(record),
         "table": by_layer(record.result.counts),
-        "chosen": _chosen(record.method),
+        "chosen": _chosen(record),
         "evidence": record.evaluation,
         "licence_note": terms.note if terms else "",
         "plot": f"{SPIN}/{HEAT_MAP}" if record.kind == "model" else HEAT_MAP,
@@ -115,8 +115,11 @@ def _figure(value: float | None) -> str:
     return "-" if value is None else f"{value:.4g}"
 
 
-def _chosen(method: Mapping[str, Any]) -> str:
+def _chosen(record: Record) -> str:
     """In a clause, which weights these are."""
+    method: Mapping[str, Any] = record.method
+    if record.applied:
+        return f"those that were chosen on {_cell(record.applied['base']['repo_id'] or record.applied['base']['name'])}"
     expression = method.get("expression")
     if method.get("rule") == "random":
         return "weights drawn at random, as a control"
