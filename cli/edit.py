@@ -33,6 +33,7 @@ def edit(
     device: o.DeviceOption = "auto",
     dtype: o.DTypeOption = "auto",
     engine: o.EngineOption = "auto",
+    max_memory: o.MaxMemory = None,
     trust_remote_code: o.TrustRemoteCode = False,
     kind: Annotated[
         Literal["model", "delta"],

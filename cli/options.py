@@ -1,5 +1,6 @@
 """Options that several commands share, and the recipes that they make."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -80,6 +81,10 @@ AccumulateOption = Annotated[
 DeviceOption = Annotated[Device, typer.Option("--device", help="Where the model runs.", rich_help_panel=_SCORE)]
 DTypeOption = Annotated[DType, typer.Option("--dtype", help="auto: the checkpoint's.", rich_help_panel=_SCORE)]
 EngineOption = Annotated[EngineName, typer.Option("--engine", help="How gradients are taken.", rich_help_panel=_SCORE)]
+MaxMemory = Annotated[
+    str | None,
+    typer.Option("--max-memory", metavar="8GiB", help="Memory that scoring may take.", rich_help_panel=_SCORE),
+]
 TrustRemoteCode = Annotated[
     bool, typer.Option("--trust-remote-code", help="Run the model's own code.", rich_help_panel=_SCORE)
 ]
@@ -174,9 +179,24 @@ def scoring_recipe(options: Mapping[str, Any], sets: Mapping[str, str], rule: Ru
         sets=dict(sets),
         tokenization=asked["tokenization"] or "exact",
         accumulate=asked["accumulate"] or "float32",
+        max_memory=bytes_of(options["max_memory"]),
         **{name: options[name] for name in _SAME},
     )
     return under_rule(recipe, rule, asked)
+
+
+def bytes_of(text: str | None) -> int | None:
+    """A size such as ``8GiB``, ``500 MB`` or ``123456`` in bytes.
+
+    Raises:
+        UsageError: it is no size.
+    """
+    if text is None:
+        return None
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?\s*", str(text).lower())
+    if not found:
+        raise UsageError(message=f"--max-memory must be a size such as 8GiB or 500MB, not {text!r}.")
+    return int(float(found[1]) * (1024 if found[3] else 1000) ** " kmgt".index(found[2] or " "))
 
 
 def kind_of(value: str) -> Kind:

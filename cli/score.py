@@ -25,6 +25,7 @@ def score(
     device: o.DeviceOption = "auto",
     dtype: o.DTypeOption = "auto",
     engine: o.EngineOption = "auto",
+    max_memory: o.MaxMemory = None,
     trust_remote_code: o.TrustRemoteCode = False,
     keep: Annotated[
         float, typer.Option(metavar="R", help="Keep the best weights up to this ratio.", rich_help_panel="Scoring")

@@ -232,6 +232,13 @@ class BranchNotFound(SpinHubError):
     advice = "Leave out --branch to push to main."
 
 
+class TagTaken(SpinHubError):
+    """A tag that means another commit. Facts: repo_id, tag."""
+
+    sentence = "{repo_id} has the tag {tag!r} already, and it means another commit."
+    advice = "Choose another name with --tag, or remove that tag first."
+
+
 class RepoMoved(SpinHubError):
     """Somebody else committed while a push was on its way. Facts: repo_id."""
 
@@ -323,6 +330,20 @@ class NotFinite(SpinHubError):
 
     sentence = "{what} is not a finite number {where}."
     advice = "Score with --dtype float32; if that does not help, remove the example or check the model's weights."
+
+
+class PartialDiffers(SpinHubError):
+    """Finished layers of a scoring that was made from something else. Facts: path, what."""
+
+    sentence = "{path} holds finished layers of another scoring: {what} changed since."
+    advice = "Run the command as it was to go on with it, or remove that folder to begin anew."
+
+
+class MemoryTooSmall(SpinHubError):
+    """A limit in which a model cannot be scored. Facts: how, limit, needed, parts."""
+
+    sentence = "Scoring {how} does not fit into {limit}: it needs {needed} ({parts})."
+    advice = "Raise --max-memory, or use --engine layerwise, --dtype bfloat16 or --max-length."
 
 
 class RatioTooSmall(SpinHubError):

@@ -13,7 +13,7 @@ Tokenization = Literal["exact", "published"]
 Accumulate = Literal["float32", "model"]
 DType = Literal["auto", "float64", "float32", "bfloat16", "float16"]
 Device = Literal["auto", "cuda", "mps", "cpu"]
-EngineName = Literal["auto", "whole"]
+EngineName = Literal["auto", "layerwise", "whole"]
 Kind = Literal["model", "delta"]
 
 PAPER_SETS: Final = ("fairness", "privacy", "general")
@@ -32,6 +32,8 @@ class ScoringRecipe:
         seed: of the sampling.
         target: ``mlp``, ``self_attn``, ``all``, or a glob pattern of parameter names.
         max_length: tokens after which an example is cut; None means never.
+        max_memory: bytes that scoring (on a GPU: of its memory) may take; None takes what is free. It decides nothing
+            of the outcome, so it is never recorded.
 
     Raises:
         UsageError: values that are wrong or contradict each other.
@@ -49,6 +51,7 @@ class ScoringRecipe:
     dtype: DType = "auto"
     engine: EngineName = "auto"
     trust_remote_code: bool = False
+    max_memory: int | None = None
 
     def __post_init__(self) -> None:
         if not self.sets:
@@ -56,7 +59,7 @@ class ScoringRecipe:
         for name in self.sets:
             if not (name.isascii() and name.isidentifier()):
                 raise UsageError(message=f"A set's name must be a word, not {name!r}.")
-        for name in ("samples", "max_length"):
+        for name in ("samples", "max_length", "max_memory"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UsageError(message=f"{name} must be at least 1, not {value}.")
@@ -70,7 +73,9 @@ class ScoringRecipe:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
-        return {**asdict(self), "sets": dict(self.sets)}
+        entry = {**asdict(self), "sets": dict(self.sets)}
+        del entry["max_memory"]
+        return entry
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> "ScoringRecipe":

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 _BLOCK: Final = 1024
+_ROWS: Final = 1024
 
 
 def add_absolute_gradient(sums: Tensor, delta: Tensor, inputs: Tensor, scratch: Tensor) -> None:
@@ -27,7 +28,10 @@ def add_absolute_gradient(sums: Tensor, delta: Tensor, inputs: Tensor, scratch: 
 
 def importance(weight: Tensor, sums: Tensor) -> Tensor:
     """``|W| * sums`` in the dtype of ``sums``, same shape; overwrites ``sums`` and returns it."""
-    return sums.mul_(weight.detach().abs().to(sums.dtype))
+    # In parts, since |W| of a large matrix is large too.
+    for part, weights in zip(torch.split(sums, _ROWS), torch.split(weight.detach(), _ROWS), strict=True):
+        part.mul_(weights.abs())
+    return sums
 
 
 def top_weights(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
@@ -45,15 +49,22 @@ def top_weights(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
         Flat row-major indices (int64, shape (count,)) and their scores (same dtype as ``scores``).
     """
     flat = scores.reshape(-1)
-    candidates = torch.nonzero(flat >= _reached_by(flat, count)).reshape(-1)
+    candidates = _candidates(flat, count) if count else torch.empty(0, dtype=torch.int64, device=flat.device)
     values, order = torch.sort(flat[candidates], descending=True, stable=True)
     return candidates[order[:count]], values[:count]
 
 
-def _reached_by(flat: Tensor, count: int) -> Tensor:
-    """A score that at least ``count`` scores reach, and not many more."""
-    if count == 0:
-        return flat.new_tensor(torch.inf)
+def _candidates(flat: Tensor, count: int) -> Tensor:
+    """Ascending places of the scores that reach some score which at least ``count`` of them reach, and not many more.
+
+    Only the blocks whose maximum reaches it are looked into, and what is left behind the last whole block.
+    """
     block = max(1, min(_BLOCK, flat.numel() // (4 * count)))
-    even = flat[: flat.numel() // block * block].reshape(-1, block)
-    return torch.topk(even.amax(dim=1), count, sorted=False).values.amin()
+    whole = flat.numel() // block
+    blocks = flat[: whole * block].view(whole, block)
+    maxima = blocks.amax(dim=1)
+    reached = torch.topk(maxima, count, sorted=False).values.amin()
+    high = torch.nonzero(maxima >= reached).reshape(-1)
+    number, place = torch.nonzero(blocks[high] >= reached, as_tuple=True)
+    behind = torch.nonzero(flat[whole * block :] >= reached).reshape(-1) + whole * block
+    return torch.cat((high[number] * block + place, behind))

@@ -47,7 +47,7 @@ class Placed:
             raise OutputExists(path=self.path)
         if (place / ".git").exists():
             raise OutputNotAllowed(path=self.path, why="it is a git checkout, which is not replaced")
-        parent = _existing(place.parent)
+        parent = existing_folder(place.parent)
         if not parent.is_dir() or not os.access(parent, os.W_OK):
             raise OutputNotAllowed(path=self.path, why=f"{parent} is no folder that may be written")
         free = shutil.disk_usage(parent).free
@@ -140,7 +140,8 @@ def _occupied(place: Path) -> bool:
     return place.exists() and not (place.is_dir() and not any(place.iterdir()))
 
 
-def _existing(path: Path) -> Path:
+def existing_folder(path: Path) -> Path:
+    """A path, or the nearest folder above it that is there."""
     while not path.exists() and path != path.parent:
         path = path.parent
     return path

@@ -11,7 +11,9 @@ from spin_hub.errors import HubSilent, NotLoggedIn, TokenRefused, WriteDenied
 from spin_hub.hub.reasons import reason
 
 _WRITING: Final = frozenset({"admin", "write", "contributor"})
-_PERMISSION: Final = "repo.write"
+_WRITE: Final = "repo.write"
+_PROPOSE: Final = "discussion.write"
+_OTHERS: Final = frozenset({"dataset", "space", "collection", "bucket"})
 
 
 @dataclass(frozen=True)
@@ -22,13 +24,15 @@ class Account:
         name: the account's.
         organisations: those that it belongs to, with its role in each.
         role: of the token: ``read``, ``write`` or ``fineGrained``.
-        scopes: of a fine-grained token: the names of accounts and repos that it may write to.
+        scopes: of a fine-grained token: the names of accounts and model repos that it may write to.
+        proposals: of a fine-grained token: where it may open pull requests; ``*`` for everywhere.
     """
 
     name: str
     organisations: Mapping[str, str] = field(default_factory=dict)
     role: str = "write"
     scopes: frozenset[str] = frozenset()
+    proposals: frozenset[str] = frozenset()
 
     def check_write(self, repo_id: str, pull_request: bool = False) -> None:
         """Refuses a repo that this token cannot write to, before anything is computed for it.
@@ -41,8 +45,12 @@ class Account:
             WriteDenied: saying why.
         """
         why = self._refusal(repo_id)
-        if why and not (pull_request and self.role != "read"):
+        if why and not (pull_request and self._proposes(repo_id)):
             raise WriteDenied(repo_id=repo_id, why=why, page=tokens_page())
+
+    def _proposes(self, repo_id: str) -> bool:
+        named = {"*", repo_id.partition("/")[0], repo_id}
+        return self.role == "write" or (self.role == "fineGrained" and bool(self.proposals & named))
 
     def _refusal(self, repo_id: str) -> str | None:
         owner = repo_id.partition("/")[0]
@@ -92,6 +100,15 @@ def _account(answer: Mapping[str, Any]) -> Account:
     organisations = {entry["name"]: str(entry.get("roleInOrg", "write")) for entry in answer.get("orgs") or ()}
     # A token without a named role is one of an app's login, which acts as the account itself.
     role = str(token.get("role", "write"))
-    scoped = (token.get("fineGrained") or {}).get("scoped") or ()
-    scopes = {entry["entity"]["name"] for entry in scoped if _PERMISSION in entry.get("permissions", ())}
-    return Account(str(answer["name"]), organisations, role, frozenset(scopes))
+    fine = token.get("fineGrained") or {}
+    scopes, proposals = _named(fine, _WRITE), _named(fine, _PROPOSE)
+    proposals |= {"*"} if _PROPOSE in (fine.get("global") or ()) else frozenset()
+    return Account(str(answer["name"]), organisations, role, scopes, proposals)
+
+
+def _named(fine: Mapping[str, Any], permission: str) -> frozenset[str]:
+    """The accounts and model repos for which a fine-grained token has a permission."""
+    scoped = [(entry["entity"], entry.get("permissions") or ()) for entry in fine.get("scoped") or ()]
+    return frozenset(
+        entity["name"] for entity, given in scoped if permission in given and entity.get("type") not in _OTHERS
+    )

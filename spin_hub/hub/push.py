@@ -8,20 +8,26 @@ from pathlib import Path
 from typing import Any, Final
 
 from huggingface_hub import CommitOperationAdd, CommitOperationCopy, CommitOperationDelete, HfApi, constants
-from huggingface_hub.errors import FileDuplicationError, HfHubHTTPError, HTTPError, RevisionNotFoundError
+from huggingface_hub.errors import FileDuplicationError, HfHubHTTPError, HTTPError
 from huggingface_hub.utils import get_session
 
-from spin_hub.errors import BranchNotFound, PushFailed, PushUnproven, RepoMoved, WriteDenied
+from spin_hub.errors import (
+    BranchNotFound,
+    HubSilent,
+    PushFailed,
+    PushUnproven,
+    RepoMoved,
+    SpinHubError,
+    TagTaken,
+    VisibilityDiffers,
+    WriteDenied,
+)
 from spin_hub.hub.account import tokens_page
 from spin_hub.hub.reasons import reason
-from spin_hub.hub.remote_repo import MAIN, RemoteFile, RemoteRepo, list_files
+from spin_hub.hub.remote_repo import EMPTY, MAIN, RemoteFile, RemoteRepo, list_files
 
-_FAILURES: Final = (HTTPError, OSError, RuntimeError, ValueError)
-"""What the client raises when a push does not arrive; an upload that fails is a bare RuntimeError."""
-
-
-_DUPLICATE: Final = "/lfs-files/duplicate"
-"""The route by which the client has the Hub copy files, before any commit."""
+_COPYING: Final = ("/lfs-files/duplicate", "/paths-info/")
+"""The routes by which the client has the Hub copy files, before any commit."""
 
 
 @dataclass(frozen=True)
@@ -131,44 +137,56 @@ def changes_for(
 def push(target: Target, changes: Changes, progress: Callable[[str], None]) -> Pushed:
     """Makes one commit with all changes, and proves that the repo then holds them.
 
-    The repo is created where it is missing. A commit whose answer is lost is looked for before it is called lost,
-    and never sent twice; files that arrived by an interrupted push are not sent again.
+    The repo and the branch are begun where they are missing; without changes that is all. A commit whose answer is
+    lost is looked for before it is called lost, and never sent twice; files that arrived by an interrupted push are
+    not sent again.
 
     Raises:
         WriteDenied: the Hub refuses the token.
         RepoMoved: somebody else committed meanwhile.
+        VisibilityDiffers: somebody else made the repo meanwhile, for all to see.
         BranchNotFound: the branch cannot be begun.
         PushFailed: it did not arrive; nothing was changed.
         PushUnproven: the commit holds something else.
+        HubSilent: whether it arrived cannot be found out.
     """
     with _guarded(target.repo_id):
         parent = _prepare(target)
+    if changes.nothing:
+        return Pushed(target.repo_id, parent, page_of(target.repo_id, target.branch), None, 0, changed=False)
     with _counting() as sent:
-        commit, page = _commit(target, changes, parent, progress)
+        commit, request = _commit(target, changes, parent, progress)
     _prove(target.repo_id, commit, changes)
-    url = repo_url(target.repo_id) + ("" if target.branch == MAIN or page else f"/tree/{target.branch}")
-    return Pushed(target.repo_id, commit, url, page, sent[0], changed=True)
+    url = page_of(target.repo_id, MAIN if request else target.branch)
+    return Pushed(target.repo_id, commit, url, request, sent[0], changed=True)
 
 
-def repo_url(repo_id: str) -> str:
-    """The page of a model repo."""
-    return f"{constants.ENDPOINT}/{repo_id}"
+def page_of(repo_id: str, branch: str = MAIN) -> str:
+    """The page of a model repo, or of a branch of it."""
+    return f"{constants.ENDPOINT}/{repo_id}" + ("" if branch == MAIN else f"/tree/{branch}")
 
 
 def set_tag(repo_id: str, tag: str, commit: str) -> None:
-    """Names a commit; a tag of the same name that is there already stays where it is only if it means this commit.
+    """Names a commit that is there; where it has the name already, nothing is done.
 
     Raises:
-        PushFailed: the tag means another commit, or could not be set.
+        TagTaken: another commit has the name.
+        WriteDenied, HubSilent: the tag was not set, or nobody can tell.
     """
     api = HfApi()
-    with _guarded(repo_id):
-        for known in api.list_repo_refs(repo_id).tags:
-            if known.name == tag:
-                if known.target_commit != commit:
-                    raise PushFailed(repo_id=repo_id, why=f"the tag {tag!r} is there and means another commit")
-                return
-        api.create_tag(repo_id, tag=tag, revision=commit)
+    try:
+        known = {ref.name: ref.target_commit for ref in api.list_repo_refs(repo_id).tags}
+        if tag not in known:
+            api.create_tag(repo_id, tag=tag, revision=commit)
+        elif known[tag] != commit:
+            raise TagTaken(repo_id=repo_id, tag=tag)
+    except HfHubHTTPError as error:
+        if error.response.status_code in (401, 403):
+            why = f"what was pushed is there, but the Hub refuses the tag {tag!r}"
+            raise WriteDenied(repo_id=repo_id, why=why, page=tokens_page()) from error
+        raise HubSilent(what=f"to tag commit {commit[:12]} of {repo_id} as {tag!r}", why=_why(error)) from error
+    except (HTTPError, OSError) as error:
+        raise HubSilent(what=f"to tag commit {commit[:12]} of {repo_id} as {tag!r}", why=_why(error)) from error
 
 
 def _prepare(target: Target) -> str:
@@ -176,13 +194,21 @@ def _prepare(target: Target) -> str:
     api = HfApi()
     if target.remote is None:
         api.create_repo(target.repo_id, private=target.private, exist_ok=True)
-        parent = str(api.model_info(target.repo_id).sha)
+        info = api.model_info(target.repo_id)
+        if {entry.rfilename for entry in info.siblings or ()} - EMPTY:
+            raise RepoMoved(repo_id=target.repo_id)
+        if target.private and not info.private:
+            page = page_of(target.repo_id)
+            raise VisibilityDiffers(repo_id=target.repo_id, here="public", asked="private", page=page)
+        parent = str(info.sha)
     else:
         parent = target.remote.commit
     if target.branch != MAIN and not (target.remote and target.remote.branch_exists):
         try:
             api.create_branch(target.repo_id, branch=target.branch, revision=parent, exist_ok=True)
-        except (HfHubHTTPError, ValueError) as error:
+        except HfHubHTTPError as error:
+            if error.response.status_code not in (400, 404):
+                raise
             raise BranchNotFound(repo_id=target.repo_id, branch=target.branch) from error
     return parent
 
@@ -198,14 +224,14 @@ def _commit(target: Target, changes: Changes, parent: str, progress: Callable[[s
         status = error.response.status_code
         if status == 412:
             raise RepoMoved(repo_id=target.repo_id) from error
-        if status in (401, 403):
-            why = "the Hub refuses it"
-            raise WriteDenied(repo_id=target.repo_id, why=why, page=tokens_page()) from error
         found = _look_up(target, changes, parent) if status >= 500 else None
         if found is None:
-            raise PushFailed(repo_id=target.repo_id, why=reason(error, "model")) from error
+            raise _failure(target.repo_id, error) from error
         return found
-    except _FAILURES as error:
+    except RuntimeError as error:
+        # A file that could not be uploaded, which the client tells so; nothing was committed yet.
+        raise PushFailed(repo_id=target.repo_id, why=_why(error.__cause__ or error)) from error
+    except (HTTPError, OSError, ValueError) as error:
         found = _look_up(target, changes, parent)
         if found is None:
             raise PushFailed(repo_id=target.repo_id, why=_line(error)) from error
@@ -237,7 +263,7 @@ def _send(target: Target, changes: Changes, parent: str) -> tuple[str, str | Non
             create_pr=target.create_pr,
         )
     except HfHubHTTPError as error:
-        if copies and _DUPLICATE in str(error.request.url):
+        if copies and any(route in str(error.response.request.url) for route in _COPYING):
             raise _NoCopy(reason(error, "file")) from error
         raise
     except ValueError as error:
@@ -250,26 +276,33 @@ def _send(target: Target, changes: Changes, parent: str) -> tuple[str, str | Non
 def _look_up(target: Target, changes: Changes, parent: str) -> tuple[str, str | None] | None:
     """The commit that was made although its answer never came; None where there is none."""
     api = HfApi()
-    try:
+    with _asking(target.repo_id):
         if not target.create_pr:
             head = str(api.model_info(target.repo_id, revision=target.branch).sha)
             return (head, None) if head != parent and not _missing(target.repo_id, head, changes) else None
-        for request in api.get_repo_discussions(target.repo_id, discussion_type="pull_request"):
+        open_ones = {"discussion_type": "pull_request", "discussion_status": "open"}
+        for request in api.get_repo_discussions(target.repo_id, **open_ones):
             if request.title == target.message:
                 head = str(api.model_info(target.repo_id, revision=f"refs/pr/{request.num}").sha)
                 if not _missing(target.repo_id, head, changes):
                     return head, request.url
-    except (HTTPError, OSError, RevisionNotFoundError) as error:
-        why = f"the answer to the commit was lost, and the repo cannot be asked ({reason(error, 'model')})"
-        raise PushFailed(repo_id=target.repo_id, why=why) from error
     return None
 
 
 def _prove(repo_id: str, commit: str, changes: Changes) -> None:
-    with _guarded(repo_id):
+    with _asking(repo_id):
         missing = _missing(repo_id, commit, changes)
     if missing:
         raise PushUnproven(repo_id=repo_id, commit=commit, files=", ".join(missing))
+
+
+@contextmanager
+def _asking(repo_id: str) -> Iterator[None]:
+    """The Hub is asked what came of a commit; where it does not tell, nobody may say that the repo is as it was."""
+    try:
+        yield
+    except (HTTPError, OSError) as error:
+        raise HubSilent(what=f"whether the commit to {repo_id} has arrived", why=_why(error)) from error
 
 
 def _missing(repo_id: str, commit: str, changes: Changes) -> list[str]:
@@ -291,12 +324,15 @@ def _guarded(repo_id: str) -> Iterator[None]:
     try:
         yield
     except HfHubHTTPError as error:
-        if error.response.status_code in (401, 403):
-            why = "the Hub refuses it"
-            raise WriteDenied(repo_id=repo_id, why=why, page=tokens_page()) from error
-        raise PushFailed(repo_id=repo_id, why=reason(error, "model")) from error
+        raise _failure(repo_id, error) from error
     except (HTTPError, OSError) as error:
-        raise PushFailed(repo_id=repo_id, why=reason(error, "model")) from error
+        raise PushFailed(repo_id=repo_id, why=_why(error)) from error
+
+
+def _failure(repo_id: str, error: HfHubHTTPError) -> SpinHubError:
+    if error.response.status_code in (401, 403):
+        return WriteDenied(repo_id=repo_id, why="the Hub refuses it", page=tokens_page())
+    return PushFailed(repo_id=repo_id, why=_why(error))
 
 
 @contextmanager
@@ -317,6 +353,13 @@ def _counting() -> Iterator[list[int]]:
         session.event_hooks = hooks
 
 
+def _why(error: BaseException) -> str:
+    """The reason of a failure; of a request that the Hub finds wrong, with its own words."""
+    if not isinstance(error, Exception):
+        return type(error).__name__
+    said = isinstance(error, HfHubHTTPError) and error.response.status_code == 400 and error.server_message
+    return reason(error, "model") + (f" ({said.splitlines()[0].rstrip('.')})" if said else "")
+
+
 def _line(error: BaseException) -> str:
-    cause = error.__cause__ if isinstance(error, RuntimeError) and error.__cause__ is not None else error
-    return (str(cause).strip().splitlines() or [type(cause).__name__])[0].rstrip(".")
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

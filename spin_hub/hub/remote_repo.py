@@ -1,7 +1,9 @@
 """What a model repo holds already, before something is pushed to it."""
 
+import json
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -10,20 +12,27 @@ from huggingface_hub.errors import (
     GatedRepoError,
     HFValidationError,
     HTTPError,
+    LocalEntryNotFoundError,
     OfflineModeIsEnabled,
-    RemoteEntryNotFoundError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import validate_repo_id
 
-from spin_hub.errors import AccessDenied, HubSilent, RepoNameRefused
+from spin_hub.core.contents import README, SPIN, is_licence
+from spin_hub.errors import AccessDenied, HubSilent, RepoNameRefused, SpinHubError
 from spin_hub.hub.reasons import reason
+from spin_hub.record import NAME as RECORD
+from spin_hub.record import Record
 
 MAIN: Final = "main"
-_CARD: Final = "README.md"
-_EMPTY: Final = frozenset({".gitattributes"})
+EMPTY: Final = frozenset({".gitattributes"})
+"""What a new repo holds."""
+
+_RECORDS: Final = (f"{SPIN}/{RECORD}", RECORD)
+_OF_A_DELTA: Final = frozenset({RECORD, "spin_delta.safetensors", "heat-map.png"})
+_WEIGHTS: Final = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors(\.index\.json)?")
 _LONGEST: Final = 96
 
 
@@ -46,9 +55,12 @@ class RemoteRepo:
     """A model repo at one commit.
 
     Attributes:
+        repo_id: as the repo is called today.
         commit: that was looked at; of ``main`` where the branch that was asked for does not exist yet.
         branch_exists: whether it does.
+        tags: name -> commit, where they were asked for.
         card: the text of its README, where there is one.
+        record: of the edit that it holds, where that can be read.
     """
 
     repo_id: str
@@ -56,17 +68,33 @@ class RemoteRepo:
     private: bool
     files: Mapping[str, RemoteFile]
     branch_exists: bool = True
+    tags: Mapping[str, str] = field(default_factory=dict)
     card: str | None = None
+    record: Record | None = None
 
     @property
     def ours(self) -> bool:
         """Whether spin-hub made it, or it is still empty."""
-        return bool({"spin.json", "spin/spin.json"} & self.files.keys()) or not self.files.keys() - _EMPTY
+        return bool(self.files.keys() & set(_RECORDS)) or not self.files.keys() - EMPTY
 
     @property
     def visibility(self) -> str:
         """``private`` or ``public``."""
         return "private" if self.private else "public"
+
+    @property
+    def weights(self) -> tuple[str, ...]:
+        """The files that loaders take for the model's weights, by their usual names."""
+        return tuple(name for name in self.files if _WEIGHTS.fullmatch(name))
+
+    @property
+    def brought(self) -> tuple[str, ...]:
+        """What the edit that it holds brought along; in a repo of ours all else was added by a person."""
+        known: set[str] = set(self.record.model.files) - {README} if self.record else set()
+        if self.record and self.record.kind == "delta":
+            known = {name for name in known if is_licence(name)}
+        known |= {*_OF_A_DELTA, *self.weights}
+        return tuple(name for name in self.files if name in known or name.startswith(f"{SPIN}/"))
 
 
 def check_name(repo_id: str) -> None:
@@ -87,8 +115,13 @@ def check_name(repo_id: str) -> None:
         raise RepoNameRefused(repo_id=repo_id, why=f"the name is longer than {_LONGEST} characters")
 
 
-def look_at(repo_id: str, branch: str = MAIN) -> RemoteRepo | None:
+def look_at(repo_id: str, branch: str = MAIN, tags: bool = False) -> RemoteRepo | None:
     """What a model repo holds; None where it does not exist.
+
+    Args:
+        repo_id: the repo; one that was renamed is found under its old name too.
+        branch: of which the head is looked at.
+        tags: whether they are asked for.
 
     Raises:
         AccessDenied: it is there, but closed to this token.
@@ -100,18 +133,45 @@ def look_at(repo_id: str, branch: str = MAIN) -> RemoteRepo | None:
             info = api.model_info(repo_id, revision=branch)
         except RevisionNotFoundError:
             info = api.model_info(repo_id)
-        commit = str(info.sha)
-        card = _card(repo_id, commit)
+        repo_id, commit = str(info.id), str(info.sha)
         files = list_files(repo_id, commit)
-        exists = branch == MAIN or any(ref.name == branch for ref in api.list_repo_refs(repo_id).branches)
+        refs = api.list_repo_refs(repo_id) if tags or branch != MAIN else None
+        return RemoteRepo(
+            repo_id=repo_id,
+            commit=commit,
+            private=bool(info.private),
+            files=files,
+            branch_exists=branch == MAIN or bool(refs and any(ref.name == branch for ref in refs.branches)),
+            tags={ref.name: ref.target_commit for ref in refs.tags} if refs else {},
+            card=_text(repo_id, commit, README) if README in files else None,
+            record=_record(repo_id, commit, files),
+        )
     except GatedRepoError as error:
         page = f"{constants.ENDPOINT}/{repo_id}"
         raise AccessDenied(model=repo_id, why="the repo is gated", page=page) from error
     except RepositoryNotFoundError:
         return None
     except (OfflineModeIsEnabled, HTTPError, OSError) as error:
-        raise HubSilent(what=f"what {repo_id} holds", why=reason(error, "model")) from error
-    return RemoteRepo(repo_id, commit, bool(info.private), files, exists, card)
+        # Where the Hub does not give a file, the cause tells why.
+        cause = error.__cause__ if isinstance(error, LocalEntryNotFoundError) else None
+        why = reason(cause if isinstance(cause, Exception) else error, "model")
+        raise HubSilent(what=f"what {repo_id} holds", why=why) from error
+
+
+def _record(repo_id: str, commit: str, files: Mapping[str, RemoteFile]) -> Record | None:
+    name = next((name for name in _RECORDS if name in files), None)
+    if name is None:
+        return None
+    text = _text(repo_id, commit, name)
+    try:
+        record = Record.from_json(json.loads(text))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, SpinHubError):
+        return None  # a person may have changed it
+    return record if isinstance(record.model.files, dict) else None
+
+
+def _text(repo_id: str, commit: str, name: str) -> str:
+    return Path(hf_hub_download(repo_id, name, revision=commit)).read_text("utf-8", "replace")
 
 
 @dataclass(frozen=True)
@@ -119,16 +179,18 @@ class BaseRepo:
     """What a base's repo says to those who publish a derivative.
 
     Attributes:
-        closed: ``gated`` or ``private`` where not everybody may read it.
-        files: by name; empty where it is closed.
+        closed: why not everybody may read it, in a word or two; None where everybody may.
+        files: by name; empty where it is closed, or the commit is gone.
     """
 
     closed: str | None
     files: Mapping[str, RemoteFile]
 
 
-def look_at_base(repo_id: str, commit: str | None) -> BaseRepo | None:
-    """A base's repo at a commit; None where it is gone.
+def look_at_base(repo_id: str, commit: str | None) -> BaseRepo:
+    """A base's repo at a commit.
+
+    One that cannot be seen may be gone, or private: it counts as closed.
 
     Raises:
         HubSilent: no answer.
@@ -137,8 +199,10 @@ def look_at_base(repo_id: str, commit: str | None) -> BaseRepo | None:
         info = HfApi().model_info(repo_id)
         closed = "gated" if info.gated else "private" if info.private else None
         return BaseRepo(closed, {} if closed else list_files(repo_id, commit or str(info.sha)))
-    except (RepositoryNotFoundError, RevisionNotFoundError):
-        return None
+    except RevisionNotFoundError:
+        return BaseRepo(None, {})
+    except (RepositoryNotFoundError, HFValidationError):
+        return BaseRepo("gone, or closed to this token", {})
     except (OfflineModeIsEnabled, HTTPError, OSError) as error:
         raise HubSilent(what=f"what {repo_id} holds", why=reason(error, "model")) from error
 
@@ -160,10 +224,3 @@ def list_files(repo_id: str, commit: str) -> dict[str, RemoteFile]:
         for entry in tree
         if isinstance(entry, RepoFile)
     }
-
-
-def _card(repo_id: str, commit: str) -> str | None:
-    try:
-        return Path(hf_hub_download(repo_id, _CARD, revision=commit)).read_text("utf-8", "replace")
-    except RemoteEntryNotFoundError:
-        return None

@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from spin_hub.core.batches import Batch, make_batches, one_by_one, usual_tokens
 from spin_hub.core.example import Example
 from spin_hub.core.ranking import Shape
+from spin_hub.recipe import Accumulate
 
 Advance = Callable[[int], None]
 """Called with the number of tokens that were just scored."""
@@ -52,3 +55,19 @@ class Engine(Protocol):
             DeviceOutOfMemory: the device is too small.
         """
         ...
+
+
+def batches_for(
+    examples: Sequence[Example], accumulate: Accumulate, tokens: int | None, device: torch.device
+) -> Iterator[Batch]:
+    """The batches in which every engine scores a set, on the device.
+
+    Args:
+        examples: of one set.
+        accumulate: ``model`` takes one example per batch, in sampled order.
+        tokens: padded tokens that a batch may have; None takes what suits the device.
+        device: where the model begins.
+    """
+    batched = accumulate == "float32"
+    batches = make_batches(examples, tokens or usual_tokens(device)) if batched else one_by_one(examples)
+    return (batch.to(device) for batch in batches)

@@ -14,6 +14,7 @@ from transformers.utils import logging
 
 from spin_hub.checkpoint.index import CheckpointIndex
 from spin_hub.errors import DeviceOutOfMemory, ModelNotLoadable, NotCausal, QuantisedCheckpoint
+from spin_hub.scoring.placement import Placement
 
 _REFUSALS = (
     OSError, ValueError, KeyError, ImportError, RuntimeError, TypeError, AttributeError, SafetensorError,
@@ -41,25 +42,33 @@ def check_causal(folder: Path, config: Mapping[str, Any]) -> None:
 
 
 def load_model(
-    index: CheckpointIndex, dtype: torch.dtype, device: torch.device, trust_remote_code: bool
+    index: CheckpointIndex, where: Placement, trust_remote_code: bool, device_map: Mapping[str, Any] | None = None
 ) -> PreTrainedModel:
     """Loads a model for scoring: in eval mode, on the device, without gradients for its parameters.
+
+    Args:
+        index: the checkpoint.
+        where: the device and the precision.
+        trust_remote_code: whether the model's own code may run.
+        device_map: of a model whose layers stay on the disk (:func:`spin_hub.scoring.shards.hollow_map`).
 
     Raises:
         ModelNotLoadable: transformers refuses it, or the checkpoint lacks weights.
         DeviceOutOfMemory: the model does not fit on the device.
     """
+    device = where.device
     try:
         with without_bars():
             model, report = AutoModelForCausalLM.from_pretrained(
                 index.folder,
-                dtype=dtype,
+                dtype=where.dtype,
                 use_safetensors=True,
                 local_files_only=True,
                 trust_remote_code=trust_remote_code,
                 output_loading_info=True,
+                **({"device_map": dict(device_map)} if device_map else {}),
             )
-        model = model.to(device)
+        model = model if device_map else model.to(device)
     except torch.OutOfMemoryError as error:
         raise DeviceOutOfMemory(device=device, why="the model's weights do not fit") from error
     except _REFUSALS as error:

@@ -24,7 +24,7 @@ from spin_hub.workflows.outcome import (
 )
 from spin_hub.workflows.publish import PushOptions
 from spin_hub.workflows.reporter import SILENT, Reporter
-from spin_hub.workflows.score import Prepared, prepare, score_prepared
+from spin_hub.workflows.score import Job, Prepared, prepare, score_prepared
 from spin_hub.workflows.select import check_ratios, delta_from
 
 
@@ -93,19 +93,26 @@ def _make(request: EditRequest, prepared: Prepared, target: Placed, reporter: Re
     """Scores, selects, measures and writes."""
     selection, base = request.selection, prepared.base
     keep = max(DEFAULT_KEEP, *selection.all_ratios.values())
-    scored = score_prepared(prepared, keep, reporter)
+    scored = score_prepared(prepared, Job(target.path, keep, request.scoring.max_memory), reporter)
     content = scored.content
     delta = delta_from(content, selection, base if selection.rule == "random" else None)
     matrices = len(content.ranking.tensors)
     reporter.note(f"Selected {delta.weights:,} weights in {len(delta.edits)} of {matrices} matrices.")
-    evaluation = gather(base, scored, delta.selection, selection.seed, reporter) if request.limits else None
+    evaluation = None
+    if request.limits and scored.whole:
+        evaluation = gather(base, scored, delta.selection, selection.seed, reporter)
+    elif request.limits:
+        reporter.note("Nothing was measured: the model's weights do not fit into memory at once.")
     provenance = Provenance(content.model, content.scoring, matrices, evaluation)
     warnings = warnings_of(evaluation, request.limits)
     for sentence in terms_of(content.scoring.sets):
         reporter.note(sentence)
     if request.kind == "delta":
-        return replace(write_delta_folder(target, base, delta, provenance), warnings=warnings)
-    return replace(write_model_folder(target, base, delta, provenance, reporter), warnings=warnings)
+        outcome = write_delta_folder(target, base, delta, provenance)
+    else:
+        outcome = write_model_folder(target, base, delta, provenance, reporter)
+    scored.partial.remove()
+    return replace(outcome, warnings=warnings)
 
 
 def _check_target(target: Placed, base: Base, kind: Kind) -> None:
@@ -131,7 +138,8 @@ def _finished(request: EditRequest, prepared: Prepared, target: Placed) -> Outco
         return None
     method = {name: value for name, value in record.method.items() if name not in ("tensors", "weights")}
     same = (
-        (record.scoring.recipe, record.scoring.sets) == (prepared.record.recipe, prepared.record.sets)
+        replace(record.scoring.recipe, engine=prepared.record.recipe.engine) == prepared.record.recipe
+        and record.scoring.sets == prepared.record.sets
         and method == request.selection.to_json()
         and (record.evaluation is None) == (request.limits is None)
     )

@@ -61,7 +61,7 @@ def inspect(artefact: str | Path) -> Inspection:
 
 
 def _is_ranking(path: Path) -> bool:
-    return path.suffix == ".safetensors" and '"kind":"ranking"' in read_header(path).metadata.get("spin_hub", "")
+    return '"kind":"ranking"' in read_header(path).metadata.get("spin_hub", "")
 
 
 def _inspect_delta(file: Path, delta: Delta, record: Record | None) -> Inspection:

@@ -11,8 +11,9 @@ from spin_hub.hub.account import account
 from spin_hub.recipe import SelectionRecipe
 from spin_hub.record import ModelRecord
 from spin_hub.scoring.estimate import Reading, estimate
+from spin_hub.scoring.holding import Demand, hold
 from spin_hub.scoring.loading import check_causal, load_skeleton
-from spin_hub.scoring.placement import place
+from spin_hub.scoring.placement import choose_dtype, place
 from spin_hub.scoring.targets import find_targets
 from spin_hub.workflows.base import Base, open_headers
 from spin_hub.workflows.edit import EditRequest
@@ -24,6 +25,12 @@ from spin_hub.workflows.score import calibrate
 
 _SMALL_UPLOAD: Final = 1 << 20
 """Room in which the delta, its record, the card and the plot surely fit, in bytes."""
+
+_PLACES: Final = {
+    "mapped": "mapped from the shards",
+    "loaded": "in memory",
+    "shards": "read layer by layer",
+}
 
 
 @dataclass(frozen=True)
@@ -57,7 +64,11 @@ class Plan:
     dtype: str
     matrices: tuple[PlannedMatrix, ...]
     sets: tuple[PlannedSet, ...]
+    engine: str
+    weights: str
     memory: Mapping[str, int]
+    kept: int
+    spilled: int
     operations: int
     seconds: float
     reading: float
@@ -72,8 +83,9 @@ class Plan:
         memory = ", ".join(f"{name} {human_bytes(size)}" for name, size in self.memory.items())
         return [
             ("model", self.model + (f"@{self.commit[:12]}" if self.commit else "")),
-            ("runs", f"{self.dtype} on {self.device}"),
+            ("runs", f"{self.dtype} on {self.device}, engine {self.engine}, weights {self.weights}"),
             ("memory", f"{human_bytes(sum(self.memory.values()))}: {memory}"),
+            *([("spills", f"{human_bytes(self.spilled)} of layers' inputs go to a file")] if self.spilled else []),
             ("scoring", f"about {self.seconds:,.0f} s for {self.operations:.2g} operations"),
             ("measuring", f"about {self.reading:,.0f} s" if self.reading else "nothing is measured (--no-eval)"),
             ("writes", f"{self.output}, at most {human_bytes(self.disk)}"),
@@ -103,9 +115,11 @@ def plan(request: EditRequest, reporter: Reporter = SILENT) -> Plan:
         subject = ModelRecord(base.source.name, base.source.repo_id, base.source.commit, card=base.card)
         publication = prepare(who, request.push, request.kind, subject, reporter)
     calibrations = calibrate(base, scoring)
-    examples = {name: entry.examples for name, entry in calibrations.items()}
+    examples = [example for entry in calibrations.values() for example in entry.examples]
+    demand = Demand(skeleton, targets, examples, where, choose_dtype("auto", base.index))
+    holding = hold(demand, scoring.engine, scoring.max_memory, None)
     texts = Reading(texts_for(base, scoring).all, 1 + STATES) if request.limits else Reading()
-    cost = estimate(skeleton, targets, examples, texts, where)
+    cost = estimate(demand, holding, texts)
     records = [entry.record for entry in calibrations.values()]
     return Plan(
         model=base.source.repo_id or base.source.name,
@@ -114,7 +128,11 @@ def plan(request: EditRequest, reporter: Reporter = SILENT) -> Plan:
         dtype=where.precision,
         matrices=_matrices([tuple(target.weight.shape) for target in targets], selection),
         sets=tuple(PlannedSet(r.name, r.source, r.licence, r.used, r.tokens, r.counted) for r in records),
+        engine=holding.engine,
+        weights=_PLACES[holding.weights],
         memory=cost.memory,
+        kept=holding.kept,
+        spilled=holding.spilled,
         operations=cost.operations,
         seconds=cost.seconds,
         reading=cost.reading,

@@ -1,20 +1,21 @@
 """Publishing a folder: everything is checked before any work, then one commit brings it to the Hub."""
 
 import hashlib
-from collections.abc import Iterable
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from spin_hub.core.contents import README, SPIN, split_names
-from spin_hub.errors import NotOurRepo, UsageError, VisibilityDiffers
+from spin_hub.errors import NotOurRepo, TagTaken, UsageError, VisibilityDiffers
 from spin_hub.files.delta_file import NAME as DELTA
 from spin_hub.files.output import human_bytes
 from spin_hub.hub.account import Account
-from spin_hub.hub.cards import validate_card
-from spin_hub.hub.push import Changes, Content, Origin, Pushed, Target, changes_for, push, repo_url, set_tag
+from spin_hub.hub.cards import card_of, parts_of, read_card, validate_card
+from spin_hub.hub.push import Changes, Content, Origin, Pushed, Target, changes_for, page_of, push, set_tag
 from spin_hub.hub.remote_repo import MAIN, BaseRepo, RemoteRepo, check_name, look_at, look_at_base
 from spin_hub.model_cards.licences import derived_name, terms_of
+from spin_hub.model_cards.metadata import metadata_of
 from spin_hub.model_cards.render import own_text, render_card
 from spin_hub.recipe import Kind
 from spin_hub.record import ModelRecord, Record
@@ -23,6 +24,9 @@ from spin_hub.workflows.reporter import Reporter
 
 _LOADABLE: Final = frozenset({"config.json", "adapter_config.json", "generation_config.json"})
 """Names that would make a delta's repo look like a model that can be loaded."""
+
+_REFERENCE: Final = re.compile(r"(?!.*(\.\.|//|/\.|@\{|\.lock))[^\s~^:?*\[\\/.-][^\s~^:?*\[\\]*(?<![/.])")
+"""What git allows as the name of a branch or a tag, but for control characters."""
 
 _REGULAR: Final = 16 << 20
 """Files up to this size may be kept by git itself, under the id of their content."""
@@ -57,6 +61,12 @@ class PushOptions:
         if self.create_pr and (self.branch or self.tag):
             other = "--branch" if self.branch else "--tag"
             raise UsageError(message=f"--create-pr makes a commit of its own and cannot be combined with {other}.")
+        for option, text in (("--repo-id", self.repo_id), ("--message", self.message)):
+            if text is not None and not text.strip():
+                raise UsageError(message=f"{option} is empty.")
+        for option, name in (("--branch", self.branch), ("--tag", self.tag)):
+            if name is not None and not _REFERENCE.fullmatch(name):
+                raise UsageError(message=f"{option} {name!r} is no name that git allows.")
 
 
 @dataclass(frozen=True)
@@ -70,10 +80,9 @@ class Publication:
     base: BaseRepo | None
 
     def card(self, record: Record, local: str | None = None) -> str:
-        """The README as it will be pushed: a person's text is kept, from here or else from the repo."""
-        remote = self.remote.card if self.remote else None
-        existing = local if local is not None and own_text(local) else remote
-        return render_card(record, existing, self.repo_id)
+        """The README as it will be pushed: what a person wrote is kept, here and in the repo."""
+        theirs = (self.remote.card, self.remote.record) if self.remote else (None, None)
+        return render_card(record, _joined((local, record), theirs), self.repo_id)
 
 
 def prepare(who: Account, options: PushOptions, kind: Kind, model: ModelRecord, reporter: Reporter) -> Publication:
@@ -96,8 +105,12 @@ def prepare(who: Account, options: PushOptions, kind: Kind, model: ModelRecord, 
     repo_id = repo_id if "/" in repo_id else f"{who.name}/{repo_id}"
     check_name(repo_id)
     who.check_write(repo_id, options.create_pr)
-    remote = look_at(repo_id, options.branch or MAIN)
-    if remote is not None:
+    remote = look_at(repo_id, options.branch or MAIN, tags=options.tag is not None)
+    if remote is None:
+        who.check_write(repo_id)
+    else:
+        repo_id = remote.repo_id
+        who.check_write(repo_id, options.create_pr)
         _check_repo(remote, options)
     base = look_at_base(model.repo_id, model.commit) if model.repo_id else None
     private = options.private
@@ -130,25 +143,23 @@ def publish(publication: Publication, folder: Path, record: Record, reporter: Re
         SpinHubError: the push did not arrive; the folder stays, and the same command goes on.
     """
     changes = _changes(publication, folder, record, reporter)
-    options, repo_id = publication.options, publication.repo_id
-    if changes.nothing and publication.remote:
+    options, repo_id, remote = publication.options, publication.repo_id, publication.remote
+    branch = options.branch or MAIN
+    if changes.nothing and remote and remote.branch_exists:
         reporter.note(f"{repo_id} holds all of it already; nothing was sent.")
-        pushed = Pushed(repo_id, publication.remote.commit, repo_url(repo_id), None, 0, changed=False)
+        pushed = Pushed(repo_id, remote.commit, page_of(repo_id, branch), None, 0, changed=False)
     else:
+        if options.tag and remote and options.tag in remote.tags and not changes.nothing:
+            raise TagTaken(repo_id=repo_id, tag=options.tag)
         copied = f", {len(changes.copied)} copied on the Hub" if changes.copied else ""
         files = f"{len(changes.sent)} files, {len(changes.same)} unchanged{copied}"
         reporter.note(f"Pushing to {repo_id}: {files}; {human_bytes(changes.upload)} to upload at most.")
         base = record.model.repo_id or record.model.name
         usual = f"Set {record.result.weights:,} weights of {base} to zero (spin-hub {__version__})"
-        target = Target(
-            repo_id=repo_id,
-            remote=publication.remote,
-            private=publication.private,
-            branch=options.branch or MAIN,
-            create_pr=options.create_pr,
-            message=options.message or usual,
+        message = options.message or usual
+        pushed = push(
+            Target(repo_id, remote, publication.private, branch, options.create_pr, message), changes, reporter.note
         )
-        pushed = push(target, changes, reporter.note)
     if options.tag:
         set_tag(repo_id, options.tag, pushed.commit)
     return pushed
@@ -161,20 +172,21 @@ def _check_repo(remote: RemoteRepo, options: PushOptions) -> None:
         raise NotOurRepo(repo_id=remote.repo_id, holds=holds)
     if options.private is not None and options.private != remote.private:
         asked = "private" if options.private else "public"
-        page = repo_url(remote.repo_id)
+        page = page_of(remote.repo_id)
         raise VisibilityDiffers(repo_id=remote.repo_id, here=remote.visibility, asked=asked, page=page)
+    if options.tag and remote.tags.get(options.tag, remote.commit) != remote.commit:
+        raise TagTaken(repo_id=remote.repo_id, tag=options.tag)
 
 
 def _changes(publication: Publication, folder: Path, record: Record, reporter: Reporter) -> Changes:
     names = _names(folder, record.kind)
     total = sum((folder / name).stat().st_size for name in names)
-    local = (folder / README).read_text("utf-8") if (folder / README).is_file() else None
     with reporter.task("Hashing what is pushed", total, "bytes") as advance:
         files = {}
         for name in names:
             files[name] = _content(folder / name)
             advance(files[name].size)
-    text = publication.card(record, local).encode()
+    text = publication.card(record, read_card(folder)).encode()
     files[README] = Content(text, len(text), hashlib.sha256(text).hexdigest(), _blob_id(text))
     base, model, remote = publication.base, record.model, publication.remote
     origins = {
@@ -183,8 +195,11 @@ def _changes(publication: Publication, folder: Path, record: Record, reporter: R
         if base and model.commit and (there := base.files.get(name)) and there.copyable
         if there.sha256 == content.sha256
     }
-    stale = _stale(remote.files) if remote and remote.ours else ()
-    return changes_for(remote, files, origins, tuple(stale))
+    changes = changes_for(remote, files, origins, remote.brought if remote and remote.ours else ())
+    rivals = [name for name in remote.weights if name not in (*files, *changes.deleted)] if remote else []
+    if rivals:
+        reporter.note(f"Careful: {publication.repo_id} keeps {rivals[0]}, which may be loaded in place of the edit.")
+    return changes
 
 
 def _names(folder: Path, kind: Kind) -> list[str]:
@@ -196,12 +211,6 @@ def _names(folder: Path, kind: Kind) -> list[str]:
     shards = [name for name in names if "/" not in name and name.endswith(".safetensors")]
     spin = [name for name in names if name.startswith(f"{SPIN}/") and "/." not in name]
     return [*split_names(names, shards).kept, *sorted(spin)]
-
-
-def _stale(names: Iterable[str]) -> list[str]:
-    """Of a repo of ours, the weights and the parts of an edit, which go where the new edit has none of that name."""
-    ours = (DELTA, "spin.json", "model.safetensors.index.json")
-    return [name for name in names if name.startswith(f"{SPIN}/") or name.endswith(".safetensors") or name in ours]
 
 
 def _content(path: Path) -> Content:
@@ -216,3 +225,25 @@ def _content(path: Path) -> Content:
 def _blob_id(data: bytes) -> str:
     """The id that git gives to a file's content."""
     return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+
+
+def _joined(ours: tuple[str | None, Record], theirs: tuple[str | None, Record | None]) -> str | None:
+    """A card with what persons wrote into two cards, here and in the repo; None where there is none.
+
+    Metadata are a person's where a card's own record does not give them. A text in the repo that is missing here comes
+    below the one from here: nobody can tell whether it was added there or taken away here, and it must not be lost.
+    """
+    if ours[0] is None and theirs[0] is None:
+        return None
+    metadata: dict[str, Any] = {}
+    bodies, texts = [], []
+    for card, record in (theirs, ours):
+        texts.append(own_text(card) if card else "")
+        said, body = parts_of(card) if card else ({}, "")
+        bodies.append(body)
+        given = metadata_of(record).to_dict() if record else {}
+        metadata |= {key: value for key, value in said.items() if value != given.get(key)}
+    there, here = texts
+    if here in there and (ours[0] is None or here != there):
+        return card_of(metadata, bodies[0])
+    return card_of(metadata, bodies[1] + ("" if there in here else f"\n\n{there}\n"))

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 from spin_hub.checkpoint.index import read_index
 from spin_hub.checkpoint.patch import State, state_of
@@ -9,6 +10,8 @@ from spin_hub.core.contents import README, SPIN
 from spin_hub.core.delta import Delta
 from spin_hub.errors import DeltaNotFound, NotPushable
 from spin_hub.hub.account import account
+from spin_hub.hub.cards import read_card
+from spin_hub.recipe import Kind
 from spin_hub.record import Record
 from spin_hub.workflows import publish
 from spin_hub.workflows.artefacts import open_delta
@@ -30,8 +33,8 @@ def push(folder: Path, options: PushOptions, reporter: Reporter = SILENT) -> Out
         SpinHubError: anything wrong with the token, the repo or the Hub; nothing was changed there.
     """
     record = _checked(folder)
+    local = read_card(folder)
     publication = publish.prepare(account(), options, record.kind, record.model, reporter)
-    local = (folder / README).read_text("utf-8") if (folder / README).is_file() else None
     publish.check_card(publication, record, local)
     pushed = publish.publish(publication, folder, record, reporter)
     return replace(Outcome(folder, record), pushed=pushed)
@@ -44,6 +47,8 @@ def _checked(folder: Path) -> Record:
     delta, record = open_delta(folder)
     if record is None:
         raise NotPushable(path=folder, why="it has no record (spin.json) that speaks of its delta")
+    if record.kind not in get_args(Kind):
+        raise NotPushable(path=folder, why="its record is of another kind than a model or a delta")
     if record.kind == "model":
         _check_model(folder, delta)
     return record

@@ -30,6 +30,7 @@ _TYPES: Final[Mapping[str, tuple[type, ...]]] = {
     "device": (str,),
     "dtype": (str,),
     "engine": (str,),
+    "max_memory": (str, int),
     "trust_remote_code": (bool,),
     "as": (str,),
     "output": (str,),

@@ -226,7 +226,7 @@ def test_a_second_edit_into_the_same_place_needs_overwrite(run, tiny):
     assert run("edit", tiny, *RATIOS, "--overwrite")[0] == 0
 
 
-def test_an_interrupt_is_exit_130_and_leaves_nothing(run, tiny, own_folder, monkeypatch):
+def test_an_interrupt_is_exit_130_and_leaves_only_finished_layers(run, tiny, own_folder, monkeypatch):
     import spin_hub.workflows.edit as workflow
 
     def interrupt(*_):
@@ -237,7 +237,7 @@ def test_an_interrupt_is_exit_130_and_leaves_nothing(run, tiny, own_folder, monk
     assert (code, out) == (130, "")
     assert "Interrupted" in err
     assert error_of(run("edit", tiny, *RATIOS, "--json"))["type"] == "Interrupted"
-    assert not list(own_folder.iterdir())
+    assert [path.name for path in own_folder.iterdir()] == ["tiny-spin.partial"]
 
 
 def test_a_full_disk_is_a_sentence(run, tiny, own_folder, monkeypatch):
@@ -252,7 +252,7 @@ def test_a_full_disk_is_a_sentence(run, tiny, own_folder, monkeypatch):
     result = run("edit", tiny, *RATIOS)
     assert result[0] == 1
     assert "No space is left" in result[2]
-    assert not list(own_folder.iterdir())
+    assert [path.name for path in own_folder.iterdir()] == ["tiny-spin.partial"]
 
 
 def test_an_error_that_nobody_expected_keeps_its_traceback(run, tiny, monkeypatch):

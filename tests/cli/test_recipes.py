@@ -28,7 +28,9 @@ def test_a_plan_says_what_it_would_take_and_writes_nothing(run, tiny, own_folder
         {"shape": [64, 32], "matrices": 8, "counts": {"fairness": 204, "privacy": 204, "general": 20}},
     ]
     assert [entry["examples"] for entry in plan["sets"]] == [3, 3, 3]
-    assert plan["memory"]["sums"] == 4 * 12 * 2048
+    assert plan["memory"]["sums"] == 4 * 3 * 2048
+    whole = json.loads(run("edit", tiny, *RATIOS, "--plan", "--json", "--engine", "whole")[1])
+    assert whole["memory"]["sums"] == 4 * 12 * 2048
     assert plan["seconds"] > 0
     assert plan["reading"] > 0
     assert json.loads(run("edit", tiny, *RATIOS, "--plan", "--json", "--no-eval")[1])["reading"] == 0

@@ -1,9 +1,12 @@
 """A local Hub for each test, and the real client let loose on it within the test's own process."""
 
+import shutil
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 
+import pushing
 import pytest
 import server
 from huggingface_hub import HfApi, close_session, constants
@@ -45,3 +48,20 @@ def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     monkeypatch.setattr("huggingface_hub.utils._http.time", patched)
     monkeypatch.setattr("huggingface_hub.file_download.time", patched)
     return seconds
+
+
+@pytest.fixture(scope="session")
+def stock(tmp_path_factory: pytest.TempPathFactory, tiny: Path, sharded: Path) -> pushing.Stock:
+    """A Hub's storage with two bases, and edits of them; made once and never changed."""
+    return pushing.made(tmp_path_factory.mktemp("stock"), tiny, sharded)
+
+
+@pytest.fixture
+def desk(stock: pushing.Stock, tmp_path: Path, naps: list[float]) -> Iterator[pushing.Desk]:
+    """A person before a stocked Hub of their own; afterwards no token may be found anywhere."""
+    shutil.copytree(stock.storage, tmp_path / "storage")
+    with pushing.stocked(tmp_path / "storage") as hub:
+        desk = pushing.Desk(hub, tmp_path)
+        yield desk
+        assert not hub.leaks
+        assert not desk.places_of_tokens()

@@ -10,13 +10,13 @@ from transformers import BertConfig, BertForMaskedLM
 from spin_hub.checkpoint.index import read_config, read_index
 from spin_hub.errors import DeviceUnavailable, ModelNotLoadable, NotCausal, QuantisedCheckpoint
 from spin_hub.scoring.loading import check_causal, load_model, load_tokenizer
-from spin_hub.scoring.placement import choose_device, choose_dtype
+from spin_hub.scoring.placement import Placement, choose_device, choose_dtype
 
-CPU = torch.device("cpu")
+HERE = Placement(torch.device("cpu"), torch.float32)
 
 
 def test_a_model_is_loaded_without_gradients_in_eval_mode(tiny):
-    model = load_model(read_index(tiny), torch.float32, CPU, False)
+    model = load_model(read_index(tiny), HERE, False)
     assert not model.training
     assert not any(parameter.requires_grad for parameter in model.parameters())
 
@@ -49,7 +49,7 @@ def test_a_checkpoint_that_lacks_weights_is_refused(tiny, tmp_path):
     del tensors["model.layers.2.mlp.up_proj.weight"]
     save_file(tensors, folder / "model.safetensors", {"format": "pt"})
     with pytest.raises(ModelNotLoadable, match=r"layers\.2\.mlp\.up_proj"):
-        load_model(read_index(folder), torch.float32, CPU, False)
+        load_model(read_index(folder), HERE, False)
 
 
 def test_a_damaged_tokenizer_is_refused(tiny, tmp_path):
@@ -86,5 +86,5 @@ def test_loading_errors_are_one_sentence(tiny, tmp_path):
     config["num_attention_heads"] = 7
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(ModelNotLoadable) as caught:
-        load_model(read_index(folder), torch.float32, CPU, False)
+        load_model(read_index(folder), HERE, False)
     assert "\n" not in caught.value.message

@@ -292,7 +292,7 @@ def test_a_renamed_tensor_cannot_be_found_again(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_an_interrupted_edit_leaves_nothing(tiny, own_folder, monkeypatch):
+def test_an_interrupted_edit_leaves_only_finished_layers(tiny, own_folder, monkeypatch):
     import spin_hub.workflows.outcome as outcome
 
     def interrupt(*_):
@@ -301,4 +301,4 @@ def test_an_interrupted_edit_leaves_nothing(tiny, own_folder, monkeypatch):
     monkeypatch.setattr(outcome, "render_card", interrupt)
     with pytest.raises(KeyboardInterrupt):
         edit(tiny)
-    assert not list(own_folder.iterdir())
+    assert [path.name for path in own_folder.iterdir()] == ["tiny-spin.partial"]

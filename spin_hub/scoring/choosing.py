@@ -1,0 +1,86 @@
+"""Which engine scores a model: layerwise where it is right, else whole."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from transformers import PreTrainedModel
+
+from spin_hub.errors import NoTarget, UnsupportedModel
+from spin_hub.recipe import Accumulate
+from spin_hub.scoring.engine import Engine
+from spin_hub.scoring.layers import LayerSource, LoadedLayers
+from spin_hub.scoring.layerwise import LayerwiseEngine
+from spin_hub.scoring.selfcheck import Agreement, check_layerwise
+from spin_hub.scoring.shrunk import shrunk
+from spin_hub.scoring.store import EVERYTHING_IN_MEMORY, Room
+from spin_hub.scoring.targets import Target, decoder_layers, find_targets
+from spin_hub.scoring.whole import WholeEngine
+
+
+@dataclass(frozen=True)
+class Means:
+    """What the layerwise engine works with: where weights come from, and where layers' inputs may be kept."""
+
+    source: LayerSource = field(default_factory=LoadedLayers)
+    room: Room = EVERYTHING_IN_MEMORY
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """An engine, and where it is not the layerwise one although nobody asked for another, why: else None."""
+
+    engine: Engine
+    note: str | None = None
+
+
+def make_engine(
+    asked: str, model: PreTrainedModel, targets: Sequence[Target], accumulate: Accumulate, means: Means | None = None
+) -> Choice:
+    """The engine for a model.
+
+    Args:
+        asked: ``auto``, ``layerwise`` or ``whole``.
+        model: in eval mode, its parameters without gradients.
+        targets: of this model.
+        accumulate: ``float32`` or ``model``.
+        means: of the layerwise engine; None where the model is loaded whole and memory is no question.
+
+    Raises:
+        UnsupportedModel: neither engine is right for the model, or the one asked for is not.
+        NotFinite: the model has no finite loss on a plain example.
+    """
+    means = means or Means()
+    if asked == "whole":
+        return Choice(_whole(model, targets, accumulate, means.source))
+    agreement = _agreement(model, targets, means.source)
+    if agreement.holds:
+        return Choice(LayerwiseEngine(model, targets, accumulate, means.source, means.room))
+    if asked == "layerwise" or not means.source.all_present:
+        raise UnsupportedModel(what=f"{type(model).__name__} with --engine layerwise", why=agreement.sentence)
+    return Choice(WholeEngine(model, targets, accumulate), f"The engine is whole: {agreement.sentence}.")
+
+
+def _whole(model: PreTrainedModel, targets: Sequence[Target], accumulate: Accumulate, source: LayerSource) -> Engine:
+    if not source.all_present:
+        raise UnsupportedModel(what=type(model).__name__, why="the whole engine needs all layers' weights at once")
+    return WholeEngine(model, targets, accumulate)
+
+
+def _agreement(model: PreTrainedModel, targets: Sequence[Target], source: LayerSource) -> Agreement:
+    """On the model itself where it can be run as a whole, else on a small random one of its architecture."""
+    if source.all_present:
+        return check_layerwise(model, targets, source)
+    small = shrunk(model)
+    return check_layerwise(small, _counterparts(model, targets, small), LoadedLayers())
+
+
+def _counterparts(model: PreTrainedModel, targets: Sequence[Target], small: PreTrainedModel) -> list[Target]:
+    """The targets of all layers of a small model that have a name within the layer in common with some of a model's."""
+    prefix, _ = decoder_layers(model)
+    within = {target.parameter.removeprefix(f"{prefix}.").partition(".")[2] for target in targets}
+    found: list[Target] = []
+    for name in sorted(within):
+        with suppress(NoTarget):
+            found += find_targets(small, f"{prefix}.*.{name}")
+    return found

@@ -1,0 +1,101 @@
+"""The engine for large models: layer by layer, in the memory of one layer's sums and the kept hidden states.
+
+The layers are run forwards, each for all batches, and every layer's input is kept. Then they are taken backwards:
+each is run again and differentiated for all batches of one set after another, its matrices are finished, and the
+gradient at its input takes the place of the one at its output. So a layer's weights are needed twice in all, and
+the sums of one layer for one set at a time.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
+
+import torch
+from transformers import PreTrainedModel
+
+from spin_hub.core.batches import Batch
+from spin_hub.core.example import Example
+from spin_hub.errors import DeviceOutOfMemory
+from spin_hub.recipe import Accumulate
+from spin_hub.scoring.chain import Chain
+from spin_hub.scoring.engine import Advance, ScoredMatrix, batches_for
+from spin_hub.scoring.layers import LayerSource, LoadedLayers, in_turn
+from spin_hub.scoring.passes import Entry, Passes
+from spin_hub.scoring.store import EVERYTHING_IN_MEMORY, Room, Store
+from spin_hub.scoring.sums import Sums
+from spin_hub.scoring.targets import Target
+
+_FORWARD: Final = 1
+_BACKWARD: Final = 4
+"""About what a layer costs in either direction, beside each other: backwards it takes its forward pass once more,
+a backward pass of as many products, and the products of the scores."""
+
+
+@dataclass
+class LayerwiseEngine:
+    """Scores a model whose decoder layers touch each other only through the hidden state.
+
+    Attributes:
+        model: in eval mode, its parameters without gradients.
+        targets: the linear weights to score.
+        accumulate: as in :class:`spin_hub.scoring.whole.WholeEngine`.
+        source: brings the layers' weights in.
+        room: where the layers' inputs may be kept.
+        tokens_per_batch: padded tokens that a batch may have; None takes what suits the device.
+    """
+
+    model: PreTrainedModel
+    targets: Sequence[Target]
+    accumulate: Accumulate = "float32"
+    source: LayerSource = field(default_factory=LoadedLayers)
+    room: Room = EVERYTHING_IN_MEMORY
+    tokens_per_batch: int | None = None
+    name: str = field(default="layerwise", init=False)
+
+    def score(self, sets: Mapping[str, Sequence[Example]], keep: float, advance: Advance) -> Iterator[ScoredMatrix]:
+        """See :class:`spin_hub.scoring.engine.Engine`; the last layer's matrices come first.
+
+        Raises:
+            OSError: the file of kept tensors cannot be written.
+        """
+        chain = Chain(self.model, self.source)
+        by_layer = chain.by_layer(self.targets)
+        lowest, sums = min(by_layer), Sums(self.accumulate)
+        entries = [Entry(name, batch) for name, examples in sets.items() for batch in self._batches(examples)]
+        pace = _Pace(entries, _FORWARD * len(chain) + _BACKWARD * (len(chain) - lowest), advance)
+        try:
+            with Store(self.room) as store:
+                passes = Passes(chain, store, lowest)
+                passes.forwards(entries, partial(pace.step, _FORWARD))
+                for layer in in_turn(self.source, range(len(chain) - 1, lowest - 1, -1)):
+                    targets = by_layer.get(layer, ())
+                    for set_name in sets:
+                        sums.start(targets, set_name)
+                        for number, entry in enumerate(entries):
+                            if entry.set_name == set_name:
+                                passes.backwards(layer, number, targets, partial(sums.add, entry.batch))
+                                pace.step(_BACKWARD, entry.batch)
+                        sums.check()
+                        yield from sums.finish(keep)
+        except torch.OutOfMemoryError as error:
+            raise DeviceOutOfMemory(device=self.model.device, why="scoring needs more") from error
+
+    def _batches(self, examples: Sequence[Example]) -> Iterator[Batch]:
+        return batches_for(examples, self.accumulate, self.tokens_per_batch, self.model.device)
+
+
+class _Pace:
+    """Turns work on layers into tokens told, so that all tokens are told when all work is done."""
+
+    def __init__(self, entries: Sequence[Entry], work: int, advance: Advance) -> None:
+        self._work = work
+        self._advance = advance
+        self._done = self._told = 0
+
+    def step(self, work: int, batch: Batch) -> None:
+        """So much work was done for a batch."""
+        self._done += work * sum(batch.lengths)
+        tokens = self._done // self._work
+        self._advance(tokens - self._told)
+        self._told = tokens

@@ -1,0 +1,87 @@
+"""The passes of batches through a chain of decoder layers: forwards once, then backwards layer by layer."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from spin_hub.core.batches import Batch
+from spin_hub.scoring.capture import GradientCapture, OnGradient
+from spin_hub.scoring.chain import Call, Chain
+from spin_hub.scoring.layers import in_turn
+from spin_hub.scoring.store import Store
+from spin_hub.scoring.targets import Target
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """A batch, on the model's device, and the set that it belongs to."""
+
+    set_name: str
+    batch: Batch
+
+
+class Passes:
+    """Batches on their way through a chain.
+
+    After :meth:`forwards` the store holds the input of every layer from the lowest one that counts, and the loss's
+    gradient at the last layer's output; :meth:`backwards` gives up a layer's input and replaces the gradient by that
+    at this input. Batches are known by their number among the entries.
+    """
+
+    def __init__(self, chain: Chain, store: Store, lowest: int) -> None:
+        self._chain = chain
+        self._store = store
+        self._lowest = lowest
+        self._entries: Sequence[Entry] = ()
+        self._calls: list[Sequence[Call]] = []
+
+    @torch.no_grad()
+    def forwards(self, entries: Sequence[Entry], after: Callable[[Batch], None]) -> None:
+        """Takes all batches to the last layer's output and differentiates what comes behind it.
+
+        Args:
+            entries: the batches.
+            after: called after every layer with the batch that has passed it.
+
+        Raises:
+            NotFinite: the loss of an example is no finite number.
+            UnsupportedModel: the layers do not form a chain.
+        """
+        self._entries = entries
+        for number, entry in enumerate(entries):
+            start = self._chain.start(entry.batch)
+            self._calls.append(start.calls)
+            self._store.put((0, number), start.hidden)
+        for layer in in_turn(self._chain.source, range(len(self._chain))):
+            find = self._store.get if layer >= self._lowest else self._store.take
+            for number, entry in enumerate(entries):
+                output = self._chain.run(layer, find((layer, number)), self._calls[number][layer])
+                self._store.put((layer + 1, number), output)
+                after(entry.batch)
+        for number, entry in enumerate(entries):
+            output = self._store.take((len(self._chain), number))
+            self._store.put(("gradient", number), self._chain.end(entry.batch, output, entry.set_name))
+
+    def backwards(self, layer: int, number: int, targets: Sequence[Target], on_gradient: OnGradient) -> None:
+        """Runs a layer once more for a batch, and differentiates it. The layer must be present.
+
+        Args:
+            layer: the highest one of those that this batch has not been through yet.
+            number: of the batch.
+            targets: of this layer.
+            on_gradient: given the gradient of each.
+
+        Raises:
+            UnsupportedModel: a target that is used more than once, or not as a linear map.
+        """
+        gradient = self._store.take(("gradient", number))
+        goes_on = layer > self._lowest
+        hidden = self._store.take((layer, number)).detach().requires_grad_(goes_on)
+        shape = self._entries[number].batch.shape
+        with torch.enable_grad(), GradientCapture(targets, shape, on_gradient):
+            output = self._chain.run(layer, hidden, self._calls[number][layer])
+        torch.autograd.backward(output, gradient)
+        if goes_on:
+            assert hidden.grad is not None
+            self._store.put(("gradient", number), hidden.grad)

@@ -1,0 +1,267 @@
+"""What cannot be pushed or applied: one sentence, what to do, and nothing is changed on the Hub or on the disk."""
+
+import json
+import shutil
+
+import pytest
+from deltas import DAMAGES, damaged
+from pushing import REPO, THERE, UP, a_delta, as_pushed, files_of, in_repo
+
+BASE = "org/tiny"
+COMMANDS = {
+    "push": lambda stock: ("push", stock.edited),
+    "apply": lambda stock: ("apply", stock.delta, BASE, "--push"),
+    "edit": lambda stock: ("edit", BASE, "--push", "--p", "1e-2", "--q", "1e-1", "--samples", "2"),
+}
+
+
+def refused(desk, *arguments, kind, **options) -> str:
+    """Runs a command that must be refused; gives its sentence and hint."""
+    before = desk.state()
+    error = desk.run(*arguments, "--json", **options).error
+    assert error["type"] == kind, error
+    assert desk.state() == before
+    return f"{error['message']} {error['hint']}"
+
+
+@pytest.mark.parametrize("command", list(COMMANDS))
+@pytest.mark.parametrize(
+    ("who", "repo", "kind", "said"),
+    [
+        (None, REPO, "NotLoggedIn", "hf auth login"),
+        ("nobody", REPO, "TokenRefused", "does not accept the token"),
+        ("reader", REPO, "WriteDenied", "read-only"),
+        ("narrow", REPO, "WriteDenied", "permissions do not include"),
+        ("alice", "bob/tiny", "WriteDenied", "no member of bob"),
+        ("alice", "bob/tiny-spin --create-pr", "WriteDenied", "no member of bob"),
+    ],
+)
+def test_who_may_not_write_is_told_before_any_work(desk, stock, command, who, repo, kind, said):
+    arguments = (*COMMANDS[command](stock), "--repo-id", *repo.split())
+    assert said in refused(desk, *arguments, kind=kind, who=who)
+    for route in ("put", "preupload", "create", "commit"):
+        assert desk.hub.traffic[route].requests == 0
+    if kind != "WriteDenied":
+        assert desk.hub.traffic["resolve"].requests == 0
+
+
+def test_what_a_narrow_token_may_do(desk, stock):
+    assert desk.push(stock.edited, repo="alice/only-this", who="narrow").error["type"] == "WriteDenied"
+    desk.hub.put("alice/only-this", {"README.md": "---\nlicense: mit\n---\n"})
+    assert desk.push(stock.edited, "--yes", repo="alice/only-this", who="narrow").code == 0
+    assert "no-such" not in desk.hub.repo_ids()
+    desk.hub.add_user("alice", "hf_Proposes", "fineGrained", scopes={}, everywhere=("discussion.write",))
+    assert desk.push(stock.edited, "--create-pr", repo="alice/only-this", who="hf_Proposes").code == 0
+    desk.hub.add_user("alice", "hf_Reads", "fineGrained", scopes={"alice": ("repo.content.read",)})
+    assert desk.push(stock.edited, "--create-pr", repo=THERE, who="hf_Reads").error["type"] == "WriteDenied"
+
+
+def test_a_role_in_an_organisation_that_may_not_write(desk, stock):
+    desk.hub.add_user("dora", "hf_DoraReadsInAcme", orgs={"acme": "read"})
+    done = desk.push(stock.edited, repo="acme/tiny-spin", who="hf_DoraReadsInAcme")
+    assert "only the role 'read' in acme" in done.error["message"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a/b/c", "alice/bad name", "alice/-x", "alice/x..y", "alice/x--y", "alice/x.git", f"alice/{'x' * 97}", "alice/x.",
+     "alice/", "/x", "-x/y", "alice/é", "alice/x?y", "../alice/x", "bad name"],
+)  # fmt: skip
+def test_a_name_that_the_hub_refuses(desk, stock, name):
+    assert "--repo-id" in refused(desk, "push", stock.edited, "--repo-id", name, kind="RepoNameRefused")
+    assert desk.hub.traffic["create"].requests == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--create-pr", "--branch", "x"], "--branch"),
+        (["--create-pr", "--tag", "x"], "--tag"),
+        (["--tag", "two words"], "--tag"),
+        (["--branch", "a..b"], "--branch"),
+        (["--branch", "x/"], "--branch"),
+        (["--message", ""], "--message"),
+        (["--repo-id", ""], "--repo-id"),
+    ],
+)
+def test_options_that_cannot_be_meant_are_usage_errors(desk, stock, options, said):
+    before = desk.state()
+    done = desk.run("push", stock.edited, *options, "--json")
+    assert done.code == 2
+    assert said in json.loads(done.stdout)["error"]["message"]
+    assert desk.state() == before
+    assert not desk.hub.seen
+
+
+@pytest.mark.parametrize("command", ["apply", "edit"])
+def test_options_of_a_push_without_a_push(desk, stock, command):
+    arguments = [word for word in COMMANDS[command](stock) if word != "--push"]
+    for option in (["--repo-id", "x"], ["--private"], ["--create-pr"], ["--branch", "x"], ["--tag", "x"], ["--yes"]):
+        done = desk.run(*arguments, *option)
+        assert (done.code, "--push is not given" in done.notes) == (2, True)
+
+
+@pytest.mark.parametrize("verb", ["apply DELTA org/tiny", "apply {delta} MODEL", "revert EDITED"])
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("org/data", "it is a data set, not a model"),
+        ("org/nothing", "no such model"),
+        ("org/tiny@v9", "no such revision"),
+        ("bob/secret", "no such model"),
+        ("org/bad name", "no name that the Hub allows"),
+    ],
+)
+def test_what_is_not_there_or_is_something_else(desk, stock, verb, name, said):
+    desk.hub.put("org/data", {"README.md": "# Data\n"}, kind="dataset")
+    desk.hub.put("bob/secret", {"config.json": "{}"}, private=True)
+    words = [
+        name if word in {"DELTA", "MODEL", "EDITED"} else word.format(delta=stock.delta) for word in verb.split(" ")
+    ]
+    kind = "ModelNotFound" if "MODEL" in verb else "ArtefactNotFound"
+    assert said in refused(desk, *words, kind=kind)
+
+
+def test_a_gated_delta_says_where_to_ask(desk, stock):
+    desk.push(stock.delta, repo="acme/delta")
+    desk.hub.repo("acme/delta").gated = "manual"
+    said = refused(desk, "apply", "acme/delta", BASE, kind="AccessDenied", who="bob")
+    assert f"{desk.hub.url}/acme/delta" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [(BASE, "DeltaNotFound"), ("acme/empty", "DeltaNotFound"), ("alice/adapter", "DeltaNotFound")]
+)
+def test_a_repo_without_a_delta(desk, name, kind):
+    desk.hub.put("acme/empty", {"README.md": "# Empty\n"})
+    desk.hub.put("alice/adapter", {"adapter_config.json": "{}", "adapter_model.safetensors": b"\0"})
+    refused(desk, "apply", name, BASE, kind=kind)
+    refused(desk, "revert", name, kind=kind)
+
+
+# --- deltas from strangers ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("damage", list(DAMAGES))
+def test_a_damaged_delta_is_neither_applied_nor_pushed(desk, stock, damage):
+    folder = shutil.copytree(stock.delta, desk.folder / "delta")
+    kind = damaged(folder / "spin_delta.safetensors", damage)
+    refused(desk, "apply", folder, BASE, "--force", kind=kind)
+    before = desk.state()
+    assert desk.push(folder).error["type"] in {kind, "NotPushable"}
+    assert desk.state() == before
+
+
+@pytest.mark.parametrize("damage", ["doubled", "a tensor whose name climbs", "truncated"])
+def test_a_damaged_delta_is_refused_wherever_it_lies(desk, stock, damage):
+    model = shutil.copytree(stock.edited, desk.folder / "model")
+    file = model / "spin" / "spin_delta.safetensors"
+    kind = damaged(file, damage)
+    desk.hub.put("bob/delta", {"spin_delta.safetensors": file.read_bytes()})
+    desk.hub.put("bob/model", model)
+    for given in (file, model, "bob/delta", "bob/model"):
+        refused(desk, "apply", given, BASE, "--push", kind=kind)
+    before = desk.state()
+    assert desk.push(model).error["type"] in {kind, "NotPushable"}
+    for edited in (model, "bob/model"):
+        assert desk.run("revert", edited, "--json").error["type"] in {kind, "DeltaMismatch"}
+    assert desk.state() == before
+
+
+def test_a_base_that_changed_since_is_refused_and_force_goes_on(desk, stock):
+    shard = "model-00003-of-00003.safetensors"
+    content = bytearray(desk.hub.files(BASE)[shard])
+    content[-1] ^= 1
+    commit = desk.hub.sha(BASE)
+    desk.hub.put(BASE, {shard: bytes(content)})
+    said = refused(desk, "apply", stock.delta, BASE, "--push", kind="BaseChanged")
+    assert commit in said
+    assert shard in said
+    done = desk.run("apply", stock.delta, BASE, "--push", "--force", "--json")
+    assert done.data["weights"] == 3
+    assert in_repo(desk.hub)[shard] == bytes(content)
+    again = desk.run("apply", stock.delta, f"{BASE}@{commit}", "-o", "same", "--json")
+    assert again.code == 0
+    assert files_of(desk.folder / "same") == files_of(stock.edited)
+
+
+# --- folders and cards --------------------------------------------------------------------------------------
+
+
+def spoiled(folder, target, name, change):
+    shutil.copytree(folder, target)
+    if change is None:
+        (target / name).unlink()
+    else:
+        (target / name).write_bytes(change((target / name).read_bytes()))
+    return target
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "kind"),
+    [
+        ("model-00002-of-00003.safetensors", None, "NotPushable"),
+        ("tokenizer.json", None, "NotPushable"),
+        ("model-00001-of-00003.safetensors", lambda data: data[:-1], "CorruptFile"),
+        ("model-00001-of-00003.safetensors", lambda data: data[:8000] + b"\1" * (len(data) - 8000), "NotPushable"),
+        ("spin/spin.json", None, "NotPushable"),
+        ("spin/spin.json", lambda data: data[:100], "CorruptFile"),
+        ("spin/spin.json", lambda data: data.replace(b'"format": 1', b'"format": 9'), "UnsupportedFormat"),
+        ("spin/spin.json", lambda data: data.replace(b'"kind": "model"', b'"kind": "../model"'), "NotPushable"),
+        ("spin/spin_delta.safetensors", None, "DeltaNotFound"),
+        ("README.md", lambda data: b"---\nlicense: [mit\n---\n", "CardRefused"),
+        ("README.md", lambda data: data.replace(b"license: apache-2.0", b"license: my own"), "CardRefused"),
+        ("README.md", lambda data: data + "é".encode("latin-1"), "NotPushable"),
+    ],
+)
+def test_a_folder_that_is_not_whole(desk, stock, name, change, kind):
+    folder = spoiled(stock.edited, desk.folder / "mine", name, change)
+    refused(desk, "push", folder, "--repo-id", REPO, kind=kind)
+    assert desk.hub.traffic["create"].requests == 0
+
+
+@pytest.mark.parametrize("place", ["missing", "README.md", "."])
+def test_what_is_no_folder_of_ours(desk, place):
+    (desk.folder / "README.md").write_text("# Mine\n")
+    refused(desk, "push", place, "--repo-id", REPO, kind="DeltaNotFound")
+
+
+def test_a_card_on_the_hub_that_does_not_parse_is_not_overwritten(desk, stock):
+    desk.hub.put(THERE, {"README.md": "---\nlicense: [mit\n---\n\n# Mine\n"})
+    assert "YAML" in refused(desk, "push", stock.other, "--repo-id", THERE, kind="CardRefused")
+    desk.hub.put(THERE, {"README.md": "---\nlicense: mit\n---\n\n# Mine\n"})
+    assert desk.push(stock.other, repo=THERE).code == 0
+    assert in_repo(desk.hub, THERE)["README.md"].endswith(b"# Mine\n")
+
+
+@pytest.mark.parametrize("command", ["apply", "edit"])
+def test_a_base_whose_card_the_hub_would_refuse_is_told_before_any_work(desk, stock, sharded, command):
+    desk.hub.put("org/odd", sharded)
+    desk.hub.put("org/odd", {"README.md": "---\nlicense: my own\n---\n"})
+    with desk.client_here():
+        delta = a_delta(desk.folder / "delta", "org/odd", {UP: [1]})
+    arguments = [{BASE: "org/odd", stock.delta: delta}.get(word, word) for word in COMMANDS[command](stock)]
+    assert "license" in refused(desk, *arguments, kind="CardRefused")
+    assert not (desk.folder / "odd-spin").exists()
+
+
+@pytest.mark.parametrize("repo_id", ["../../etc", "a b/c", "x" * 200, "org/tiny/../../secrets", ""])
+def test_a_record_that_names_an_impossible_base(desk, stock, repo_id):
+    new = json.dumps({"repo_id": repo_id})[1:-1].encode()
+    folder = spoiled(
+        stock.edited, desk.folder / "mine", "spin/spin.json", lambda data: data.replace(b'"repo_id": "org/tiny"', new)
+    )
+    before = desk.state()
+    done = desk.push(folder)
+    if done.code:
+        assert done.error["type"] in {"CardRefused", "NotPushable"}
+        assert desk.state() == before
+
+
+def test_hidden_files_and_unedited_twins_stay_here(desk, stock):
+    folder = shutil.copytree(stock.edited, desk.folder / "mine")
+    for name in (".env", ".git/config", "spin/.cache/x", "pytorch_model.bin", "original/consolidated.pth", "old.gguf"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"\0secret")
+    assert desk.push(folder).code == 0
+    assert in_repo(desk.hub) == as_pushed(stock.edited)

@@ -1,0 +1,163 @@
+"""Scoring that is broken off goes on where it stopped, and gives the same bytes."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import models
+import pytest
+
+import spin_hub
+import spin_hub.workflows.reporter
+from spin_hub.errors import MemoryTooSmall, PartialDiffers
+from spin_hub.recipe import Destination, ScoringRecipe
+from spin_hub.workflows.partial import Partial
+
+SCORING = ScoringRecipe(samples=3)
+KEEP = 1e-1
+
+
+class Noted:
+    """A reporter that remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.tasks: list[str] = []
+
+    def note(self, text):
+        self.notes.append(text)
+
+    def task(self, title, total, unit):
+        self.tasks.append(title)
+        return spin_hub.workflows.reporter.SILENT.task(title, total, unit)
+
+
+def score(model, path, recipe=SCORING, keep=KEEP, reporter=None):
+    return spin_hub.score(str(model), recipe, Destination(path, True), keep, reporter or Noted())
+
+
+@pytest.fixture
+def broken_off(monkeypatch):
+    """Interrupts a scoring after so many layers."""
+
+    def breaks(layers: int) -> None:
+        add, count = Partial.add, []
+
+        def interrupting(self, tensors):
+            add(self, tensors)
+            count.append(1)
+            if len(count) == layers:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(Partial, "add", interrupting)
+
+    yield breaks
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3])
+def test_an_interrupted_scoring_goes_on_and_gives_equal_bytes(sharded, tmp_path, broken_off, monkeypatch, layers):
+    score(sharded, tmp_path / "once")
+    with monkeypatch.context() as patch:
+        broken_off(layers)
+        with pytest.raises(KeyboardInterrupt):
+            score(sharded, tmp_path / "again")
+        patch.undo()
+    monkeypatch.undo()
+    assert len(list((tmp_path / "again.partial").iterdir())) == layers
+    assert not (tmp_path / "again").exists()
+    noted = Noted()
+    score(sharded, tmp_path / "again", reporter=noted)
+    assert f"{3 * layers} of 12 matrices were scored before; going on with the others." in noted.notes
+    assert (tmp_path / "again").read_bytes() == (tmp_path / "once").read_bytes()
+    assert not (tmp_path / "again.partial").exists()
+
+
+def test_a_killed_scoring_goes_on_and_gives_equal_bytes(tmp_path):
+    model = models.save_checkpoint(tmp_path / "deep", models.tiny_config(num_hidden_layers=40))
+    score(model, tmp_path / "once")
+    command = [sys.executable, "-m", "spin_hub.cli.app", "score", str(model), "--samples", "3", "--keep", str(KEEP)]
+    process = subprocess.Popen([*command, "-o", str(tmp_path / "again")], stderr=subprocess.PIPE)
+    partial = tmp_path / "again.partial"
+    deadline = time.monotonic() + 60
+    while not list(partial.glob("layer-*")) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.001)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode in (-signal.SIGKILL, 0)
+    subprocess.run([*command, "-o", str(tmp_path / "again"), "--overwrite"], check=True, stderr=sys.stderr)
+    assert (tmp_path / "again").read_bytes() == (tmp_path / "once").read_bytes()
+    assert not partial.exists()
+
+
+def test_finished_layers_of_another_scoring_are_refused(sharded, tmp_path, broken_off, monkeypatch):
+    broken_off(1)
+    with pytest.raises(KeyboardInterrupt):
+        score(sharded, tmp_path / "ranking")
+    monkeypatch.undo()
+    before = {path.name: path.read_bytes() for path in (tmp_path / "ranking.partial").iterdir()}
+    for recipe, keep, said in [
+        (ScoringRecipe(samples=3, seed=1), KEEP, "seed"),
+        (ScoringRecipe(samples=2), KEEP, "samples"),
+        (ScoringRecipe(samples=3, dtype="float32"), KEEP, "dtype"),
+        (SCORING, 2e-1, "keep"),
+    ]:
+        with pytest.raises(PartialDiffers, match=said):
+            score(sharded, tmp_path / "ranking", recipe, keep)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "ranking.partial").iterdir()} == before
+
+
+def test_a_damaged_layer_is_scored_again(sharded, tmp_path, broken_off, monkeypatch):
+    score(sharded, tmp_path / "once")
+    broken_off(2)
+    with pytest.raises(KeyboardInterrupt):
+        score(sharded, tmp_path / "again")
+    monkeypatch.undo()
+    first = sorted((tmp_path / "again.partial").iterdir())[0]
+    first.write_bytes(first.read_bytes()[:-7])
+    score(sharded, tmp_path / "again")
+    assert (tmp_path / "again").read_bytes() == (tmp_path / "once").read_bytes()
+
+
+def test_a_limit_that_is_too_small_says_how_much_is_needed(sharded, tmp_path):
+    with pytest.raises(MemoryTooSmall, match=r"it needs 0\.\d\d GiB"):
+        score(sharded, tmp_path / "ranking", ScoringRecipe(samples=3, max_memory=500 << 20))
+    assert not (tmp_path / "ranking").exists()
+
+
+def test_layers_from_the_shards_give_the_ranking_of_a_loaded_model(sharded, tmp_path, monkeypatch):
+    import spin_hub.scoring.holding as holding
+
+    recipe = ScoringRecipe(samples=3, dtype="float32")
+    score(sharded, tmp_path / "loaded", recipe)
+    monkeypatch.setattr(holding, "_mapped", lambda _: False)
+    real = holding._base
+
+    def heavy(demand, weights):
+        return {**real(demand, weights), "weights": (1 << 40) if weights == "loaded" else 0}
+
+    monkeypatch.setattr(holding, "_base", heavy)
+    noted = Noted()
+    score(sharded, tmp_path / "shards", recipe, reporter=noted)
+    assert (tmp_path / "shards").read_bytes() == (tmp_path / "loaded").read_bytes()
+
+
+def test_inputs_that_do_not_fit_go_to_a_file(sharded, tmp_path, monkeypatch):
+    import spin_hub.workflows.score as workflow
+    from spin_hub.scoring.store import Room
+
+    score(sharded, tmp_path / "memory")
+    real, rooms = workflow.hold, []
+
+    def tight(*arguments):
+        found = real(*arguments)
+        rooms.append(Room(host=1000, folder=tmp_path))
+        return spin_hub.workflows.score.replace(found, room=rooms[-1])
+
+    monkeypatch.setattr(workflow, "hold", tight)
+    score(sharded, tmp_path / "file")
+    assert rooms
+    assert (tmp_path / "file").read_bytes() == (tmp_path / "memory").read_bytes()
+    assert {path.name for path in Path(tmp_path).iterdir()} >= {"file", "memory"}
+    assert not (tmp_path / "file.partial").exists()
