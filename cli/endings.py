@@ -42,7 +42,8 @@ def ending_of(error: BaseException) -> Ending | None:
         case typer.TyperException():
             return Ending("UsageError", error.format_message(), "See --help for the options and examples.", 2)
         case KeyboardInterrupt():
-            return Ending("Interrupted", "Interrupted.", "Nothing half-written was left; the same command goes on with the layers that were finished.", 130)
+            hint = "Nothing half-written was left; the same command goes on with the layers that were finished."
+            return Ending("Interrupted", "Interrupted.", hint, 130)
         case BrokenPipeError():
             # Whoever read the output has enough; nothing more can be written there.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

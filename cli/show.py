@@ -122,7 +122,7 @@ def show_plan(screen: Screen, plan: "Plan") -> None:
 
 def show_tokens(screen: Screen, model: str, recipe: ScoringRecipe, count: int) -> None:
     """Examples as the model reads them, on stderr: tokens that count in brackets and in colour."""
-    from spin_hub.workflows.score import show_examples
+    from spin_hub.workflows.prepare import show_examples
 
     for name, examples in show_examples(model, recipe, count).items():
         for number, pieces in enumerate(examples, 1):

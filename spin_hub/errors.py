@@ -401,9 +401,7 @@ class DeltaMismatch(SpinHubError):
 class Unrelated(SpinHubError):
     """A model that does not come from a delta's base, as far as can be seen. Facts: model, base, why."""
 
-    sentence = (
-        "{model} does not seem to come from {base}: {why}."
-    )
+    sentence = "{model} does not seem to come from {base}: {why}."
     advice = "Name the right variant; --force applies the delta all the same."
 
 

@@ -1,5 +1,6 @@
 """One atomic commit to a model repo: what has to be sent, sending it, and making sure that it arrived."""
 
+import itertools
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -274,18 +275,35 @@ def _send(target: Target, changes: Changes, parent: str) -> tuple[str, str | Non
 
 
 def _look_up(target: Target, changes: Changes, parent: str) -> tuple[str, str | None] | None:
-    """The commit that was made although its answer never came; None where there is none."""
+    """The commit that was made although its answer never came; None where there is none and the repo is as it was.
+
+    Raises:
+        RepoMoved: there is none, but somebody else's.
+        HubSilent: no answer to this either.
+    """
     api = HfApi()
     with _asking(target.repo_id):
-        if not target.create_pr:
-            head = str(api.model_info(target.repo_id, revision=target.branch).sha)
-            return (head, None) if head != parent and not _missing(target.repo_id, head, changes) else None
-        open_ones = {"discussion_type": "pull_request", "discussion_status": "open"}
-        for request in api.get_repo_discussions(target.repo_id, **open_ones):
-            if request.title == target.message:
-                head = str(api.model_info(target.repo_id, revision=f"refs/pr/{request.num}").sha)
-                if not _missing(target.repo_id, head, changes):
-                    return head, request.url
+        if target.create_pr:
+            return _proposed(api, target, changes)
+        head = str(api.model_info(target.repo_id, revision=target.branch).sha)
+        if head == parent:
+            return None
+        known = [str(commit.commit_id) for commit in api.list_repo_commits(target.repo_id, revision=head)]
+        newer = itertools.takewhile(lambda commit: commit != parent, known)
+        for commit in reversed(list(newer)):
+            if not _missing(target.repo_id, commit, changes):
+                return commit, None
+    raise RepoMoved(repo_id=target.repo_id)
+
+
+def _proposed(api: HfApi, target: Target, changes: Changes) -> tuple[str, str] | None:
+    """The pull request that was opened, and its page."""
+    open_ones = {"discussion_type": "pull_request", "discussion_status": "open"}
+    for request in api.get_repo_discussions(target.repo_id, **open_ones):
+        if request.title and target.message.startswith(request.title):
+            head = str(api.model_info(target.repo_id, revision=f"refs/pr/{request.num}").sha)
+            if not _missing(target.repo_id, head, changes):
+                return head, str(request.url)
     return None
 
 

@@ -167,7 +167,7 @@ def _record(repo_id: str, commit: str, files: Mapping[str, RemoteFile]) -> Recor
         record = Record.from_json(json.loads(text))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, SpinHubError):
         return None  # a person may have changed it
-    return record if isinstance(record.model.files, dict) else None
+    return record if isinstance(record.model.files, dict) and isinstance(record.model.card, dict) else None
 
 
 def _text(repo_id: str, commit: str, name: str) -> str:

@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 from spin_hub.core.batches import Batch
 from spin_hub.errors import UnsupportedModel
 from spin_hub.forward import ResponseLogits
-from spin_hub.scoring.attention import Float32Attention
+from spin_hub.scoring.attention import FastAttention
 from spin_hub.scoring.layers import LayerSource
 from spin_hub.scoring.loss import backward_from_loss
 from spin_hub.scoring.targets import Target, decoder_layers
@@ -106,7 +106,7 @@ class Chain:
 
     def run(self, number: int, hidden: Tensor, call: Call) -> Tensor:
         """One layer's output hidden state; the layer must be present. It works on a copy of ``hidden``."""
-        with Float32Attention():
+        with FastAttention():
             output = call.of(self.layers[number], hidden.clone())
         result = output[0] if isinstance(output, tuple) else output
         assert isinstance(result, Tensor)

@@ -12,6 +12,11 @@ Segment = tuple[int, int]
 """The first token of an example among the packed ones, and the first behind it."""
 
 _BLOCK: Final = 1 << 20
+"""Elements of a block: with more it leaves the cache between its product and its addition. Products of smaller ones
+run further from the machine's peak, so matrices of up to so many elements are made in one."""
+
+_ROWS: Final = 384
+"""Rows that a block has at least, however wide the matrix is: flatter products run at half the peak."""
 
 
 def add_absolute_products(sums: Tensor, left: Tensor, right: Tensor, segments: Sequence[Segment]) -> None:
@@ -27,7 +32,7 @@ def add_absolute_products(sums: Tensor, left: Tensor, right: Tensor, segments: S
         segments: within the tokens.
     """
     rows, columns = sums.shape
-    height = min(rows, max(1, _BLOCK // columns))
+    height = min(rows, max(_ROWS, _BLOCK // columns))
     scratch = torch.empty(height, columns, dtype=left.dtype, device=left.device)
     for first in range(0, rows, height):
         block = sums[first : first + height]

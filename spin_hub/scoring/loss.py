@@ -9,7 +9,7 @@ from transformers import PreTrainedModel
 from spin_hub.core.batches import Batch
 from spin_hub.errors import NotFinite
 from spin_hub.forward import ResponseLogits
-from spin_hub.scoring.attention import Float32Attention
+from spin_hub.scoring.attention import FastAttention
 
 _CHUNK: Final = 1 << 20
 
@@ -27,7 +27,7 @@ def backward_from_loss(model: PreTrainedModel, batch: Batch, set_name: str) -> N
     Raises:
         NotFinite: the loss of an example is no finite number.
     """
-    with torch.enable_grad(), Float32Attention(), ResponseLogits(model, batch) as head:
+    with torch.enable_grad(), FastAttention(), ResponseLogits(model, batch) as head:
         logits = model(input_ids=batch.ids, use_cache=False).logits
     gradient = _gradient(head.select(logits.detach()), batch, set_name)
     # The choice of logits is left out of the graph, which would make a second gradient of the largest size for it.

@@ -22,9 +22,10 @@ from spin_hub.workflows.outcome import (
     write_delta_folder,
     write_model_folder,
 )
+from spin_hub.workflows.prepare import Prepared, prepare
 from spin_hub.workflows.publish import PushOptions
 from spin_hub.workflows.reporter import SILENT, Reporter
-from spin_hub.workflows.score import Job, Prepared, prepare, score_prepared
+from spin_hub.workflows.score import Job, score_prepared
 from spin_hub.workflows.select import check_ratios, delta_from
 
 

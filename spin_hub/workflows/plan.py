@@ -19,9 +19,9 @@ from spin_hub.workflows.base import Base, open_headers
 from spin_hub.workflows.edit import EditRequest
 from spin_hub.workflows.evidence import STATES, texts_for
 from spin_hub.workflows.outcome import SMALL_OUTPUT, default_name
+from spin_hub.workflows.prepare import calibrate
 from spin_hub.workflows.publish import Publication, prepare
 from spin_hub.workflows.reporter import SILENT, Reporter
-from spin_hub.workflows.score import calibrate
 
 _SMALL_UPLOAD: Final = 1 << 20
 """Room in which the delta, its record, the card and the plot surely fit, in bytes."""

@@ -15,7 +15,6 @@ from spin_hub.hub.cards import card_of, parts_of, read_card, validate_card
 from spin_hub.hub.push import Changes, Content, Origin, Pushed, Target, changes_for, page_of, push, set_tag
 from spin_hub.hub.remote_repo import MAIN, BaseRepo, RemoteRepo, check_name, look_at, look_at_base
 from spin_hub.model_cards.licences import derived_name, terms_of
-from spin_hub.model_cards.metadata import metadata_of
 from spin_hub.model_cards.render import own_text, render_card
 from spin_hub.recipe import Kind
 from spin_hub.record import ModelRecord, Record
@@ -25,7 +24,7 @@ from spin_hub.workflows.reporter import Reporter
 _LOADABLE: Final = frozenset({"config.json", "adapter_config.json", "generation_config.json"})
 """Names that would make a delta's repo look like a model that can be loaded."""
 
-_REFERENCE: Final = re.compile(r"(?!.*(\.\.|//|/\.|@\{|\.lock))[^\s~^:?*\[\\/.-][^\s~^:?*\[\\]*(?<![/.])")
+_REFERENCE: Final = re.compile(r"(?!.*(\.\.|//|/\.|@\{|\.lock(/|$)))[^\s~^:?*\[\\/.-][^\s~^:?*\[\\]*(?<![/.])")
 """What git allows as the name of a branch or a tag, but for control characters."""
 
 _REGULAR: Final = 16 << 20
@@ -230,8 +229,8 @@ def _blob_id(data: bytes) -> str:
 def _joined(ours: tuple[str | None, Record], theirs: tuple[str | None, Record | None]) -> str | None:
     """A card with what persons wrote into two cards, here and in the repo; None where there is none.
 
-    Metadata are a person's where a card's own record does not give them. A text in the repo that is missing here comes
-    below the one from here: nobody can tell whether it was added there or taken away here, and it must not be lost.
+    Metadata are a person's where the base of a card's own record does not give them. A text in the repo that is
+    missing here comes below the one from here: nobody can tell whether it was added there or taken away here.
     """
     if ours[0] is None and theirs[0] is None:
         return None
@@ -241,7 +240,7 @@ def _joined(ours: tuple[str | None, Record], theirs: tuple[str | None, Record | 
         texts.append(own_text(card) if card else "")
         said, body = parts_of(card) if card else ({}, "")
         bodies.append(body)
-        given = metadata_of(record).to_dict() if record else {}
+        given = record.model.card if record else {}
         metadata |= {key: value for key, value in said.items() if value != given.get(key)}
     there, here = texts
     if here in there and (ours[0] is None or here != there):

@@ -1,63 +1,30 @@
 """score: a model and calibration sets become a ranking."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from spin_hub.calibration.examples import make_examples, pieces
-from spin_hub.calibration.sources import Sample, Sampling, read_sample
 from spin_hub.checkpoint.coordinates import check_identity
-from spin_hub.core.example import Example, fingerprint
 from spin_hub.core.names import layer_and_matrix
-from spin_hub.core.ranking import RankedTensor, Ranking, Shape, TopWeights
+from spin_hub.core.ranking import RankedTensor, Ranking, TopWeights
 from spin_hub.errors import PartialDiffers, RatioOutOfRange
 from spin_hub.files.output import Placed, existing_folder, new_file
 from spin_hub.files.ranking_file import NAME as RANKING
 from spin_hub.files.ranking_file import RankingFile, write_ranking
-from spin_hub.hub.datasets import resolve_dataset
 from spin_hub.hub.resolve import hub_cache
 from spin_hub.recipe import BY_DEFAULT, DEFAULT_KEEP, Destination, ScoringRecipe
-from spin_hub.record import ModelRecord, ScoringRecord, SetRecord
 from spin_hub.scoring.choosing import Means, make_engine
 from spin_hub.scoring.engine import ScoredMatrix
-from spin_hub.scoring.holding import Demand, Holding, hold
+from spin_hub.scoring.holding import Holding, hold
 from spin_hub.scoring.layers import LayerSource, LoadedLayers
-from spin_hub.scoring.loading import check_causal, load_model, load_skeleton, load_tokenizer
-from spin_hub.scoring.placement import choose_dtype, place
+from spin_hub.scoring.loading import load_model
 from spin_hub.scoring.targets import find_targets
-from spin_hub.workflows.base import Base, open_base, record_of
-from spin_hub.workflows.env import versions
+from spin_hub.workflows.base import Base, open_base
 from spin_hub.workflows.partial import Partial
+from spin_hub.workflows.prepare import Prepared, prepare
 from spin_hub.workflows.reporter import SILENT, Reporter
-
-
-@dataclass(frozen=True, eq=False)
-class Calibration:
-    """One calibration set, sampled and tokenised."""
-
-    sample: Sample
-    examples: tuple[Example, ...]
-
-    @property
-    def record(self) -> SetRecord:
-        """What a record says of it: no text, no path."""
-        dataset = self.sample.dataset
-        return SetRecord(
-            name=self.sample.name,
-            source=self.sample.source,
-            licence=self.sample.licence,
-            rows=self.sample.available,
-            used=len(self.examples),
-            tokens=sum(len(example) for example in self.examples),
-            counted=sum(example.counted for example in self.examples),
-            rows_sha256=self.sample.fingerprint,
-            examples_sha256=fingerprint(self.examples),
-            commit=dataset.commit if dataset else None,
-            dataset_id=dataset.dataset_id if dataset else None,
-            note=self.sample.note,
-        )
 
 
 @dataclass(frozen=True)
@@ -67,28 +34,6 @@ class ScoreOutcome:
     output: Path
     content: RankingFile
     seconds: float
-
-
-@dataclass(frozen=True, eq=False)
-class Prepared:
-    """Everything that scoring needs but the weights.
-
-    Attributes:
-        demand: what scoring will hold.
-        examples: set name -> examples.
-        model, record: what a record says of the base and of the scoring, with everything pinned.
-    """
-
-    base: Base
-    demand: Demand
-    examples: Mapping[str, Sequence[Example]]
-    model: ModelRecord
-    record: ScoringRecord
-
-    @property
-    def shapes(self) -> tuple[Shape, ...]:
-        """The shapes of all target matrices."""
-        return tuple(tuple(target.weight.shape) for target in self.demand.targets)
 
 
 @dataclass(frozen=True)
@@ -145,32 +90,6 @@ def score(
         write_ranking(path, scored.content)
     scored.partial.remove()
     return ScoreOutcome(target.path, scored.content, time.monotonic() - started)
-
-
-def prepare(base: Base, recipe: ScoringRecipe, reporter: Reporter) -> Prepared:
-    """Reads everything that scoring needs but the weights, and pins what decides the outcome.
-
-    Raises:
-        SpinHubError: the model, its files, the sets or the tokenizer are not usable.
-    """
-    check_causal(base.source.folder, base.index.config)
-    where = place(recipe.device, recipe.dtype, base.index)
-    skeleton = load_skeleton(base.index, recipe.trust_remote_code)
-    targets = find_targets(skeleton, recipe.target)
-    calibrations = calibrate(base, recipe)
-    sets = tuple(entry.record for entry in calibrations.values())
-    pinned = replace(
-        recipe,
-        sets={entry.name: entry.source for entry in sets},
-        dtype=where.precision,  # type: ignore[arg-type]
-        device=where.device.type,  # type: ignore[arg-type]
-        max_memory=None,
-    )
-    examples = {name: entry.examples for name, entry in calibrations.items()}
-    record = ScoringRecord(pinned, sets, versions())
-    everything = [example for group in examples.values() for example in group]
-    demand = Demand(skeleton, targets, everything, where, choose_dtype("auto", base.index))
-    return Prepared(base, demand, examples, record_of(base, reporter), record)
 
 
 def score_prepared(prepared: Prepared, job: Job, reporter: Reporter) -> Scored:
@@ -241,31 +160,6 @@ def _finished(base: Base, matrices: Iterable[ScoredMatrix], by_layer: bool) -> I
         original = base.index.raw(matrix.parameter, matrix.indices)
         tops.setdefault(matrix.parameter, {})[matrix.set_name] = TopWeights(matrix.indices, matrix.importance, original)
     yield _ranked(base, tops)
-
-
-def calibrate(base: Base, recipe: ScoringRecipe) -> dict[str, Calibration]:
-    """Reads, samples and tokenises every set of a recipe, in its order.
-
-    Raises:
-        SpinHubError: a source, a row or the tokenizer is not usable.
-    """
-    sampling = Sampling(recipe.samples, recipe.seed)
-    samples = {name: read_sample(name, spec, sampling, resolve_dataset) for name, spec in recipe.sets.items()}
-    tokenizer = load_tokenizer(base.source.folder, recipe.trust_remote_code)
-    return {
-        name: Calibration(sample, make_examples(name, sample.rows, tokenizer, recipe))
-        for name, sample in samples.items()
-    }
-
-
-def show_examples(model: str, recipe: ScoringRecipe, count: int) -> dict[str, list[list[tuple[str, bool]]]]:
-    """The first examples of every set as the model reads them: per token its text, and whether it counts."""
-    base = open_base(model)
-    tokenizer: Any = load_tokenizer(base.source.folder, recipe.trust_remote_code)
-    return {
-        name: [pieces(example, tokenizer) for example in entry.examples[:count]]
-        for name, entry in calibrate(base, recipe).items()
-    }
 
 
 def _ranked(base: Base, tops: Mapping[str, Mapping[str, TopWeights]]) -> dict[str, RankedTensor]:

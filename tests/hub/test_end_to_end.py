@@ -8,11 +8,9 @@ taken back. The steps stand in fixtures, so that each is gone once.
 import filecmp
 import importlib.util
 import json
-import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,15 +46,16 @@ SENTENCES = (
 )
 LOADER = """
 import json, sys
+from pathlib import Path
 import numpy as np
 import torch
 from transformers import AutoModelForCausalLM
 from spin_hub.files.delta_file import read_delta
 
 found = {}
-for edited, before, delta in json.loads(sys.argv[1]):
-    selection = dict(read_delta(delta).selection)
-    models = [AutoModelForCausalLM.from_pretrained(name) for name in (edited, before)]
+for edited, original, delta in json.loads(sys.argv[1]):
+    selection = dict(read_delta(Path(delta)).selection)
+    models = [AutoModelForCausalLM.from_pretrained(name) for name in (edited, original)]
     zero, kept = 0, 0
     for (name, after), (same, old) in zip(*(model.named_parameters() for model in models), strict=True):
         assert name == same and after.dtype == torch.bfloat16
@@ -100,10 +99,11 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def place() -> Iterator[Path]:
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder that goes away at once: pytest would keep the gigabytes of its last three runs."""
-    with tempfile.TemporaryDirectory(prefix="spin-hub-") as folder:
-        yield Path(folder)
+    folder = tmp_path_factory.mktemp("end-to-end")
+    yield folder
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +155,7 @@ def world(place: Path, base: Path, tuned: Path) -> Iterator[World]:
 @pytest.fixture(scope="module")
 def edited(world: World) -> dict[str, Any]:
     """What ``edit --push`` says, with the large bytes that it sent."""
-    sizes = ("--p", "1e-2", "--q", "1e-3", "--samples", "2")
+    sizes = ("--p", "1e-2", "--q", "1e-3", "--samples", "1")
     data = world.run("edit", BASE, "--push", "--no-eval", "--dtype", "bfloat16", *sizes)
     return {**data, "put": world.hub.traffic["put"].bytes_in, "copies": world.hub.traffic["copy"].requests}
 
@@ -183,11 +183,10 @@ def front_matter(world: World, repo_id: str) -> dict[str, Any]:
 
 
 def assert_same_files(folder: Path, expected: Path) -> None:
-    """Compares in blocks: a model need not fit into memory twice."""
-    names = [sorted(p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file())
-             for root in (folder, expected)]  # fmt: skip
-    assert names[0] == names[1]
-    assert [name for name in names[0] if not filecmp.cmp(folder / name, expected / name, shallow=False)] == []
+    """Compares in blocks, since two models at once are a lot of memory."""
+    names = sorted(path.relative_to(expected).as_posix() for path in expected.rglob("*") if path.is_file())
+    assert names == sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    assert [name for name in names if not filecmp.cmp(folder / name, expected / name, shallow=False)] == []
 
 
 def test_an_edited_model_is_pushed_in_one_commit_and_only_its_changed_shards_travel(world, base, edited):
@@ -236,6 +235,7 @@ def test_a_plan_says_how_the_delta_fits_a_fine_tune_and_writes_nothing(world, ed
     before = sorted(world.folder.iterdir())
     plan = world.run("apply", DELTA_ALONE, TUNED, "--plan", who="bob")
     fit = plan["fit"]
+    assert fit["tensors"]["found"] == fit["tensors"]["expected"] == edited["tensors"]
     assert fit["weights"] == edited["weights"]
     assert len(fit["matrices"]) == edited["tensors"]
     # Real training has moved a part of the touched weights, and none of them far.
@@ -253,18 +253,21 @@ def test_a_fine_tune_gets_the_delta_of_its_base_by_hub_id(world, edited, variant
     record = json.loads(world.hub.files(EDITED_TUNED)["spin/spin.json"])
     assert record["applied"]["base"]["repo_id"] == BASE
     assert record["applied"]["lineage"]["linked"] is True
+    assert record["recipe"]["model"]["repo_id"] == TUNED
 
 
-def test_anybody_loads_all_of_it_with_transformers_straight_from_the_hub(world, edited, variant):
-    pairs = [(EDITED, BASE, edited), (EDITED_TUNED, TUNED, variant)]
-    task = [(after, before, str(world.folder / data["output"] / SPIN / DELTA)) for after, before, data in pairs]
+def test_anybody_loads_both_models_with_transformers_straight_from_the_hub(world, base, tuned, edited, variant):
+    task = [
+        (data["repo_id"], str(original), str(world.folder / data["output"] / SPIN / DELTA))
+        for data, original in ((edited, base), (variant, tuned))
+    ]
     world.hub.reset_traffic()
     found = json.loads(world.anybody(LOADER, json.dumps(task)))
+    assert world.hub.traffic["resolve"].bytes_out > 2 * 250_000_000
     assert found.keys() == {EDITED, EDITED_TUNED}
     for counts in found.values():
         assert counts["zero"] == edited["weights"]
         assert counts["kept"] > 100_000_000
-    assert world.hub.traffic["resolve"].bytes_out > 4 * 200_000_000
 
 
 def test_everything_is_found_by_list_and_shown_by_inspect(world, edited, variant):
@@ -299,4 +302,3 @@ def test_nothing_of_it_holds_a_token(world, edited, variant):
     for path in world.folder.rglob("*"):
         if path.is_file() and not path.is_symlink() and path.stat().st_size < 1 << 20:
             assert not any(token.encode() in path.read_bytes() for token in TOKENS.values()), path
-    assert os.environ.get("HF_TOKEN") not in TOKENS.values()

@@ -1,9 +1,10 @@
 """Pushing into a repo that holds something: what is sent, what goes, and what a person wrote stays."""
 
+import json
 import shutil
 
 import pytest
-from pushing import REPO, as_pushed, files_of, front_matter, in_repo
+from pushing import REPO, THERE, UP, a_delta, as_pushed, files_of, front_matter, in_repo
 
 NOTE = "\n## My notes\n\nThis model speaks *plainly*.\n"
 
@@ -48,6 +49,27 @@ def test_shards_and_parts_of_the_former_edit_go_and_what_a_person_added_stays(de
     desk.hub.put(REPO, {**theirs, "spin/curves.png": b"\x89old"})
     assert desk.push(stock.whole).code == 0
     assert in_repo(desk.hub) == {**as_pushed(stock.whole), **theirs}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda record: record["recipe"]["model"].update(files=["../x"], card=None),
+        lambda record: record["recipe"]["model"].update(card=5),
+        lambda record: record.update(recipe=None),
+        lambda record: record.update(kind="../x"),
+        None,
+    ],
+)
+def test_a_record_on_the_hub_that_cannot_be_read_stops_nothing(desk, stock, change):
+    record = json.loads(desk.hub.files(THERE)["spin/spin.json"])
+    if change:
+        change(record)
+    desk.hub.put(THERE, {"spin/spin.json": json.dumps(record) if change else "{"})
+    assert desk.push(stock.whole, repo=THERE).code == 0
+    files = in_repo(desk.hub, THERE)
+    assert {name: files[name] for name in as_pushed(stock.whole, THERE)} == as_pushed(stock.whole, THERE)
+    assert [name for name in files if name.startswith("model")] == ["model.safetensors"]
 
 
 def test_a_delta_does_not_mix_with_an_edited_model(desk, stock):
@@ -122,6 +144,24 @@ def test_a_repo_that_spin_hub_did_not_make_needs_a_yes(desk, stock, kind):
     assert {name: files[name] for name in as_pushed(getattr(stock, kind)) if name != "README.md"} == {
         name: data for name, data in as_pushed(getattr(stock, kind)).items() if name != "README.md"
     }
+
+
+def test_weights_of_theirs_that_may_be_loaded_in_place_of_the_edit_are_told(desk, stock):
+    desk.hub.put(REPO, {"model.safetensors": b"\0theirs"})
+    done = desk.push(stock.edited, "--yes")
+    assert "Careful: alice/tiny-spin keeps model.safetensors" in done.notes
+    assert in_repo(desk.hub)["model.safetensors"] == b"\0theirs"
+
+
+def test_the_licence_of_another_base_takes_the_place_of_the_former_one(desk, stock, sharded):
+    desk.hub.put("org/mit", sharded)
+    desk.hub.put("org/mit", {"README.md": "---\nlicense: mit\n---\n"})
+    with desk.client_here():
+        a_delta(desk.folder / "delta", "org/mit", {UP: [1]})
+    assert front_matter(in_repo(desk.hub, THERE)["README.md"])["license"] == "apache-2.0"
+    assert desk.run("apply", "delta", "org/mit", "--push", "--repo-id", THERE).code == 0
+    data = front_matter(in_repo(desk.hub, THERE)["README.md"])
+    assert (data["license"], data["base_model"]) == ("mit", "org/mit")
 
 
 def test_an_empty_repo_is_anybodys(desk, stock):

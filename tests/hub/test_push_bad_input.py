@@ -127,6 +127,8 @@ def test_a_gated_delta_says_where_to_ask(desk, stock):
     desk.hub.repo("acme/delta").gated = "manual"
     said = refused(desk, "apply", "acme/delta", BASE, kind="AccessDenied", who="bob")
     assert f"{desk.hub.url}/acme/delta" in said
+    command = ("push", stock.delta, "--repo-id", "acme/delta", "--create-pr")
+    assert f"{desk.hub.url}/acme/delta" in refused(desk, *command, kind="AccessDenied", who="bob")
 
 
 @pytest.mark.parametrize(

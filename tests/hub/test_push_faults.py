@@ -77,12 +77,13 @@ def test_a_connection_that_breaks_is_one_sentence_and_changes_nothing(desk, stoc
 
 
 @pytest.mark.parametrize("name", ["lost", "lost by a reset", "504 when done"])
-def test_a_commit_that_is_done_but_never_answered_is_found_and_not_repeated(desk, stock, name):
+@pytest.mark.parametrize(("repo", "commits"), [(THERE, 2), (REPO, 1)])
+def test_a_commit_that_is_done_but_never_answered_is_found_and_not_repeated(desk, stock, name, repo, commits):
     desk.hub.fail(Fault("commit", times=None, **BROKEN[name]))
-    done = desk.push(stock.other, repo=THERE)
-    assert done.data["commit"] == desk.hub.sha(THERE)
+    done = desk.push(stock.other, repo=repo)
+    assert done.data["commit"] == desk.hub.sha(repo)
     assert desk.hub.traffic["commit"].requests == 1
-    goes_on(desk, stock)
+    goes_on(desk, stock, repo, commits)
 
 
 @pytest.mark.parametrize("fault", [{"status": 503}, {"status": 429, "retry_after": 1}, {"after": True}], ids=str)
@@ -235,3 +236,23 @@ def test_what_the_hub_says_against_a_commit_is_told(desk, stock):
     desk.hub.fail(Fault("commit", 400, message="Your push was rejected because it contains secrets"))
     error = desk.push(stock.other, repo=THERE).error
     assert "contains secrets" in error["message"]
+
+
+def test_an_interrupted_apply_goes_on_with_what_it_wrote(desk, stock):
+    command = ("apply", stock.delta, "org/tiny", "--push", "--json")
+    desk.hub.fail(Fault("commit", 500))
+    assert desk.run(*command).error["type"] == "PushFailed"
+    written = (desk.folder / "tiny-spin" / "spin" / "spin.json").stat().st_mtime_ns
+    desk.hub.reset_traffic()
+    again = desk.run(*command)
+    assert "it is pushed as it is" in again.notes
+    assert in_repo(desk.hub) == as_pushed(desk.folder / "tiny-spin")
+    assert (desk.folder / "tiny-spin" / "spin" / "spin.json").stat().st_mtime_ns == written
+    assert desk.hub.traffic["put"].bytes_in == 0
+
+
+def test_files_that_the_repo_ignores_are_missed(desk, stock):
+    desk.hub.put(THERE, {".gitignore": "*.png\nspin.json\n"})
+    error = desk.push(stock.other, repo=THERE).error
+    assert error["type"] == "PushUnproven"
+    assert "spin/spin.json" in error["message"]

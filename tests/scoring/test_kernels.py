@@ -11,9 +11,10 @@ def by_definition(left, right, segments):
     return sum((left[start:stop].T @ right[start:stop]).abs() for start, stop in segments)
 
 
-@pytest.fixture(params=[1, 10, 1 << 20])
+@pytest.fixture(params=[(1, 1), (10, 1), (1, 3), (1 << 20, 384)])
 def block(request, monkeypatch):
-    monkeypatch.setattr(kernels, "_BLOCK", request.param)
+    monkeypatch.setattr(kernels, "_BLOCK", request.param[0])
+    monkeypatch.setattr(kernels, "_ROWS", request.param[1])
 
 
 @given(st.lists(st.integers(0, 6), min_size=1, max_size=5), st.integers(1, 9), st.integers(1, 9))
