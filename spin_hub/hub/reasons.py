@@ -3,6 +3,7 @@
 from huggingface_hub.errors import (
     HfHubHTTPError,
     HFValidationError,
+    LocalEntryNotFoundError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
     RevisionNotFoundError,
@@ -11,6 +12,9 @@ from huggingface_hub.errors import (
 
 def reason(error: Exception, what: str) -> str:
     """The reason of a failure; ``what`` is a word for the kind of repo, such as ``model``."""
+    # Where a file cannot be had, the client tells of its cache, and of the Hub's answer only as the cause.
+    while isinstance(error, LocalEntryNotFoundError) and isinstance(error.__cause__, Exception):
+        error = error.__cause__
     if isinstance(error, RevisionNotFoundError):
         return "the Hub has no such revision"
     if isinstance(error, RepositoryNotFoundError):

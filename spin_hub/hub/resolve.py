@@ -1,5 +1,6 @@
 """A model or an artefact by name: a local path, or a Hub id pinned to a commit and downloaded."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,14 @@ from huggingface_hub.errors import (
 )
 
 from spin_hub.core.contents import TWIN_PATTERNS, split_names
-from spin_hub.errors import AccessDenied, ArtefactNotFound, HubUnreachable, ModelNotFound, NoSafetensors
+from spin_hub.errors import (
+    AccessDenied,
+    ArtefactNotFound,
+    DownloadDamaged,
+    HubUnreachable,
+    ModelNotFound,
+    NoSafetensors,
+)
 from spin_hub.hub.reasons import reason
 
 _SMALL: Final = ("*.json", "*.jinja", "*.txt", "*.model", "*.py", "README.md")
@@ -73,6 +81,7 @@ def resolve_delta(delta: str) -> Path:
 
     Raises:
         ArtefactNotFound: neither a path nor a Hub id that exists.
+        DownloadDamaged: what was downloaded is not the file that the Hub has.
         AccessDenied, HubUnreachable: as :func:`resolve_model`.
     """
     return _resolve(delta, "delta", _DELTA)
@@ -161,8 +170,19 @@ def _online(repo_id: str, revision: str | None, weights: bool) -> ModelSource:
 
 
 def _pinned(repo_id: str, revision: str | None, patterns: Sequence[str] | None) -> Path:
-    commit = str(HfApi().model_info(repo_id, revision=revision).sha)
-    return _at(repo_id, revision, commit, patterns)
+    info = HfApi().model_info(repo_id, revision=revision, files_metadata=True)
+    folder = _at(repo_id, revision, str(info.sha), patterns)
+    for entry in info.siblings or []:
+        path = folder / entry.rfilename
+        # A whole edited model is proved when it is reverted; what is read by itself is proved here.
+        if patterns is not None and entry.lfs and path.is_file() and _sha256(path) != entry.lfs.sha256:
+            raise DownloadDamaged(path=entry.rfilename, repo_id=repo_id)
+    return folder
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _at(repo_id: str, revision: str | None, commit: str, patterns: Sequence[str] | None) -> Path:

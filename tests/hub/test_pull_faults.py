@@ -49,7 +49,6 @@ def test_a_download_that_fails_is_one_sentence_and_writes_nothing(desk, stock, r
     goes_on(desk, stock)
 
 
-@pytest.mark.xfail(reason="hub/reasons.py gives the client's two sentences where a HEAD fails, and not their cause")
 def test_a_file_that_the_hub_does_not_give_is_told_with_the_cause(desk, stock):
     desk.hub.fail(Fault("head", 503, times=None))
     error = desk.run("apply", stock.delta, BASE, "-o", "out", "--json").error
@@ -81,7 +80,6 @@ def test_a_damaged_download_is_told_before_anything_is_written(desk, stock):
     assert desk.hub.repo_ids() == ["alice/there", "org/tiny", "org/whole"]
 
 
-@pytest.mark.xfail(reason="hub/resolve.py compares a model with its sha256 on the Hub, but not a delta")
 def test_a_damaged_delta_of_the_hub_is_told(desk, stock):
     damage(desk, THERE, "spin/spin_delta.safetensors")
     error = desk.run("apply", THERE, BASE, "-o", "out", "--json").error
