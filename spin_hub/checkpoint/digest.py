@@ -4,10 +4,13 @@ import hashlib
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Final
 
 from spin_hub.checkpoint.index import CheckpointIndex
 from spin_hub.checkpoint.remembered import Remembered
 from spin_hub.core.contents import Contents, split_names
+
+_BLOCK: Final = 1 << 20
 
 
 def contents_of(index: CheckpointIndex) -> Contents:
@@ -65,8 +68,10 @@ def known_digests(folder: Path, names: Iterable[str], read: Callable[[int], None
 def sha256(path: Path, read: Callable[[int], None]) -> str:
     """The sha256 of one file as 64 hexadecimal digits."""
     digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 22):
-            digest.update(block)
-            read(len(block))
+    # One small buffer a file: fresh blocks would be kept by the allocator, some for every thread.
+    block = memoryview(bytearray(_BLOCK))
+    with path.open("rb", buffering=0) as file:
+        while count := file.readinto(block):
+            digest.update(block[:count])
+            read(count)
     return digest.hexdigest()
