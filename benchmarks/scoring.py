@@ -27,14 +27,14 @@ from spin_hub.core.example import Example
 from spin_hub.core.ranking import count_of
 from spin_hub.hub.datasets import resolve_dataset
 from spin_hub.recipe import PAPER_SETS, ScoringRecipe
-from spin_hub.scoring.layerwise import LayerwiseEngine
+from spin_hub.scoring.choosing import make_engine
+from spin_hub.scoring.engine import Engine
 from spin_hub.scoring.loading import load_model, load_tokenizer
 from spin_hub.scoring.placement import Placement
 from spin_hub.scoring.targets import decoder_layers, find_targets
-from spin_hub.scoring.whole import WholeEngine
 
 ROUNDS = 3
-ENGINES = {"whole": WholeEngine, "layerwise": LayerwiseEngine}
+ENGINES = ("whole", "layerwise")
 FILES = {
     "fairness": "beaver_train330k_fairness_safe_1k.csv",
     "privacy": "beaver_train330k_privacy_safe_1k.csv",
@@ -79,16 +79,21 @@ class Found:
 
 @dataclass
 class Measured:
-    """The loop, the engines by name, and the peak of every round in operations a second."""
+    """The loop, the engines by name, the seconds of their checks, and every round's peak in operations a second."""
 
     loop: Found = field(default_factory=Found)
     engines: dict[str, Found] = field(default_factory=lambda: {name: Found() for name in ENGINES})
+    checks: dict[str, float] = field(default_factory=dict)
     peaks: list[float] = field(default_factory=list)
 
 
-def engine_once(name: str, model: PreTrainedModel, examples: Sequence[Example]) -> TopSets:
+def engine_of(name: str, model: PreTrainedModel) -> Engine:
+    """An engine, after the check that it is right for the model."""
+    return make_engine(name, model, find_targets(model, "mlp"), "float32").engine
+
+
+def engine_once(engine: Engine, examples: Sequence[Example]) -> TopSets:
     """The same top sets by an engine."""
-    engine = ENGINES[name](model, find_targets(model, "mlp"))
     matrices = engine.score({"set": examples}, RATIO, lambda _: None)
     # The engine may keep one weight more where the published count rounds the other way.
     return {entry.parameter: set(entry.indices[: count_of(RATIO, entry.shape)].tolist()) for entry in matrices}
@@ -101,10 +106,13 @@ def measured(task: Task) -> Measured:
     """
     found, model, slow = Measured(), task.model(task.dtype), task.model(task.loop_dtype)
     depth = len(decoder_layers(model)[1])
+    engines = {}
+    for name in ENGINES:
+        found.checks[name] = seconds(lambda name=name: engines.update({name: engine_of(name, model)}))
     for number in range(ROUNDS):
         before = product_peak(task.dtype)
         for name in reversed(ENGINES) if number % 2 else ENGINES:
-            found.engines[name].add(partial(engine_once, name, model, task.examples))
+            found.engines[name].add(partial(engine_once, engines[name], task.examples))
         found.peaks.append(max(before, product_peak(task.dtype)))
         # Every part has layers of all depths, since a deeper one costs a shorter backward pass.
         found.loop.add(partial(published_loop, slow, task.examples, range(number, depth, ROUNDS)))
@@ -113,7 +121,7 @@ def measured(task: Task) -> Measured:
 
 def memory_of(task: Task, name: str) -> Usage:
     """What loading the model and scoring with an engine takes; to be run in a process of its own."""
-    return used_by(lambda: engine_once(name, task.model(task.dtype), task.examples))
+    return used_by(lambda: engine_once(engine_of(name, task.model(task.dtype)), task.examples))
 
 
 def operations(model: PreTrainedModel, examples: Sequence[Example]) -> int:
@@ -144,6 +152,7 @@ def report(found: Measured, tokens: int, needed: int) -> str:
     lines = [table(("one calibration set", "best s", "median s", "best tok/s", "x best", "x median"), rows)]
     whole, layerwise = (found.engines[name].seconds for name in ("whole", "layerwise"))
     lines.append(f"layerwise / whole: best {min(layerwise) / min(whole):.2f}, median {ratio(layerwise, whole):.2f}")
+    lines.append(f"the layerwise engine's check of the model, once a run: {found.checks['layerwise']:.2f} s")
     lines.append(f"the loop in this run: {sum(found.loop.seconds):.1f} s in all")
     for name, entry in found.engines.items():
         shares = [needed / taken / peak for taken, peak in zip(entry.seconds, found.peaks, strict=True)]

@@ -12,7 +12,6 @@ from huggingface_hub.errors import (
     GatedRepoError,
     HFValidationError,
     HTTPError,
-    LocalEntryNotFoundError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
     RevisionNotFoundError,
@@ -152,10 +151,7 @@ def look_at(repo_id: str, branch: str = MAIN, tags: bool = False) -> RemoteRepo 
     except RepositoryNotFoundError:
         return None
     except (OfflineModeIsEnabled, HTTPError, OSError) as error:
-        # Where the Hub does not give a file, the cause tells why.
-        cause = error.__cause__ if isinstance(error, LocalEntryNotFoundError) else None
-        why = reason(cause if isinstance(cause, Exception) else error, "model")
-        raise HubSilent(what=f"what {repo_id} holds", why=why) from error
+        raise HubSilent(what=f"what {repo_id} holds", why=reason(error, "model")) from error
 
 
 def _record(repo_id: str, commit: str, files: Mapping[str, RemoteFile]) -> Record | None:

@@ -1,6 +1,5 @@
 """A model as a chain of decoder layers that can be run one at a time, with the arguments its own forward gives them."""
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,7 +15,8 @@ from spin_hub.forward import ResponseLogits
 from spin_hub.scoring.attention import FastAttention
 from spin_hub.scoring.layers import LayerSource
 from spin_hub.scoring.loss import backward_from_loss
-from spin_hub.scoring.targets import Target, decoder_layers
+from spin_hub.scoring.shortcut import last_map, without_value
+from spin_hub.scoring.targets import decoder_layers
 
 _HIDDEN: Final = "hidden_states"
 
@@ -62,17 +62,24 @@ class Chain:
     embedding, masks, rotary tables, norms and head are right for every architecture whose layers touch each other
     only through the hidden state. :mod:`spin_hub.scoring.selfcheck` finds out whether a model's do.
 
+    Args:
+        model: in eval mode, its parameters without gradients.
+        source: of its layers.
+        shortcut: whether :meth:`differentiable` may leave the value of a layer's last linear map out.
+
     Raises:
         UnsupportedModel: the decoder layers cannot be found.
     """
 
-    def __init__(self, model: PreTrainedModel, source: LayerSource) -> None:
+    def __init__(self, model: PreTrainedModel, source: LayerSource, shortcut: bool = False) -> None:
         self.model = model
         self.prefix, self.layers = decoder_layers(model)
         self.source = source
         self._first = self.layers[0].forward
         self._rest: tuple[Any, ...] | None = None
         self._known = False
+        self._shortcut = shortcut
+        self._last: str | None = None
 
     def __len__(self) -> int:
         return len(self.layers)
@@ -112,6 +119,11 @@ class Chain:
         assert isinstance(result, Tensor)
         return result
 
+    def differentiable(self, number: int, hidden: Tensor, call: Call) -> Tensor:
+        """The same with the graph that leads there, for its gradients alone: the value may not be right."""
+        with torch.enable_grad(), without_value(self.layers[number], self._last):
+            return self.run(number, hidden, call)
+
     def end(self, batch: Batch, hidden: Tensor, set_name: str) -> Tensor:
         """Runs what comes after the layers: the loss's gradient at the last layer's output.
 
@@ -136,28 +148,13 @@ class Chain:
         assert leaf.grad is not None
         return leaf.grad
 
-    def by_layer(self, targets: Sequence[Target]) -> dict[int, list[Target]]:
-        """The targets of every layer that has some.
-
-        Raises:
-            UnsupportedModel: a target outside the decoder layers, or one that has several places in the model.
-        """
-        uses = Counter(id(weight) for _, weight in self.model.named_parameters(remove_duplicate=False))
-        numbers = {id(module): number for number, layer in enumerate(self.layers) for module in layer.modules()}
-        found: dict[int, list[Target]] = {}
-        for target in targets:
-            if uses[id(target.weight)] > 1:
-                raise UnsupportedModel(what=target.parameter, why="the model uses it more than once in a pass")
-            if id(target.module) not in numbers:
-                raise UnsupportedModel(what=target.parameter, why="it belongs to no decoder layer")
-            found.setdefault(numbers[id(target.module)], []).append(target)
-        return found
-
     def _learn(self, hidden: Tensor, call: Call) -> None:
-        """Finds out whether layers return a tensor or a tuple that begins with it, by running the first one."""
+        """Finds out by running the first layer whether it returns a tensor or a tuple, and what it does last."""
+        found: list[Any] = []
         with self.source.present(0):
-            output = call.of(self._first, hidden.clone())
-        self._rest = tuple(output[1:]) if isinstance(output, tuple) else None
+            last = last_map(self.layers[0], lambda: found.append(call.of(self._first, hidden.clone())))
+        self._rest = tuple(found[0][1:]) if isinstance(found[0], tuple) else None
+        self._last = last if self._shortcut else None
         self._known = True
 
     def _as_output(self, hidden: Tensor) -> Any:
@@ -166,14 +163,10 @@ class Chain:
     @contextmanager
     def _replaced(self, forward: Callable[[int, tuple[Any, ...], dict[str, Any]], Any]) -> Iterator[None]:
         """Within the block every layer's forward is this one, which is also given the layer's number."""
-
-        def stub(number: int) -> Callable[..., Any]:
-            return lambda *args, **kwargs: forward(number, args, kwargs)
-
         before = [vars(layer).get("forward") for layer in self.layers]
         try:
             for number, layer in enumerate(self.layers):
-                vars(layer)["forward"] = stub(number)
+                vars(layer)["forward"] = lambda *args, _number=number, **kwargs: forward(_number, args, kwargs)
             yield
         finally:
             for layer, own in zip(self.layers, before, strict=True):

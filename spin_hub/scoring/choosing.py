@@ -53,9 +53,10 @@ def make_engine(
     means = means or Means()
     if asked == "whole":
         return Choice(_whole(model, targets, accumulate, means.source))
-    agreement = _agreement(model, targets, means.source)
-    if agreement.holds:
-        return Choice(LayerwiseEngine(model, targets, accumulate, means.source, means.room))
+    for shortcut in (True, False):
+        agreement = _agreement(model, targets, means.source, shortcut)
+        if agreement.holds:
+            return Choice(LayerwiseEngine(model, targets, accumulate, means.source, means.room, shortcut))
     if asked == "layerwise" or not means.source.all_present:
         raise UnsupportedModel(what=f"{type(model).__name__} with --engine layerwise", why=agreement.sentence)
     return Choice(WholeEngine(model, targets, accumulate), f"The engine is whole: {agreement.sentence}.")
@@ -67,12 +68,12 @@ def _whole(model: PreTrainedModel, targets: Sequence[Target], accumulate: Accumu
     return WholeEngine(model, targets, accumulate)
 
 
-def _agreement(model: PreTrainedModel, targets: Sequence[Target], source: LayerSource) -> Agreement:
+def _agreement(model: PreTrainedModel, targets: Sequence[Target], source: LayerSource, shortcut: bool) -> Agreement:
     """On the model itself where it can be run as a whole, else on a small random one of its architecture."""
     if source.all_present:
-        return check_layerwise(model, targets, source)
+        return check_layerwise(model, targets, source, shortcut)
     small = shrunk(model)
-    return check_layerwise(small, _counterparts(model, targets, small), LoadedLayers())
+    return check_layerwise(small, _counterparts(model, targets, small), LoadedLayers(), shortcut)
 
 
 def _counterparts(model: PreTrainedModel, targets: Sequence[Target], small: PreTrainedModel) -> list[Target]:

@@ -24,7 +24,7 @@ from spin_hub.scoring.layers import LayerSource, LoadedLayers, in_turn
 from spin_hub.scoring.passes import Entry, Passes
 from spin_hub.scoring.store import EVERYTHING_IN_MEMORY, Room, Store
 from spin_hub.scoring.sums import Sums
-from spin_hub.scoring.targets import Target
+from spin_hub.scoring.targets import Target, by_layer
 
 _FORWARD: Final = 1
 _BACKWARD: Final = 4
@@ -42,6 +42,8 @@ class LayerwiseEngine:
         accumulate: as in :class:`spin_hub.scoring.whole.WholeEngine`.
         source: brings the layers' weights in.
         room: where the layers' inputs may be kept.
+        shortcut: whether the value of a layer's last linear map is left out where only gradients are wanted; right
+            for models whose layers end by adding it to the residual, as :mod:`spin_hub.scoring.selfcheck` finds out.
         tokens_per_batch: padded tokens that a batch may have; None takes what suits the device.
     """
 
@@ -50,6 +52,7 @@ class LayerwiseEngine:
     accumulate: Accumulate = "float32"
     source: LayerSource = field(default_factory=LoadedLayers)
     room: Room = EVERYTHING_IN_MEMORY
+    shortcut: bool = False
     tokens_per_batch: int | None = None
     name: str = field(default="layerwise", init=False)
 
@@ -59,9 +62,9 @@ class LayerwiseEngine:
         Raises:
             OSError: the file of kept tensors cannot be written.
         """
-        chain = Chain(self.model, self.source)
-        by_layer = chain.by_layer(self.targets)
-        lowest, sums = min(by_layer), Sums(self.accumulate)
+        chain = Chain(self.model, self.source, self.shortcut)
+        targets_of = by_layer(self.model, self.targets)
+        lowest, sums = min(targets_of), Sums(self.accumulate)
         entries = [Entry(name, batch) for name, examples in sets.items() for batch in self._batches(examples)]
         pace = _Pace(entries, _FORWARD * len(chain) + _BACKWARD * (len(chain) - lowest), advance)
         try:
@@ -69,7 +72,7 @@ class LayerwiseEngine:
                 passes = Passes(chain, store, lowest)
                 passes.forwards(entries, partial(pace.step, _FORWARD))
                 for layer in in_turn(self.source, range(len(chain) - 1, lowest - 1, -1)):
-                    targets = by_layer.get(layer, ())
+                    targets = targets_of.get(layer, ())
                     for set_name in sets:
                         sums.start(targets, set_name)
                         for number, entry in enumerate(entries):

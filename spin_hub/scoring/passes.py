@@ -79,8 +79,8 @@ class Passes:
         goes_on = layer > self._lowest
         hidden = self._store.take((layer, number)).detach().requires_grad_(goes_on)
         shape = self._entries[number].batch.shape
-        with torch.enable_grad(), GradientCapture(targets, shape, on_gradient):
-            output = self._chain.run(layer, hidden, self._calls[number][layer])
+        with GradientCapture(targets, shape, on_gradient):
+            output = self._chain.differentiable(layer, hidden, self._calls[number][layer])
         torch.autograd.backward(output, gradient)
         if goes_on:
             assert hidden.grad is not None

@@ -20,7 +20,7 @@ from spin_hub.scoring.chain import Chain
 from spin_hub.scoring.layers import LayerSource, in_turn
 from spin_hub.scoring.passes import Entry, Passes
 from spin_hub.scoring.store import Store
-from spin_hub.scoring.targets import Target
+from spin_hub.scoring.targets import Target, by_layer
 from spin_hub.scoring.whole import differentiate
 
 TOLERANCE: Final = 1e-3
@@ -68,7 +68,9 @@ class Agreement:
         return f"taken layer by layer, {self.parameter} has another gradient (off by {self.error:.2g} of its norm)"
 
 
-def check_layerwise(model: PreTrainedModel, targets: Sequence[Target], source: LayerSource) -> Agreement:
+def check_layerwise(
+    model: PreTrainedModel, targets: Sequence[Target], source: LayerSource, shortcut: bool = False
+) -> Agreement:
     """Takes one short example through a model both ways and compares every target's input and output gradient.
 
     It needs the memory of that example's inputs and gradients, and no sums.
@@ -77,6 +79,7 @@ def check_layerwise(model: PreTrainedModel, targets: Sequence[Target], source: L
         model: all its layers present, with its own or random weights.
         targets: of this model.
         source: of the model's layers.
+        shortcut: as the layerwise engine would take it.
 
     Raises:
         NotFinite: the loss is no finite number.
@@ -85,7 +88,7 @@ def check_layerwise(model: PreTrainedModel, targets: Sequence[Target], source: L
     batch = next(one_by_one([short_example(int(model.config.get_text_config().vocab_size))])).to(model.device)
     whole = _caught(lambda catch: differentiate(model, targets, batch, "self-check", catch))
     try:
-        layerwise = _caught(lambda catch: _differentiate(Chain(model, source), targets, batch, catch))
+        layerwise = _caught(lambda catch: _differentiate(Chain(model, source, shortcut), targets, batch, catch))
     except UnsupportedModel as error:
         return Agreement(refusal=str(error.facts["why"]))
     except torch.OutOfMemoryError:
@@ -119,13 +122,13 @@ def _caught(run: Callable[[OnGradient], None]) -> Caught:
 
 
 def _differentiate(chain: Chain, targets: Sequence[Target], batch: Batch, catch: OnGradient) -> None:
-    by_layer = chain.by_layer(targets)
-    lowest = min(by_layer)
+    targets_of = by_layer(chain.model, targets)
+    lowest = min(targets_of)
     with Store() as store:
         passes = Passes(chain, store, lowest)
         passes.forwards([Entry("self-check", batch)], lambda _: None)
         for layer in in_turn(chain.source, range(len(chain) - 1, lowest - 1, -1)):
-            passes.backwards(layer, 0, by_layer.get(layer, ()), catch)
+            passes.backwards(layer, 0, targets_of.get(layer, ()), catch)
 
 
 def _difference(expected: tuple[Tensor, Tensor], found: tuple[Tensor, Tensor] | None) -> float:

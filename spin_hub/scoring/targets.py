@@ -2,7 +2,8 @@
 
 import fnmatch
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -81,6 +82,25 @@ def decoder_layers(model: PreTrainedModel) -> tuple[str, nn.ModuleList]:
     for entry in customary or lists:
         return entry
     raise UnsupportedModel(what=type(model).__name__, why="its decoder layers cannot be found")
+
+
+def by_layer(model: PreTrainedModel, targets: Sequence[Target]) -> dict[int, list[Target]]:
+    """The targets of every decoder layer that has some, by the layer's number.
+
+    Raises:
+        UnsupportedModel: a target outside the decoder layers, or one that has several places in the model.
+    """
+    uses = Counter(id(weight) for _, weight in model.named_parameters(remove_duplicate=False))
+    _, layers = decoder_layers(model)
+    numbers = {id(module): number for number, layer in enumerate(layers) for module in layer.modules()}
+    found: dict[int, list[Target]] = {}
+    for target in targets:
+        if uses[id(target.weight)] > 1:
+            raise UnsupportedModel(what=target.parameter, why="the model uses it more than once in a pass")
+        if id(target.module) not in numbers:
+            raise UnsupportedModel(what=target.parameter, why="it belongs to no decoder layer")
+        found.setdefault(numbers[id(target.module)], []).append(target)
+    return found
 
 
 def _modules(prefix: str, layers: nn.ModuleList) -> Iterator[tuple[str, nn.Module, bool]]:

@@ -1,5 +1,6 @@
 """A local Hub for each test, and the real client let loose on it within the test's own process."""
 
+import functools
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -9,8 +10,12 @@ from types import SimpleNamespace
 import pushing
 import pytest
 import server
+import stocking
 from huggingface_hub import HfApi, close_session, constants
 
+from spin_hub.model_cards import render
+
+TEMPLATES = functools.cache(render._environment)
 TOKENS = {"alice": "hf_alice", "bob": "hf_bob", "carol": "hf_carol"}
 
 
@@ -51,16 +56,20 @@ def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 @pytest.fixture(scope="session")
-def stock(tmp_path_factory: pytest.TempPathFactory, tiny: Path, sharded: Path) -> pushing.Stock:
+def stock(tmp_path_factory: pytest.TempPathFactory, tiny: Path, sharded: Path) -> stocking.Stock:
     """A Hub's storage with two bases, and edits of them; made once and never changed."""
-    return pushing.made(tmp_path_factory.mktemp("stock"), tiny, sharded)
+    return stocking.made(tmp_path_factory.mktemp("stock"), tiny, sharded)
 
 
 @pytest.fixture
-def desk(stock: pushing.Stock, tmp_path: Path, naps: list[float]) -> Iterator[pushing.Desk]:
+def desk(
+    stock: stocking.Stock, tmp_path: Path, naps: list[float], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[pushing.Desk]:
     """A person before a stocked Hub of their own; afterwards no token may be found anywhere."""
+    # The templates of cards are compiled once, and not again for each of hundreds of pushes.
+    monkeypatch.setattr("spin_hub.model_cards.render._environment", TEMPLATES)
     shutil.copytree(stock.storage, tmp_path / "storage")
-    with pushing.stocked(tmp_path / "storage") as hub:
+    with stocking.stocked(tmp_path / "storage") as hub:
         desk = pushing.Desk(hub, tmp_path)
         yield desk
         assert not hub.leaks

