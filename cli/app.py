@@ -89,6 +89,7 @@ def _silence_libraries(quiet: bool) -> None:
     """Keeps other libraries' bars, advice and telemetry out of the output; they read this when imported."""
     for name, value in {
         "TRANSFORMERS_VERBOSITY": "error",
+        "HF_HUB_VERBOSITY": "error",
         "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
         "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
