@@ -152,6 +152,20 @@ class SelectionRecipe:
             entry |= {"p": self.p, "q": self.q}
         return dict(sorted(entry.items()))
 
+    @classmethod
+    def from_json(cls, method: Mapping[str, Any]) -> "SelectionRecipe":
+        """The reverse of :meth:`to_json`; the seed of a rule that draws nothing is not told there.
+
+        Raises:
+            KeyError, TypeError, UsageError: the entry has another form.
+        """
+        if "rule" not in method:
+            return cls(expression=method["expression"], ratios=method["ratios"])
+        rule: dict[str, Any] = {name: method[name] for name in ("rule", "p", "q")}
+        usual = cls(**rule)
+        own = {name: ratio for name, ratio in method["ratios"].items() if usual.ratio(name) != ratio}
+        return replace(usual, ratios=own, seed=method.get("seed", 0))
+
 
 @dataclass(frozen=True)
 class Limits:

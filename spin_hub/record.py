@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from spin_hub.core.contents import stays_inside
-from spin_hub.core.delta import checked_method
+from spin_hub.core.delta import BaseRef, checked_method
 from spin_hub.errors import UnsupportedFormat
 from spin_hub.recipe import Kind, ScoringRecipe
 from spin_hub.version import __version__
@@ -44,6 +44,11 @@ class ModelRecord:
         wrong = next((name for name in self.files if not stays_inside(name)), None)
         if wrong is not None:
             raise ValueError(f"{wrong[:80]!r} is no file of a model")
+
+    @property
+    def pinned(self) -> str | None:
+        """The Hub id with the commit, where it is known; None of a local model."""
+        return BaseRef(self.repo_id, self.commit).pinned
 
 
 @dataclass(frozen=True)

@@ -175,6 +175,13 @@ def test_the_json_of_a_selection_recipe_has_the_ratio_of_every_set(recipe):
     assert recipe.to_json()["ratios"] == recipe.all_ratios
 
 
+@pytest.mark.parametrize("recipe", [*RULES, SelectionRecipe(p=0.1, ratios={"privacy": 0.3})], ids=str)
+def test_a_selection_recipe_comes_back_from_json(recipe):
+    again = SelectionRecipe.from_json(json.loads(json.dumps(recipe.to_json())))
+    assert (again.to_json(), again.names, again.seed) == (recipe.to_json(), recipe.names, recipe.seed)
+    assert recipe.expression or again.ratios == recipe.ratios
+
+
 @pytest.mark.parametrize("recipe", RULES[:3], ids=str)
 def test_the_json_of_a_rule_names_it(recipe):
     assert recipe.to_json()["rule"] == recipe.rule

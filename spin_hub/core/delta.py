@@ -53,6 +53,11 @@ class BaseRef:
     commit: str | None = None
     files: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def pinned(self) -> str | None:
+        """The Hub id with the commit, where it is known; None of a local model."""
+        return f"{self.repo_id}@{self.commit}" if self.repo_id and self.commit else self.repo_id
+
 
 _TEXTS: Final = ("rule", "expression")
 _NUMBERS: Final = ("p", "q")

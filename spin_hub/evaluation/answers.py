@@ -71,7 +71,7 @@ def generate(  # noqa: PLR0913
         NoChatTemplate: it is asked for and the tokenizer has none, or it fails.
         ValueError: a prompt without a token, or ``new_tokens`` below 1.
     """
-    texts = [_rendered(tokenizer, prompt) for prompt in prompts] if chat_template else prompts
+    texts = _asked(tokenizer, prompts, chat_template)
     return continuations(model, tokenizer, texts, Writing(new_tokens, not chat_template, batch_tokens), advance)
 
 
@@ -81,7 +81,7 @@ def prompt_tokens(tokenizer: Tokenizer, prompts: Sequence[str], chat_template: b
     Raises:
         NoChatTemplate, ValueError: as :func:`generate`.
     """
-    texts = [_rendered(tokenizer, prompt) for prompt in prompts] if chat_template else prompts
+    texts = _asked(tokenizer, prompts, chat_template)
     return [_tokens(tokenizer, number, text, not chat_template) for number, text in enumerate(texts)]
 
 
@@ -117,6 +117,10 @@ def continuations(
                 written[place] = answer_of(tokenizer, tokens, ends)
             advance(len(places))
     return written
+
+
+def _asked(tokenizer: Tokenizer, prompts: Sequence[str], chat_template: bool) -> Sequence[str]:
+    return [_rendered(tokenizer, prompt) for prompt in prompts] if chat_template else prompts
 
 
 def _rendered(tokenizer: Tokenizer, prompt: str) -> str:

@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 import torch
 
-from spin_hub.core.selection import Selection
 from spin_hub.errors import DeviceOutOfMemory
 from spin_hub.evaluation import awareness, over_refusal, safety
 from spin_hub.evaluation.answers import Tokenizer, generate, nothing
@@ -17,7 +16,7 @@ from spin_hub.evaluation.guards import check_parsed
 from spin_hub.evaluation.interval import Estimate, Metric
 from spin_hub.evaluation.judging import Judge, LexicalJudge, Verdict, declines, tally
 from spin_hub.evaluation.pairing import Paired, paired, paired_verdicts
-from spin_hub.evaluation.state import State, turned
+from spin_hub.evaluation.state import State, beside_base, turned
 
 MetricName = Literal["awareness", "safety", "over_refusal"]
 
@@ -92,7 +91,7 @@ def ask(
         DeviceOutOfMemory: the device is too small.
         JudgeUnreadable: too many verdicts of the judge cannot be read.
     """
-    everyone: dict[str, State] = {BASE: Selection({}), **states}
+    everyone = beside_base(states)
     texts: dict[str, dict[str, Sequence[str]]] = {entry.label: {} for entry in asked}
     try:
         for state, weights in everyone.items():

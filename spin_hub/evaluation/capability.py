@@ -17,12 +17,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
-from spin_hub.core.selection import Selection
 from spin_hub.errors import MissingDependency, TasksUnusable
 from spin_hub.evaluation.evidence import BASE
 from spin_hub.evaluation.interval import Estimate, Metric, Z
 from spin_hub.evaluation.pairing import Paired, paired
-from spin_hub.evaluation.state import State, turned
+from spin_hub.evaluation.state import State, beside_base, turned
 
 TASKS: Final = (
     "hellaswag", "race", "mmlu", "gpqa_main_zeroshot", "openbookqa", "boolq", "piqa",
@@ -105,7 +104,7 @@ def capability(  # noqa: PLR0913
     Raises:
         TasksUnusable: a task fails, or its data cannot be had.
     """
-    everyone: dict[str, State] = {BASE: Selection({}), **states}
+    everyone = beside_base(states)
     results: dict[str, Any] = {}
     for name, state in everyone.items():
         with turned(model, state) as found:

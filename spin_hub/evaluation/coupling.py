@@ -21,12 +21,10 @@ from numpy.typing import NDArray
 
 from spin_hub.core.batches import make_batches, usual_tokens
 from spin_hub.core.example import Example
-from spin_hub.core.selection import Selection
 from spin_hub.errors import NotFinite, UnsupportedModel
-from spin_hub.evaluation.evidence import BASE
 from spin_hub.evaluation.hsic import Matrix, hsic, kernel
 from spin_hub.evaluation.interval import Estimate, Metric, Z
-from spin_hub.evaluation.state import State, turned
+from spin_hub.evaluation.state import State, beside_base, turned
 
 ABOUT: Final = {"name": "coupling", "label": "Coupling (normalised HSIC)", "unit": "0 to 1", "better": "lower"}
 
@@ -58,7 +56,7 @@ def coupling(
         UnsupportedModel: the model does not give its layers' outputs, or lacks weights of a selection.
         ValueError: not as many of the one as of the other.
     """
-    everyone: dict[str, State] = {BASE: Selection({}), **states}
+    everyone = beside_base(states)
     values, layers = {}, {}
     for name, state in everyone.items():
         with turned(model, state) as found:

@@ -1,11 +1,12 @@
 """A state of a model that is measured: some of its weights at zero, or another model in its place."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from spin_hub.core.selection import Selection
+from spin_hub.evaluation.evidence import BASE
 from spin_hub.live.switching import switched
 
 
@@ -19,6 +20,11 @@ class Other:
 
 State: TypeAlias = Selection | Other
 """The weights of the base model that are zero, or another model."""
+
+
+def beside_base(states: Mapping[str, State]) -> dict[str, State]:
+    """The base as it is, and then the states: the order in which everything is measured."""
+    return {BASE: Selection({}), **states}
 
 
 @contextmanager

@@ -4,12 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from spin_hub.core.example import Example
-from spin_hub.core.selection import Selection
 from spin_hub.evaluation import gain, kl, perplexity, preference
 from spin_hub.evaluation.evidence import BASE, Evidence
 from spin_hub.evaluation.interval import Metric
 from spin_hub.evaluation.reading import Pairs, Reader
-from spin_hub.evaluation.state import State
+from spin_hub.evaluation.state import State, beside_base
 
 
 def measure(
@@ -35,7 +34,7 @@ def measure(
     """
     if BASE in states or not general or not all(pairs.values()):
         raise ValueError("evidence needs general examples, pairs for every axis, and no state called base")
-    reader = Reader(model, {BASE: Selection({}), **states}, advance)
+    reader = Reader(model, beside_base(states), advance)
     text = reader.read("the general examples", general, divergence=True)
     metrics = [
         Metric(**kl.ABOUT, axis=None, values={name: kl.kl(text.kl[name], text.counts) for name in states}),

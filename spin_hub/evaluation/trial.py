@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from spin_hub.core.example import Example
-from spin_hub.core.selection import Selection
 from spin_hub.evaluation import gain, kl, perplexity, preference
-from spin_hub.evaluation.evidence import BASE
 from spin_hub.evaluation.interval import Estimate
 from spin_hub.evaluation.reading import Pairs, Reader
-from spin_hub.evaluation.state import State
+from spin_hub.evaluation.state import State, beside_base
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,7 @@ def try_out(
 
     Arguments and errors are those of :func:`spin_hub.evaluation.suite.measure`.
     """
-    reader = Reader(model, {BASE: Selection({}), **states}, advance)
+    reader = Reader(model, beside_base(states), advance)
     text = reader.read("the general examples", general, divergence=True)
     margins = {axis: reader.margins(axis, entries) for axis, entries in pairs.items()}
     return {

@@ -16,12 +16,10 @@ from typing import Any, Final
 import torch
 
 from spin_hub.core.example import IGNORE, Example
-from spin_hub.core.selection import Selection
-from spin_hub.evaluation.evidence import BASE
 from spin_hub.evaluation.interval import Metric
 from spin_hub.evaluation.perplexity import perplexity
 from spin_hub.evaluation.reading import Reader
-from spin_hub.evaluation.state import State
+from spin_hub.evaluation.state import State, beside_base
 
 ABOUT: Final = {"name": "wikitext", "label": "Perplexity in windows", "unit": "per token", "better": "lower"}
 
@@ -59,7 +57,7 @@ def wikitext(model: Any, cut: Sequence[Example], states: Mapping[str, State], ad
     """
     if not cut:
         raise ValueError("the windows are no examples: there are none")
-    reader = Reader(model, {BASE: Selection({}), **states}, advance)
+    reader = Reader(model, beside_base(states), advance)
     sums = reader.read("the windows", cut)
     values = {state: perplexity(sums.nll[state], sums.counts) for state in reader.states}
     return Metric(**ABOUT, axis=None, values=values)

@@ -1,6 +1,7 @@
 """A question to the Hub by a repo's name: its failures typed, and the cache asked where the Hub does not answer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -14,7 +15,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from spin_hub.errors import AccessDenied, HubUnreachable, SpinHubError
+from spin_hub.errors import AccessDenied, HubSilent, HubUnreachable, ModelNotFound, SpinHubError
 from spin_hub.hub.reasons import reason
 
 _T = TypeVar("_T")
@@ -48,19 +49,44 @@ def ask(asked: Asked, online: Callable[[], _T], cached: Callable[[], _T]) -> _T:
         HubUnreachable: no answer, and nothing in the cache.
         SpinHubError: what ``missing`` gives, where the Hub has no such repo or revision.
     """
+    try:
+        with typed(asked, f"for {asked.repo_id}"):
+            return online()
+    except HubSilent as error:
+        silent = error
+    try:
+        return cached()
+    except (HFValidationError, OSError) as error:
+        raise HubUnreachable(model=asked.repo_id, why=silent.facts["why"]) from error
+
+
+@contextmanager
+def typed(asked: Asked, about: str) -> Iterator[None]:
+    """Types what the client raises within the block.
+
+    Args:
+        asked: the repo.
+        about: what the Hub is asked, as it goes into the sentence of :class:`HubSilent`.
+
+    Raises:
+        AccessDenied: the repo is gated and the token has no access.
+        HubSilent: no answer.
+        SpinHubError: what ``missing`` gives, where the Hub has no such repo or revision.
+    """
     repo_id, what = asked.repo_id, asked.what
     try:
-        return online()
+        yield
     except GatedRepoError as error:
         raise gated(repo_id, what) from error
     except (RepositoryNotFoundError, RevisionNotFoundError, HFValidationError) as error:
         raise asked.missing(_why(repo_id, what, error)) from error
     except (OfflineModeIsEnabled, HTTPError, OSError) as error:
-        cause = error
-    try:
-        return cached()
-    except (HFValidationError, OSError) as error:
-        raise HubUnreachable(model=repo_id, why=reason(cause, what)) from error
+        raise HubSilent(what=about, why=reason(error, what)) from error
+
+
+def a_model(repo_id: str, called: str | None = None) -> Asked:
+    """A model repo that something is asked of; ``called`` is how a person called it."""
+    return Asked(repo_id, "model", lambda why: ModelNotFound(model=called or repo_id, why=why))
 
 
 def gated(repo_id: str, what: str = "model") -> AccessDenied:

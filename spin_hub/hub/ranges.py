@@ -4,23 +4,15 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final
 
 from huggingface_hub import constants, hf_hub_url
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HfHubHTTPError,
-    HTTPError,
-    OfflineModeIsEnabled,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
+from huggingface_hub.errors import HfHubHTTPError, HTTPError
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, http_stream_backoff
 
-from spin_hub.errors import HubSilent, ModelNotFound, RangesIgnored
-from spin_hub.hub.asking import gated
-from spin_hub.hub.reasons import reason
+from spin_hub.errors import HubSilent, RangesIgnored
+from spin_hub.hub.asking import a_model, typed
 
 _AT_ONCE: Final = 8
 _TRIES: Final = 5
@@ -51,7 +43,7 @@ class Ranges:
         """
         if not spans:
             return []
-        with _asking(self.repo_id, name), ThreadPoolExecutor(min(_AT_ONCE, len(spans))) as pool:
+        with self._asking(name), ThreadPoolExecutor(min(_AT_ONCE, len(spans))) as pool:
             try:
                 # The first one finds out where the Hub keeps the file.
                 first = self._read(name, *spans[0])
@@ -67,7 +59,7 @@ class Ranges:
             AccessDenied, ModelNotFound, HubSilent: it cannot be had.
         """
         at, tries = 0, _TRIES
-        with _asking(self.repo_id, name):
+        with self._asking(name):
             while at < size:
                 before = at
                 try:
@@ -140,6 +132,9 @@ class Ranges:
             hf_raise_for_status(response)
             yield response
 
+    def _asking(self, name: str) -> AbstractContextManager[None]:
+        return typed(a_model(self.repo_id), f"for {name} of {self.repo_id}")
+
     def _url(self, name: str) -> str:
         return str(hf_hub_url(self.repo_id, name, revision=self.commit))
 
@@ -151,16 +146,3 @@ class Ranges:
 
 def _begins_at(headers: Mapping[str, str], start: int) -> bool:
     return headers.get("Content-Range", "").replace(" ", "").startswith(f"bytes{start}-")
-
-
-@contextmanager
-def _asking(repo_id: str, name: str) -> Iterator[None]:
-    """Types what the client raises within the block."""
-    try:
-        yield
-    except GatedRepoError as error:
-        raise gated(repo_id) from error
-    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
-        raise ModelNotFound(model=repo_id, why=reason(error, "model")) from error
-    except (OfflineModeIsEnabled, HTTPError) as error:
-        raise HubSilent(what=f"for {name} of {repo_id}", why=reason(error, "model")) from error

@@ -6,21 +6,12 @@ from pathlib import Path
 from typing import Final
 
 from huggingface_hub import HfApi, try_to_load_from_cache
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HFValidationError,
-    HTTPError,
-    OfflineModeIsEnabled,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
 
 from spin_hub.core.identity import Identity
 from spin_hub.core.reading import Allowance
-from spin_hub.errors import CorruptFile, DownloadDamaged, HubSilent, ModelNotFound
-from spin_hub.hub.asking import gated
+from spin_hub.errors import AccessDenied, CorruptFile, DownloadDamaged, ModelNotFound
+from spin_hub.hub.asking import a_model, typed
 from spin_hub.hub.ranges import Ranges
-from spin_hub.hub.reasons import reason
 from spin_hub.hub.resolve import split_id
 
 REQUESTS: Final = 200
@@ -134,14 +125,8 @@ def open_repo(name: str, cached: bool) -> Repo:
         HubSilent: no answer.
     """
     repo_id, revision = split_id(name)
-    try:
+    with typed(a_model(repo_id, name), f"for {name}"):
         info = HfApi().model_info(repo_id, revision=revision, files_metadata=True)
-    except GatedRepoError as error:
-        raise gated(repo_id) from error
-    except (RepositoryNotFoundError, RevisionNotFoundError, HFValidationError) as error:
-        raise ModelNotFound(model=name, why=reason(error, "model")) from error
-    except (OfflineModeIsEnabled, HTTPError, OSError) as error:
-        raise HubSilent(what=f"for {name}", why=reason(error, "model")) from error
     files = {
         entry.rfilename: Identity(entry.lfs.size, entry.lfs.sha256)
         if entry.lfs
@@ -159,11 +144,10 @@ def why_no_commit(repo_id: str, commit: str) -> str | None:
         HubSilent: no answer.
     """
     try:
-        HfApi().model_info(repo_id, revision=commit)
-    except GatedRepoError:
-        return None
-    except (RepositoryNotFoundError, RevisionNotFoundError, HFValidationError) as error:
-        return reason(error, "model")
-    except (OfflineModeIsEnabled, HTTPError, OSError) as error:
-        raise HubSilent(what=f"for {repo_id}", why=reason(error, "model")) from error
+        with typed(a_model(repo_id), f"for {repo_id}"):
+            HfApi().model_info(repo_id, revision=commit)
+    except AccessDenied:
+        return None  # it is there
+    except ModelNotFound as error:
+        return str(error.facts["why"])
     return None

@@ -9,7 +9,7 @@ from huggingface_hub import HfApi, constants, get_token, snapshot_download
 
 from spin_hub.core.contents import TWIN_PATTERNS, split_names
 from spin_hub.errors import ModelNotFound, NoSafetensors
-from spin_hub.hub.asking import Asked, ask
+from spin_hub.hub.asking import a_model, ask
 
 _SMALL: Final = ("*.json", "*.jinja", "*.txt", "*.model", "*.py", "README.md")
 
@@ -55,7 +55,7 @@ def resolve_model(model: str, weights: bool = True) -> ModelSource:
     if folder.exists() or not may_be_id(model):
         raise ModelNotFound(model=model, why="there is no such folder, and it is no Hub id")
     repo_id, revision = split_id(model)
-    asked = Asked(repo_id, "model", lambda why: ModelNotFound(model=model, why=why))
+    asked = a_model(repo_id, model)
     return ask(asked, lambda: _online(repo_id, revision, weights), lambda: _cached(repo_id, revision))
 
 

@@ -49,12 +49,11 @@ def described(delta: Delta, record: Record | None, base: Base) -> ModelRecord:
 
 
 def _recorded(delta: Delta) -> str:
-    base = delta.base
-    if base.repo_id is None:
+    if delta.base.pinned is None:
         raise UsageError(
             message="The delta was made from a local folder, and its path is not recorded: name the --base."
         )
-    return f"{base.repo_id}@{base.commit}" if base.commit else base.repo_id
+    return delta.base.pinned
 
 
 def _other_files(base: Base, recorded: Mapping[str, str], delta: Delta) -> str | None:

@@ -13,11 +13,13 @@ from spin_hub.workflows.judge import LEXICAL, guard_of
 from spin_hub.workflows.measures import QUESTIONS
 
 PAPER: Final = "paper"
-_ANSWERS: Final = ("awareness", "over_refusal", "safety")
+ANSWERS: Final = ("awareness", "over_refusal", "safety")
+"""The metrics of answers that are written and judged."""
+
 SUITES: Final[Mapping[str, tuple[str, ...]]] = {
     "quick": ("likelihood",),
-    "answers": _ANSWERS,
-    "full": ("likelihood", *_ANSWERS, "coupling"),
+    "answers": ANSWERS,
+    "full": ("likelihood", *ANSWERS, "coupling"),
     PAPER: ("awareness", "wikitext", "coupling", "capability"),
 }
 """Names for several metrics; ``likelihood`` is KL, perplexity, preference and gain."""
@@ -81,8 +83,8 @@ class EvalRequest:
             raise UsageError(message="--new-tokens and --limit must be at least 1.")
         if self.window is not None and self.window < 2:
             raise UsageError(message="--window must be at least 2.")
-        if self.backend == "vllm" and not set(self.metrics) <= set(_ANSWERS):
-            raise UsageError(message=f"--backend vllm measures {', '.join(_ANSWERS)} alone.")
+        if self.backend == "vllm" and not set(self.metrics) <= set(ANSWERS):
+            raise UsageError(message=f"--backend vllm measures {', '.join(ANSWERS)} alone.")
         sets = [name for _, _, name in QUESTIONS]
         wrong = [name for name in self.questions if name not in sets]
         if wrong:

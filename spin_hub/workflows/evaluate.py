@@ -1,11 +1,11 @@
 """eval: a base, an edit of it or another model, and a random control, side by side."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from spin_hub.evaluation.asking import Manner, judged
+from spin_hub.evaluation.asking import Manner
 from spin_hub.evaluation.capability import Tasks, open_tasks
 from spin_hub.evaluation.evidence import BASE, Evidence
 from spin_hub.evaluation.served import check_vllm
@@ -18,9 +18,9 @@ from spin_hub.scoring.placement import Placement, place
 from spin_hub.workflows.artefacts import find_delta, open_delta, write_record
 from spin_hub.workflows.base import Base
 from spin_hub.workflows.card import card
-from spin_hub.workflows.eval_request import EvalRequest
+from spin_hub.workflows.eval_request import ANSWERS, EvalRequest
 from spin_hub.workflows.evidence import texts_for
-from spin_hub.workflows.judge import check_judge, load_judge
+from spin_hub.workflows.judge import check_judge
 from spin_hub.workflows.measures import (
     Answers,
     Harness,
@@ -31,7 +31,6 @@ from spin_hub.workflows.measures import (
     coupled,
     window_of,
     windowed,
-    write_answers,
 )
 from spin_hub.workflows.reporter import SILENT, Reporter
 from spin_hub.workflows.served import ask_served
@@ -61,14 +60,13 @@ def evaluate(request: EvalRequest, reporter: Reporter = SILENT) -> EvalOutcome:
     """
     sides = open_sides(request.model, request.delta, request.against)
     where = place(request.device, request.dtype, sides.base.index)
-    measures = _measures(request, sides.base, where)
     about: dict[str, Any] = {"dtype": where.precision, "pairs": {}, "general_examples": 0}
     if sides.other is not None:
         about["against"] = sides.base.source.name
     if request.backend == "vllm":
         states, found = _by_vllm(request, sides, reporter)
     else:
-        states, found = _in_memory(request, sides, where, measures, reporter)
+        states, found = _in_memory(request, sides, where, reporter)
     metrics = tuple(metric for entry in found for metric in entry.metrics)
     for entry in found:
         about |= entry.about
@@ -78,9 +76,10 @@ def evaluate(request: EvalRequest, reporter: Reporter = SILENT) -> EvalOutcome:
 
 
 def _in_memory(
-    request: EvalRequest, sides: Sides, where: Placement, measures: Sequence[Measure], reporter: Reporter
+    request: EvalRequest, sides: Sides, where: Placement, reporter: Reporter
 ) -> tuple[tuple[str, ...], list[Measured]]:
     """Every state in one loaded model, or in two."""
+    measures = _measures(request, sides.base, where)
     with reporter.task("Loading the model", 1, "step") as advance:
         model = load_model(sides.base.index, where, request.trust_remote_code)
         states = states_of(sides, model, where, request.trust_remote_code, request.seed)
@@ -90,42 +89,40 @@ def _in_memory(
 
 def _by_vllm(request: EvalRequest, sides: Sides, reporter: Reporter) -> tuple[tuple[str, ...], list[Measured]]:
     """Every state in a folder that vLLM loads."""
-    asked = asked_of(request.metrics, request.sets, request.limit)
-    tokenizer = load_tokenizer(sides.base.source.folder, request.trust_remote_code)
-    manner = Manner(tokenizer, request.new_tokens, request.chat_template)
-    texts = ask_served(sides, asked, manner, request.seed, reporter)
-    if request.answers:
-        write_answers(request.answers, asked, texts)
-    # Only now is the device free for a judge.
-    answers = judged(asked, texts, replace(manner, judge=load_judge(request.judged_by, request.device, reporter)))
-    return tuple(answers.texts[asked[0].label]), [
-        Measured(answers.metrics, {"answers": {**answers.about, "backend": "vllm"}})
-    ]
+    check_vllm()
+    answers = _answers(request, load_tokenizer(sides.base.source.folder, request.trust_remote_code))
+    texts = ask_served(sides, answers.asked, answers.manner, request.seed, reporter)
+    found = answers.of(texts, reporter)
+    about = {"answers": {**found.about["answers"], "backend": "vllm"}}
+    return tuple(texts[answers.asked[0].label]), [Measured(found.metrics, about)]
 
 
 def _measures(request: EvalRequest, base: Base, where: Placement) -> list[Measure]:
     """What is asked for, made ready: whatever is wrong with it is said before a model is loaded."""
     wanted, found = request.metrics, list[Measure]()
-    if request.backend == "vllm":
-        check_vllm()
     folder = base.source.folder
     tokenizer = None if wanted == ("likelihood",) else load_tokenizer(folder, request.trust_remote_code)
-    if "capability" in wanted:
-        tasks = Tasks(request.tasks, request.task_dir, request.limit)
-        found.append(Harness(tasks, open_tasks(tasks), tokenizer))
     if "likelihood" in wanted:
         found.append(Likelihood(texts_for(base, ScoringRecipe(trust_remote_code=request.trust_remote_code))))
-    if asked := asked_of(wanted, request.sets, request.limit):
-        check_judge(request.judged_by, request.device)
-        manner = Manner(tokenizer, request.new_tokens, request.chat_template)
-        found.append(Answers(asked, manner, request.judged_by, request.device, request.answers))
+    if set(wanted) & set(ANSWERS):
+        found.append(_answers(request, tokenizer))
     if "coupling" in wanted:
         found.append(coupled(request.sets, tokenizer, request.limit))
     if "wikitext" in wanted:
         size = window_of(base.index.config, where, request.window)
         found.append(windowed(request.text, tokenizer, size, request.limit))
     # What takes longest comes last.
-    return [*found[1:], found[0]] if "capability" in wanted else found
+    if "capability" in wanted:
+        tasks = Tasks(request.tasks, request.task_dir, request.limit)
+        found.append(Harness(tasks, open_tasks(tasks), tokenizer))
+    return found
+
+
+def _answers(request: EvalRequest, tokenizer: Any) -> Answers:
+    check_judge(request.judged_by, request.device)
+    asked = asked_of(request.metrics, request.sets, request.limit)
+    manner = Manner(tokenizer, request.new_tokens, request.chat_template)
+    return Answers(asked, manner, request.judged_by, request.device, request.answers)
 
 
 def _record(folder: Path, evaluation: dict[str, Any]) -> Path:

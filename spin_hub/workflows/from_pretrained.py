@@ -41,6 +41,6 @@ def from_pretrained(ref: str | Path, base: str | Path | None = None, **options: 
 
 
 def _pinned(name: str, base: BaseRef) -> str:
-    if base.repo_id is None:
+    if base.pinned is None:
         raise BaseUnknown(delta=name)
-    return f"{base.repo_id}@{base.commit}" if base.commit else base.repo_id
+    return base.pinned

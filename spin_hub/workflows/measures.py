@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -12,7 +12,7 @@ from spin_hub.calibration.questions import read_questions
 from spin_hub.calibration.texts import read_text
 from spin_hub.core.example import IGNORE, Example
 from spin_hub.errors import TextError, UsageError
-from spin_hub.evaluation.asking import Asked, Manner, MetricName, ask, questions_to_ask
+from spin_hub.evaluation.asking import Asked, Manner, MetricName, ask, judged, questions_to_ask
 from spin_hub.evaluation.capability import Tasks, capability
 from spin_hub.evaluation.coupling import coupling, tokens_of
 from spin_hub.evaluation.interval import Metric
@@ -78,18 +78,34 @@ class Answers:
     path: Path | None
 
     def __call__(self, model: Any, states: Mapping[str, State], reporter: Reporter) -> Measured:
-        """Asks, judges, and writes the answers where that is wanted."""
-        manner = Manner(
-            self.manner.tokenizer,
-            self.manner.new_tokens,
-            self.manner.chat_template,
-            load_judge(self.judge, self.device, reporter),
-        )
+        """Asks and judges, and writes the answers where that is wanted."""
+        # A judge that does not fit beside the model is told before anything is asked.
+        manner = self._judging(reporter)
         with reporter.task("Asking", questions_to_ask(self.asked, len(states)), "answers") as advance:
             answers = ask(model, self.asked, states, manner, advance)
-        if self.path:
-            write_answers(self.path, self.asked, answers.texts)
+        self._write(answers.texts)
         return Measured(answers.metrics, {"answers": answers.about})
+
+    def of(self, texts: Mapping[str, Mapping[str, Sequence[str]]], reporter: Reporter) -> Measured:
+        """The same of answers that another program wrote, by set's label and state."""
+        self._write(texts)
+        # Only now is the device free for a judge.
+        answers = judged(self.asked, texts, self._judging(reporter))
+        return Measured(answers.metrics, {"answers": answers.about})
+
+    def _judging(self, reporter: Reporter) -> Manner:
+        return replace(self.manner, judge=load_judge(self.judge, self.device, reporter))
+
+    def _write(self, texts: Mapping[str, Mapping[str, Sequence[str]]]) -> None:
+        """One JSON object a line."""
+        if self.path is None:
+            return
+        with new_file(self.path) as file, file.open("w", encoding="utf-8") as lines:
+            for entry in self.asked:
+                for state, answers in texts[entry.label].items():
+                    for question, answer in zip(entry.questions, answers, strict=True):
+                        row = {"set": entry.label, "state": state, "question": question, "answer": answer}
+                        lines.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
 @dataclass(frozen=True)
@@ -197,13 +213,3 @@ def _texts(spec: str, limit: int | None) -> list[str]:
 def _tokens(texts: Sequence[str], tokenizer: Any) -> list[Example]:
     rows = [torch.tensor(tokenizer(text).input_ids) for text in texts]
     return [Example(ids, torch.full_like(ids, IGNORE), row) for row, ids in enumerate(rows)]
-
-
-def write_answers(path: Path, asked: Sequence[Asked], texts: Mapping[str, Mapping[str, Sequence[str]]]) -> None:
-    """Writes what the model answered, one JSON object a line."""
-    with new_file(path) as file, file.open("w", encoding="utf-8") as lines:
-        for entry in asked:
-            for state, answers in texts[entry.label].items():
-                for question, answer in zip(entry.questions, answers, strict=True):
-                    row = {"set": entry.label, "state": state, "question": question, "answer": answer}
-                    lines.write(json.dumps(row, ensure_ascii=False) + "\n")

@@ -46,8 +46,7 @@ def rebase(opened: Opened, force: bool, reporter: Reporter) -> tuple[Delta, Prov
     if opened.fit.all_equal and shard is None:
         return _on_base(delta, record, here)
     if same_repo and not force and base.source.commit != delta.base.commit:
-        at = f"{delta.base.repo_id}@{delta.base.commit}"
-        raise BaseChanged(model=opened.name, shard=shard or "config", at=at)
+        raise BaseChanged(model=opened.name, shard=shard or "config", at=delta.base.pinned)
     lineage = lineage_of(base.source, base.index.config, delta.base)
     if lineage.architecture:
         raise DeltaMismatch(path=opened.name, why=lineage.architecture)

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from spin_hub.errors import UsageError
 from spin_hub.files.container import checked
+from spin_hub.recipe import SelectionRecipe
 from spin_hub.record import Record
 from spin_hub.workflows.artefacts import read_record
 
@@ -103,7 +104,7 @@ def _check(path: Path, key: str, value: Any) -> None:
 def _of_record(path: Path, record: Record) -> dict[str, Any]:
     if record.scoring is None:
         raise UsageError(message=f"The record {path} came without the recipe of its scores.")
-    recipe, method = record.scoring.recipe, record.method
+    recipe = record.scoring.recipe
     names = ("samples", "seed", "target", "tokenization", "accumulate", "chat_template", "max_length", "dtype")
     options: dict[str, Any] = {name: getattr(recipe, name) for name in names if getattr(recipe, name) is not None}
     named = {name: spec for name, spec in recipe.sets.items() if name in ("privacy", "fairness", "general")}
@@ -114,10 +115,9 @@ def _of_record(path: Path, record: Record) -> dict[str, Any]:
         "trust_remote_code": recipe.trust_remote_code,
     }
     options |= {"set": own} if own else {}
-    if "rule" in method:
-        options |= {name: method[name] for name in ("rule", "p", "q")}
-        usual = {name: method["p"] if name == "general" else method["q"] for name in method["ratios"]}
+    selection = SelectionRecipe.from_json(record.method)
+    if selection.expression is None:
+        options |= {"rule": selection.rule, "p": selection.p, "q": selection.q}
     else:
-        options["select"], usual = method["expression"], {}
-    ratios = {name: ratio for name, ratio in method["ratios"].items() if usual.get(name) != ratio}
-    return options | ({"ratio": ratios} if ratios else {})
+        options["select"] = selection.expression
+    return options | ({"ratio": dict(selection.ratios)} if selection.ratios else {})

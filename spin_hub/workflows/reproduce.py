@@ -10,6 +10,7 @@ from spin_hub.checkpoint.digest import sha256
 from spin_hub.core.contents import README
 from spin_hub.core.delta import Delta
 from spin_hub.errors import NotReproducible, UsageError
+from spin_hub.files.container import checked
 from spin_hub.files.delta_file import NAME, write_delta
 from spin_hub.files.output import Placed
 from spin_hub.hub.artefact import resolve_delta
@@ -21,7 +22,7 @@ from spin_hub.workflows.env import versions
 from spin_hub.workflows.prepare import Prepared, prepare
 from spin_hub.workflows.reporter import SILENT, Reporter
 from spin_hub.workflows.score import Job, score_prepared
-from spin_hub.workflows.select import check_ratios, delta_from
+from spin_hub.workflows.select import check_ratios, check_recipe, delta_from
 
 
 @dataclass(frozen=True)
@@ -96,11 +97,12 @@ def reproduce(request: ReproduceRequest, reporter: Reporter = SILENT) -> Reprodu
         SpinHubError: anything wrong with the model, the sets or the machine.
     """
     delta, record, scoring = _recorded(request.artefact)
+    selection = checked(Path(request.artefact), lambda: SelectionRecipe.from_json(record.method))
+    check_recipe(selection, tuple(scoring.recipe.sets), scoring.recipe)
     base = open_base(request.base or _base_of(request.artefact, record))
     prepared = prepare(base, _recipe(request, scoring), reporter)
     _check_base(request.artefact, record, prepared)
     _check_sets(request.artefact, scoring, prepared)
-    selection = _selection(record.method)
     check_ratios(prepared.shapes, selection)
     keep = max(selection.all_ratios.values())
     # The name may be a stranger's; finished layers lie beside it until the scoring ends.
@@ -139,9 +141,9 @@ def _recorded(artefact: str) -> tuple[Delta, Record, ScoringRecord]:
 
 def _base_of(artefact: str, record: Record) -> str:
     model = record.model
-    if model.repo_id is None:
+    if model.pinned is None:
         raise UsageError(message=f"The base of {artefact} was a local folder, {model.name}: name it with --base.")
-    return f"{model.repo_id}@{model.commit}" if model.commit else model.repo_id
+    return model.pinned
 
 
 def _recipe(request: ReproduceRequest, scoring: ScoringRecord) -> ScoringRecipe:
@@ -174,16 +176,6 @@ def _check_sets(artefact: str, scoring: ScoringRecord, prepared: Prepared) -> No
         if here[entry.name].examples_sha256 != entry.examples_sha256:
             why = f"the rows of the set {entry.name!r} are the recorded ones, but their tokens are not"
             raise NotReproducible(name=artefact, why=why)
-
-
-def _selection(method: Mapping[str, Any]) -> SelectionRecipe:
-    """The recipe that a method describes."""
-    if "rule" not in method:
-        return SelectionRecipe(expression=method["expression"], ratios=method["ratios"])
-    p, q = method["p"], method["q"]
-    usual = {name: p if name == "general" else q for name in method["ratios"]}
-    own = {name: ratio for name, ratio in method["ratios"].items() if usual[name] != ratio}
-    return SelectionRecipe(rule=method["rule"], p=p, q=q, ratios=own, seed=method.get("seed", 0))
 
 
 def _differences(recorded: Delta, found: Delta) -> dict[str, TensorDifference]:

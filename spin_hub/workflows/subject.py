@@ -91,9 +91,9 @@ def open_base(base: str | None, edited: str, delta: Delta) -> Store:
         ModelNotFound, AccessDenied, HubSilent: it is gone, closed or silent.
     """
     if base is None:
-        if delta.base.repo_id is None:
-            raise BaseNotNamed(edited=edited)
-        base = f"{delta.base.repo_id}@{delta.base.commit}" if delta.base.commit else delta.base.repo_id
+        base = delta.base.pinned
+    if base is None:
+        raise BaseNotNamed(edited=edited)
     path = Path(base).expanduser()
     if path.is_dir():
         return Folder(base, path)

@@ -179,8 +179,7 @@ def _target(request: SweepRequest, base: Base, inputs: tuple[Path, ...]) -> Plac
 
 
 def _base_of(content: RankingFile, request: SweepRequest) -> Base:
-    known = content.model
-    name = request.base or (f"{known.repo_id}@{known.commit}" if known.repo_id else None)
+    name = request.base or content.model.pinned
     if name is None:
         raise UsageError(message="The ranking is of a local model: name it with --base.")
     return open_base(name)

@@ -18,6 +18,15 @@ def delta(edits):
     return Delta({name: edit(indices) for name, indices in edits.items()}, BaseRef(), {})
 
 
+@pytest.mark.parametrize(
+    ("base", "pinned"),
+    [(BaseRef(), None), (BaseRef("org/a"), "org/a"), (BaseRef("org/a", "c" * 40), "org/a@" + "c" * 40),
+     (BaseRef(None, "c" * 40), None)],
+)  # fmt: skip
+def test_a_base_is_named_with_its_commit_where_that_is_known(base, pinned):
+    assert base.pinned == pinned
+
+
 EDITS = st.dictionaries(st.text("ab.é0", max_size=5), st.sets(st.integers(0, 31)).map(sorted))
 
 
