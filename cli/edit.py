@@ -28,6 +28,8 @@ def edit(
     rule: o.RuleOption = "paper",
     select: o.Select = None,
     ratio: o.Ratios = None,
+    part: o.PartOption = "all",
+    layers: o.Layers = "all",
     target: o.Target = "mlp",
     accumulate: o.AccumulateOption = None,
     device: o.DeviceOption = "auto",

@@ -17,6 +17,7 @@ from spin_hub.recipe import (
     DType,
     EngineName,
     Kind,
+    Part,
     Rule,
     ScoringRecipe,
     SelectionRecipe,
@@ -72,6 +73,13 @@ Select = Annotated[
 Ratios = Annotated[
     list[str] | None,
     typer.Option("--ratio", metavar="NAME=R", help="A set's own ratio; may be repeated.", rich_help_panel=_RULE),
+]
+
+PartOption = Annotated[
+    str, typer.Option("--part", help="Choose in mlp, self_attn or a pattern alone.", rich_help_panel=_RULE)
+]
+Layers = Annotated[
+    str, typer.Option("--layers", metavar="N|N-M", help="Choose in these layers alone.", rich_help_panel=_RULE)
 ]
 
 Target = Annotated[
@@ -147,7 +155,7 @@ def calibration_sets(
 
 
 def selection_recipe(options: Mapping[str, Any]) -> SelectionRecipe:
-    """The selection recipe of --rule, --select, --p, --q, --ratio and --seed.
+    """The selection recipe of --rule, --select, --p, --q, --ratio, --seed, --part and --layers.
 
     Raises:
         UsageError: values that are wrong or contradict each other.
@@ -165,6 +173,7 @@ def selection_recipe(options: Mapping[str, Any]) -> SelectionRecipe:
         q=DEFAULT_RATIO if options["q"] is None else options["q"],
         ratios=ratios,
         seed=options["seed"],
+        part=Part(options["part"], options["layers"]),
     )
     alone = (options["p"] is None) != (options["q"] is None)
     # The other one would be the paper's tiny ratio, and a q without a p of its size takes out general ability.

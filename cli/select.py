@@ -15,6 +15,8 @@ def select(
     rule: o.RuleOption = "paper",
     select: o.Select = None,
     ratio: o.Ratios = None,
+    part: o.PartOption = "all",
+    layers: o.Layers = "all",
     seed: o.Seed = 0,
     base: Annotated[
         str | None, typer.Option(help="The base model; only --rule random needs it.", rich_help_panel="Selection")

@@ -58,6 +58,8 @@ def _selection(method: Mapping[str, Any]) -> list[str]:
     else:
         words += ["--select", str(method.get("expression"))]
         usual = {}
+    for name in ("part", "layers"):
+        words += [f"--{name}", str(method[name])] if name in method else []
     for name, ratio in ratios.items():
         words += [] if usual.get(name) == ratio else ["--ratio", f"{name}={ratio:g}"]
     return words

@@ -10,6 +10,7 @@ TAGS: Final = ("spin-hub", "spin", "fairness", "privacy", "arxiv:2410.16672")
 OURS: Final = frozenset({"base_model", "base_model_relation", "library_name", "tags", "datasets", "spin_hub"})
 """The keys that are written again from the record; a person's other keys stay."""
 
+_METHOD: Final = ("rule", "expression", "p", "q", "ratios", "part", "layers")
 _LIBRARIES: Final = {"model": "transformers", "delta": "spin-hub", "peft": "peft", "lora": "peft"}
 
 
@@ -42,7 +43,7 @@ def machine_readable(record: Record) -> dict[str, Any]:
     """The rule, its ratios and sets, and the counts, as plain values."""
     return {
         "kind": record.kind,
-        **{key: record.method[key] for key in ("rule", "expression", "p", "q", "ratios") if key in record.method},
+        **{key: record.method[key] for key in _METHOD if key in record.method},
         "sets": sets_of(record),
         "weights": record.result.weights,
         "tensors": record.result.tensors,

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from spin_hub.adapters.patches import weight_patches
     from spin_hub.core.algebra import Overlap, overlap
     from spin_hub.core.delta import Delta
+    from spin_hub.core.part import Part
     from spin_hub.errors import SpinHubError
     from spin_hub.files.delta_file import read_delta
     from spin_hub.live.editing import applied, apply_, revert_
@@ -46,6 +47,7 @@ _PLACES = {
     "EvalRequest": "workflows.eval_request",
     "ExportRequest": "workflows.export",
     "Overlap": "core.algebra",
+    "Part": "core.part",
     "PushOptions": "workflows.publish",
     "ReproduceRequest": "workflows.reproduce",
     "ScoringRecipe": "recipe",
@@ -88,6 +90,7 @@ __all__ = [
     "EvalRequest",
     "ExportRequest",
     "Overlap",
+    "Part",
     "PushOptions",
     "ReproduceRequest",
     "ScoringRecipe",

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
 from spin_hub.core.expression import PAPER, Expression, parse
+from spin_hub.core.part import ALL, WHOLE
+from spin_hub.core.part import Part as Part
 from spin_hub.errors import RatioOutOfRange, UnknownSet, UsageError
 
 Rule = Literal["paper", "published", "random"]
@@ -90,6 +92,7 @@ class SelectionRecipe:
         p, q: the ratio of ``general``, and of every other set.
         ratios: set name -> its own ratio, before p and q.
         seed: of the random rule.
+        part: of the model, in which they are chosen.
 
     Raises:
         UsageError: values that are wrong or contradict each other.
@@ -101,6 +104,7 @@ class SelectionRecipe:
     q: float = DEFAULT_RATIO
     ratios: Mapping[str, float] = field(default_factory=dict)
     seed: int = 0
+    part: Part = WHOLE
 
     def __post_init__(self) -> None:
         if self.rule not in get_args(Rule):
@@ -150,6 +154,8 @@ class SelectionRecipe:
             entry["seed"] = self.seed
         if self.expression is None:
             entry |= {"p": self.p, "q": self.q}
+        entry |= {} if self.part.target == ALL else {"part": self.part.target}
+        entry |= {} if self.part.layers == ALL else {"layers": self.part.layers}
         return dict(sorted(entry.items()))
 
     @classmethod
@@ -159,12 +165,13 @@ class SelectionRecipe:
         Raises:
             KeyError, TypeError, UsageError: the entry has another form.
         """
+        part = Part(method.get("part", ALL), method.get("layers", ALL))
         if "rule" not in method:
-            return cls(expression=method["expression"], ratios=method["ratios"])
+            return cls(expression=method["expression"], ratios=method["ratios"], part=part)
         rule: dict[str, Any] = {name: method[name] for name in ("rule", "p", "q")}
         usual = cls(**rule)
         own = {name: ratio for name, ratio in method["ratios"].items() if usual.ratio(name) != ratio}
-        return replace(usual, ratios=own, seed=method.get("seed", 0))
+        return replace(usual, ratios=own, seed=method.get("seed", 0), part=part)
 
 
 @dataclass(frozen=True)

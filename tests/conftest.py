@@ -1,6 +1,7 @@
 """Shared fixtures: checkpoints that are made once and never changed, and a workplace without a network."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,10 @@ import models
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
+
+# Where the tests are run in the background, Ctrl-C is ignored, and what they start would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile(
     "spin", max_examples=100, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]

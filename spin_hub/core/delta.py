@@ -59,7 +59,7 @@ class BaseRef:
         return f"{self.repo_id}@{self.commit}" if self.repo_id and self.commit else self.repo_id
 
 
-_TEXTS: Final = ("rule", "expression")
+_TEXTS: Final = ("rule", "expression", "part", "layers")
 _NUMBERS: Final = ("p", "q")
 _OBJECTS: Final = ("ratios", "chosen_on", "parts", "deltas")
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from spin_hub.core.part import Part
 from spin_hub.core.selection import Selection
 from spin_hub.errors import RatioBeyondRanking
 
@@ -70,6 +71,10 @@ class Ranking:
     def largest(self) -> int:
         """The number of weights of the largest matrix."""
         return max((math.prod(tensor.shape) for tensor in self.tensors.values()), default=0)
+
+    def within(self, part: Part) -> "Ranking":
+        """The ranking of a part of the model alone."""
+        return Ranking({name: entry for name, entry in self.tensors.items() if part.holds(name)}, self.keep)
 
     def top(self, set_name: str, ratio: float, count: Count = count_of) -> Selection:
         """The top set of every parameter, ``top(D, r)``.

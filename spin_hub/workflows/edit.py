@@ -32,7 +32,7 @@ from spin_hub.workflows.publish import PushOptions
 from spin_hub.workflows.reporter import SILENT, Reporter
 from spin_hub.workflows.score import Job, score_prepared
 from spin_hub.workflows.search import search
-from spin_hub.workflows.select import check_ratios, delta_from
+from spin_hub.workflows.select import candidates_of, check_ratios, delta_from, shapes_within
 from spin_hub.workflows.sweep import keep_for
 
 
@@ -98,7 +98,9 @@ def edit(request: EditRequest, reporter: Reporter = SILENT) -> Outcome:
     prepared = prepare(base, scoring, reporter)
     if request.adapter:
         check_adapter(request.adapter, base, [target.parameter for target in prepared.demand.targets])
-    if not request.search:
+    if request.search:
+        shapes_within(prepared.shapes, request.selection.part)
+    else:
         check_ratios(prepared.shapes, request.selection)
     if publication is None:
         return _make(request, prepared, target, reporter)
@@ -118,7 +120,7 @@ def edit(request: EditRequest, reporter: Reporter = SILENT) -> Outcome:
 def _make(request: EditRequest, prepared: Prepared, target: Placed, reporter: Reporter) -> Outcome:
     """Scores, selects, measures and writes."""
     selection, base = request.selection, prepared.base
-    keep = keep_for(prepared.shapes) if request.search else max(DEFAULT_KEEP, *selection.all_ratios.values())
+    keep = keep_for(prepared.shapes.values()) if request.search else max(DEFAULT_KEEP, *selection.all_ratios.values())
     # Layers that keep more than is needed now, from a search that ended without an edit, serve as well.
     keep = max(keep, kept_ratio(target.path) or 0)
     job = Job(target.path, keep, request.scoring.max_memory, request.scoring.resumable, request.search)
@@ -129,7 +131,7 @@ def _make(request: EditRequest, prepared: Prepared, target: Placed, reporter: Re
         found = search(base, scored, (selection, request.limits, request.anyway), reporter)
         selection = found.recipe
     delta = delta_from(content, selection, base if selection.rule == "random" else None)
-    matrices = len(content.ranking.tensors)
+    matrices = candidates_of(content, selection)
     reporter.note(f"Selected {delta.weights:,} weights in {len(delta.edits)} of {matrices} matrices.")
     evaluation = None
     if request.limits and scored.whole:
@@ -184,7 +186,9 @@ def _searched(record: Record, request: EditRequest) -> bool:
     """Whether p and q of a record were chosen as the request wants it."""
     known = record.search or {}
     limits = asdict(request.limits) if request.limits else None
-    return known.get("limits") == limits and record.method.get("expression") == request.selection.parsed.text
+    wanted = request.selection.to_json()
+    same = all(record.method.get(name) == wanted.get(name) for name in ("expression", "part", "layers"))
+    return known.get("limits") == limits and same
 
 
 def terms_of(sets: Iterable[SetRecord]) -> tuple[str, ...]:

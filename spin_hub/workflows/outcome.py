@@ -119,8 +119,10 @@ class Provenance:
 
 
 def rule_text(method: Mapping[str, Any]) -> str:
-    """A delta's rule in a line: its name, its set expression, or both."""
-    return ": ".join(str(method[key]) for key in ("rule", "expression") if key in method)
+    """A delta's rule in a line: its name, its set expression, or both, and the part of the model in which it chose."""
+    rule = ": ".join(str(method[key]) for key in ("rule", "expression") if key in method)
+    part = [f"{word}{method[key]}" for key, word in (("part", ""), ("layers", "layers ")) if key in method]
+    return f"{rule} (in {', '.join(part)})" if part else rule
 
 
 def default_name(model: str, card: Mapping[str, Any], kind: Kind) -> str:

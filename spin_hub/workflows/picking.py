@@ -8,9 +8,10 @@ from spin_hub.core.rules import at_random
 from spin_hub.errors import NothingGained, UsageError
 from spin_hub.evaluation.interval import Estimate
 from spin_hub.evaluation.trial import Trial
-from spin_hub.recipe import Limits
+from spin_hub.recipe import Limits, SelectionRecipe
 from spin_hub.workflows.reporter import Reporter
-from spin_hub.workflows.study import Candidate, Row, Study, Subject
+from spin_hub.workflows.select import choose
+from spin_hub.workflows.study import Row, Study, Subject
 
 BEST: Final = "best"
 KNEE: Final = "knee"
@@ -72,21 +73,21 @@ def check_wish(wish: str | None, rows: int) -> None:
 
 
 def pick(
-    subject: Subject, study: Study, candidate: tuple[int, Candidate], limits: Limits, reporter: Reporter
+    subject: Subject, study: Study, candidate: tuple[int, SelectionRecipe], limits: Limits, reporter: Reporter
 ) -> Picked:
     """Looks closer at a row: measures its random control on the same texts.
 
     Args:
         subject: model, ranking and texts.
         study: all that was tried.
-        candidate: the row's place, and what it was made from.
+        candidate: the row's place, and its recipe.
         limits: for the sentence.
         reporter: told of progress.
     """
-    place, made_from = candidate
+    place, recipe = candidate
     row = study.rows[place]
     ranking = subject.content.ranking
-    control = at_random(ranking, made_from.select(ranking), made_from.recipe.seed)
+    control = at_random(ranking, choose(ranking, recipe), recipe.seed)
     measured = subject.try_out({_CONTROL: control}, reporter, "Measuring a random control")
     trial = row.trial
     assert trial is not None

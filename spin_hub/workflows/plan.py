@@ -23,6 +23,7 @@ from spin_hub.workflows.outcome import default_name, needed_bytes
 from spin_hub.workflows.prepare import calibrate
 from spin_hub.workflows.publish import most_to_upload, prepare
 from spin_hub.workflows.reporter import SILENT, Reporter
+from spin_hub.workflows.select import shapes_within
 from spin_hub.workflows.study import states_of
 from spin_hub.workflows.sweep import keep_for
 
@@ -119,22 +120,23 @@ def plan(request: EditRequest, reporter: Reporter = SILENT) -> Plan:
     examples = [example for entry in calibrations.values() for example in entry.examples]
     demand = Demand(skeleton, targets, examples, where, choose_dtype("auto", base.index))
     holding = hold(demand, scoring.engine, scoring.max_memory, None)
-    shapes: list[Shape] = [tuple(target.weight.shape) for target in targets]
-    tried = default_grid(keep_for(shapes)) if request.search else ()
+    shapes: dict[str, Shape] = {target.parameter: tuple(target.weight.shape) for target in targets}
+    inside = shapes_within(shapes, selection.part)
+    tried = default_grid(keep_for(shapes.values())) if request.search else ()
     states = 1 + STATES + (states_of(len(tried)) if tried else 0)
     texts = Reading(texts_for(base, scoring).all, states) if request.limits else Reading()
     cost = estimate(demand, holding, texts)
     asked = replace(selection, p=tried[-1][0], q=tried[-1][1]) if tried else selection
     if request.adapter:
         check_adapter(request.adapter, base, [target.parameter for target in targets])
-    adapter = _largest_lora(shapes, asked) if request.kind == "lora" else 0
+    adapter = _largest_lora(inside, asked) if request.kind == "lora" else 0
     records = [entry.record for entry in calibrations.values()]
     return Plan(
         model=base.source.repo_id or base.source.name,
         commit=base.source.commit,
         device=where.device.type,
         dtype=where.precision,
-        matrices=_matrices(shapes, asked),
+        matrices=_matrices(inside, asked),
         sets=tuple(PlannedSet(r.name, r.source, r.licence, r.used, r.tokens, r.counted) for r in records),
         tried=len(tried),
         engine=holding.engine,

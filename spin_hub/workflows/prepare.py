@@ -64,9 +64,9 @@ class Prepared:
     record: ScoringRecord
 
     @property
-    def shapes(self) -> tuple[Shape, ...]:
-        """The shapes of all target matrices."""
-        return tuple(tuple(target.weight.shape) for target in self.demand.targets)
+    def shapes(self) -> dict[str, Shape]:
+        """Parameter name -> shape, of all target matrices."""
+        return {target.parameter: tuple(target.weight.shape) for target in self.demand.targets}
 
 
 def prepare(base: Base, recipe: ScoringRecipe, reporter: Reporter) -> Prepared:

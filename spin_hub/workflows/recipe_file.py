@@ -28,6 +28,8 @@ _TYPES: Final[Mapping[str, tuple[type, ...]]] = {
     "rule": (str,),
     "select": (str,),
     "ratio": (dict,),
+    "part": (str,),
+    "layers": (str,),
     "target": (str,),
     "accumulate": (str,),
     "device": (str,),
@@ -120,4 +122,5 @@ def _of_record(path: Path, record: Record) -> dict[str, Any]:
         options |= {"rule": selection.rule, "p": selection.p, "q": selection.q}
     else:
         options["select"] = selection.expression
+    options |= {"part": selection.part.target, "layers": selection.part.layers}
     return options | ({"ratio": dict(selection.ratios)} if selection.ratios else {})

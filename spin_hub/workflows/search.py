@@ -12,7 +12,7 @@ from spin_hub.workflows.base import Base
 from spin_hub.workflows.evidence import texts_for
 from spin_hub.workflows.reporter import Reporter
 from spin_hub.workflows.score import Scored
-from spin_hub.workflows.study import Candidate, Subject
+from spin_hub.workflows.study import Subject
 
 
 @dataclass(frozen=True)
@@ -38,14 +38,14 @@ def search(base: Base, scored: Scored, wish: tuple[SelectionRecipe, Limits, bool
     """
     recipe, limits, anyway = wish
     subject = Subject(scored.model, scored.content, texts_for(base, scored.content.scoring.recipe, "pick"))
-    candidates = [Candidate(replace(recipe, p=p, q=q)) for p, q in default_grid(scored.content.ranking.keep)]
+    candidates = [replace(recipe, p=p, q=q) for p, q in default_grid(scored.content.ranking.keep)]
     path: Path = scored.partial.folder / study.NAME
     found = study.run(subject, candidates, path, reporter)
     place = picking.place_of(found, picking.BEST, limits)
     picked = picking.pick(subject, found, (place, candidates[place]), limits, reporter)
     reporter.note(picked.why)
     if not (picked.convinces or anyway):
-        p, q = candidates[place].recipe.p, candidates[place].recipe.q
+        p, q = candidates[place].p, candidates[place].q
         best = f"the best of {len(found.trials)} edits (p = {p:g}, q = {q:g})"
         raise NothingGained(why=f"{best} does not surely gain more than as many random weights")
-    return Found(candidates[place].recipe, picking.to_json(found, picked, limits))
+    return Found(candidates[place], picking.to_json(found, picked, limits))

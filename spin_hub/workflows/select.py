@@ -1,10 +1,11 @@
 """select: a ranking becomes a delta, without a model."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from spin_hub.core.delta import Delta, TensorEdit
+from spin_hub.core.part import Part
 from spin_hub.core.ranking import Count, Ranking, Shape, count_of, published_count_of
 from spin_hub.core.rules import at_random, by_expression, by_published_code, ratio_for, smallest_useful_q
 from spin_hub.core.selection import Selection
@@ -57,7 +58,7 @@ def select(
     target.check((path, hub_cache()))
     base = open_base(model) if model is not None else None
     delta = delta_from(content, recipe, base)
-    provenance = Provenance(content.model, content.scoring, len(content.ranking.tensors))
+    provenance = Provenance(content.model, content.scoring, candidates_of(content, recipe))
     return write_delta_folder(target, base, delta, provenance)
 
 
@@ -65,12 +66,12 @@ def delta_from(content: RankingFile, recipe: SelectionRecipe, base: Base | None)
     """The delta that a recipe selects from a ranking.
 
     Raises:
-        UnknownSet, RankingMismatch, RatioTooSmall, RatioBeyondRanking, EmptySelection: it selects none.
+        UnknownSet, UsageError, RankingMismatch, RatioTooSmall, RatioBeyondRanking, EmptySelection: it selects none.
     """
     ranking = content.ranking
     check_recipe(recipe, ranking.sets, content.scoring.recipe)
-    shapes = [tensor.shape for tensor in ranking.tensors.values()]
-    if not shapes or any(len(shape) < 2 or 0 in shape for shape in shapes):
+    shapes = {name: tensor.shape for name, tensor in ranking.tensors.items()}
+    if not shapes or any(len(shape) < 2 or 0 in shape for shape in shapes.values()):
         raise RankingMismatch(why="it holds no matrices, or something else among them")
     check_ratios(shapes, recipe)
     selection = choose(ranking, recipe)
@@ -78,6 +79,11 @@ def delta_from(content: RankingFile, recipe: SelectionRecipe, base: Base | None)
         raise _empty(ranking, recipe)
     method = {**recipe.to_json(), "tensors": selection.tensors, "weights": selection.weights}
     return Delta(_edits(content, selection, base), base_ref(content.model), method)
+
+
+def candidates_of(content: RankingFile, recipe: SelectionRecipe) -> int:
+    """How many matrices take part in what a recipe selects, touched or not."""
+    return len(content.ranking.within(recipe.part).tensors)
 
 
 def check_recipe(recipe: SelectionRecipe, sets: Sequence[str], scoring: ScoringRecipe) -> None:
@@ -95,16 +101,29 @@ def check_recipe(recipe: SelectionRecipe, sets: Sequence[str], scoring: ScoringR
         raise RankingMismatch(why=why)
 
 
-def check_ratios(shapes: Iterable[Shape], recipe: SelectionRecipe) -> None:
+def shapes_within(shapes: Mapping[str, Shape], part: Part) -> list[Shape]:
+    """The shapes of a part's matrices, from those of all parameters that are scored.
+
+    Raises:
+        UsageError: there is none.
+    """
+    found = [shape for name, shape in shapes.items() if part.holds(name)]
+    if not found:
+        raise UsageError(message=f"None of the matrices that are scored lies in the part {str(part)!r} of the model.")
+    return found
+
+
+def check_ratios(shapes: Mapping[str, Shape], recipe: SelectionRecipe) -> None:
     """Refuses ratios that select no weight in any matrix.
 
     Raises:
+        UsageError: the recipe's part of the model has no matrix.
         RatioTooSmall: naming the smallest useful ratio.
     """
-    shapes = list(shapes)
-    largest = max(math.prod(shape) for shape in shapes)
+    inside = shapes_within(shapes, recipe.part)
+    largest = max(math.prod(shape) for shape in inside)
     for name, ratio in recipe.all_ratios.items():
-        if not any(_count(recipe)(ratio, shape) for shape in shapes):
+        if not any(_count(recipe)(ratio, shape) for shape in inside):
             label = ("p" if name == "general" else "q") if name not in recipe.ratios else f"the ratio of {name}"
             smallest = f"{ratio_for(1, largest):.3g}"
             raise RatioTooSmall(name=label, value=ratio, largest=f"{largest:,}", smallest=smallest)
@@ -120,6 +139,7 @@ def choose(ranking: Ranking, recipe: SelectionRecipe) -> Selection:
     Raises:
         RatioBeyondRanking: the ranking does not keep so many.
     """
+    ranking = ranking.within(recipe.part)
     if recipe.rule == "published":
         return by_published_code(ranking, recipe.p, recipe.q)
     selected = by_expression(ranking, recipe.parsed, recipe.all_ratios)

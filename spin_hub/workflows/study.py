@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -11,7 +11,6 @@ from typing import Any, Final
 import msgspec
 
 from spin_hub.core.example import fingerprint
-from spin_hub.core.grid import Part
 from spin_hub.core.ranking import Ranking
 from spin_hub.core.selection import Selection
 from spin_hub.errors import CorruptFile, StudyDiffers
@@ -28,25 +27,9 @@ from spin_hub.workflows.reporter import Reporter
 from spin_hub.workflows.select import choose
 
 NAME: Final = "study.json"
-FORMAT: Final = 1
+FORMAT: Final = 2
 _TOGETHER: Final = 6
 """Edits that are measured in one go over the texts, for which the base is read once; what a broken-off study loses."""
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """An edit to try: how it is selected, and from which part of the model."""
-
-    recipe: SelectionRecipe
-    part: Part = field(default_factory=Part)
-
-    def select(self, ranking: Ranking) -> Selection:
-        """Its weights; it may be none.
-
-        Raises:
-            RatioBeyondRanking: the ranking does not keep so many.
-        """
-        return choose(self.part.of(ranking), self.recipe)
 
 
 @dataclass(frozen=True)
@@ -165,7 +148,7 @@ def states_of(candidates: int) -> int:
     return candidates + -(-candidates // _TOGETHER) + 2
 
 
-def run(subject: Subject, candidates: Sequence[Candidate], path: Path | None, reporter: Reporter) -> Study:
+def run(subject: Subject, candidates: Sequence[SelectionRecipe], path: Path | None, reporter: Reporter) -> Study:
     """Tries all candidates out, but for those that the study at a path has already.
 
     Args:
@@ -180,13 +163,13 @@ def run(subject: Subject, candidates: Sequence[Candidate], path: Path | None, re
         RatioBeyondRanking: a candidate asks for more weights than the ranking keeps.
     """
     study = _read(path, subject.made_from) if path and path.is_file() else Study(subject.made_from)
-    known = {_key(row.method, row.part): row for row in study.rows}
-    keys = [_key(candidate.recipe.to_json(), str(candidate.part)) for candidate in candidates]
+    known = {_key(row.method): row for row in study.rows}
+    keys = [_key(candidate.to_json()) for candidate in candidates]
     left = [candidate for key, candidate in zip(keys, candidates, strict=True) if key not in known]
     if known and left:
         reporter.note(f"{len(candidates) - len(left)} of {len(candidates)} edits were tried before; going on.")
     rows, states = _rows(left, subject.content.ranking, {row.digest for row in study.rows if row.trial})
-    known |= {_key(row.method, row.part): row for row in rows if row.why}
+    known |= {_key(row.method): row for row in rows if row.why}
     worth = [row for row in rows if not row.why]
     texts, base = subject.texts, study.base
     groups = [worth[first : first + _TOGETHER] for first in range(0, len(worth), _TOGETHER)] or ([] if base else [[]])
@@ -196,7 +179,7 @@ def run(subject: Subject, candidates: Sequence[Candidate], path: Path | None, re
             tried = {row.digest: states[row.digest] for row in group}
             found = try_out(subject.model, texts.general, texts.pairs, tried, advance)
             base = found.pop(BASE)
-            known |= {_key(row.method, row.part): replace(row, trial=found[row.digest]) for row in group}
+            known |= {_key(row.method): replace(row, trial=found[row.digest]) for row in group}
             study = replace(study, base=base, rows=tuple(known[key] for key in keys if key in known))
             reporter.status(f"{len(study.rows)} of {len(candidates)} edits")
             if path:
@@ -205,18 +188,20 @@ def run(subject: Subject, candidates: Sequence[Candidate], path: Path | None, re
     return replace(study, rows=tuple(known[key] for key in keys))
 
 
-def _rows(candidates: Iterable[Candidate], ranking: Ranking, seen: set[str]) -> tuple[list[Row], dict[str, Selection]]:
+def _rows(
+    candidates: Iterable[SelectionRecipe], ranking: Ranking, seen: set[str]
+) -> tuple[list[Row], dict[str, Selection]]:
     """Rows of the candidates, and by digest the selections of those that are worth measuring."""
     rows: list[Row] = []
     states: dict[str, Selection] = {}
     for candidate in candidates:
-        selection = candidate.select(ranking)
+        selection = choose(ranking, candidate)
         digest = _digest(selection)
         why = None if selection.weights else "nothing"
         if digest in seen:
             why = "as above"
         rows.append(
-            Row(candidate.recipe.to_json(), str(candidate.part), selection.weights, selection.tensors, digest, why=why)
+            Row(candidate.to_json(), str(candidate.part), selection.weights, selection.tensors, digest, why=why)
         )
         if why is None:
             seen.add(digest)
@@ -224,8 +209,8 @@ def _rows(candidates: Iterable[Candidate], ranking: Ranking, seen: set[str]) -> 
     return rows, states
 
 
-def _key(method: Mapping[str, Any], part: str) -> str:
-    return json.dumps([method, part], sort_keys=True)
+def _key(method: Mapping[str, Any]) -> str:
+    return json.dumps(method, sort_keys=True)
 
 
 def _digest(selection: Selection) -> str:

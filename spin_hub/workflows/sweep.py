@@ -1,12 +1,13 @@
 """sweep: from one ranking many edits, each tried out in memory, in a study that says what they cost and gain."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from spin_hub.core.grid import Part, Ratios, default_grid, product_grid
+from spin_hub.core.grid import Ratios, default_grid, product_grid
+from spin_hub.core.part import Part
 from spin_hub.core.ranking import Shape
 from spin_hub.errors import RankingMismatch, RatioBeyondRanking, UsageError
 from spin_hub.files.output import Placed, new_file
@@ -26,8 +27,8 @@ from spin_hub.workflows.picking import Picked
 from spin_hub.workflows.prepare import prepare
 from spin_hub.workflows.reporter import SILENT, Reporter
 from spin_hub.workflows.score import Job, score_prepared
-from spin_hub.workflows.select import check_recipe, delta_from
-from spin_hub.workflows.study import Candidate, Study, Subject
+from spin_hub.workflows.select import candidates_of, check_recipe, delta_from
+from spin_hub.workflows.study import Study, Subject
 
 PLOT: Final = "sweep.png"
 DELTA: Final = "delta"
@@ -47,7 +48,7 @@ class SweepRequest:
         ps, qs: the ratios, every p with every q; without both, the default grid.
         rules: by which weights are chosen; ``published`` takes only p = q.
         expression: in place of the paper's.
-        targets, layers: parts of the model, as :class:`spin_hub.core.grid.Part` has them, each tried by itself.
+        targets, layers: parts of the model, as :class:`spin_hub.core.part.Part` has them, each tried by itself.
         limits: what an edit may cost.
         pick: ``best``, ``knee`` or a row, whose delta is written; None writes none.
         keep: the ratio up to which a model's ranking keeps weights; None as much as is reasonable.
@@ -131,7 +132,7 @@ def sweep(request: SweepRequest, reporter: Reporter = SILENT) -> SweepOutcome:
     return SweepOutcome(target.path, found, request.limits, picked, delta)
 
 
-def candidates_for(request: SweepRequest, keep: float) -> list[Candidate]:
+def candidates_for(request: SweepRequest, keep: float) -> list[SelectionRecipe]:
     """The edits to try, part by part and rule by rule.
 
     Raises:
@@ -141,7 +142,7 @@ def candidates_for(request: SweepRequest, keep: float) -> list[Candidate]:
         raise UsageError(message="Give both --p and --q, or neither for the default grid.")
     grid: tuple[Ratios, ...] = product_grid(request.ps, request.qs) if request.ps else default_grid(keep)
     found = [
-        Candidate(SelectionRecipe(rule, request.expression if rule == "paper" else None, p, q), part)
+        SelectionRecipe(rule, request.expression if rule == "paper" else None, p, q, part=part)
         for part in (Part(target, layers) for target in request.targets for layers in request.layers)
         for rule in request.rules
         for p, q in grid
@@ -156,14 +157,14 @@ def _check(request: SweepRequest, sets: Sequence[str], scoring: ScoringRecipe, k
     """Refuses what could not be tried, before anything is scored or loaded."""
     candidates = candidates_for(request, keep)
     for candidate in candidates:
-        check_recipe(candidate.recipe, sets, scoring)
-        for name, ratio in candidate.recipe.all_ratios.items():
+        check_recipe(candidate, sets, scoring)
+        for name, ratio in candidate.all_ratios.items():
             if ratio > keep:
                 raise RatioBeyondRanking(name=name, value=ratio, kept=keep)
     picking.check_wish(request.pick, len(candidates))
 
 
-def keep_for(shapes: Sequence[Shape]) -> float:
+def keep_for(shapes: Iterable[Shape]) -> float:
     """The ratio up to which a ranking of such matrices is kept, where p and q are still to be found."""
     return float(f"{min(KEEP, _KEPT / max(sum(map(math.prod, shapes)), 1)):.3g}")
 
@@ -202,7 +203,7 @@ def _loaded(base: Base, content: RankingFile, scoring: ScoringRecipe, reporter: 
 def _scored(base: Base, request: SweepRequest, folder: Path, reporter: Reporter) -> tuple[RankingFile, Any]:
     """The ranking that the folder holds already, or a new one, and the loaded model."""
     prepared = prepare(base, request.scoring, reporter)
-    keep = request.keep or keep_for(prepared.shapes)
+    keep = request.keep or keep_for(prepared.shapes.values())
     path = folder / RANKING
     if path.is_file() and not request.destination.overwrite:
         content = read_ranking(path)
@@ -219,11 +220,11 @@ def _scored(base: Base, request: SweepRequest, folder: Path, reporter: Reporter)
     return read_ranking(path), scored.model
 
 
-def _write_delta(base: Base, subject: Subject, chosen: Candidate, place: Path, reporter: Reporter) -> Outcome:
-    content = replace(subject.content, ranking=chosen.part.of(subject.content.ranking))
-    delta = delta_from(content, chosen.recipe, base if chosen.recipe.rule == "random" else None)
-    evaluation = gather(base, subject, delta.selection, chosen.recipe.seed, reporter)
-    provenance = Provenance(content.model, content.scoring, len(content.ranking.tensors), evaluation)
+def _write_delta(base: Base, subject: Subject, chosen: SelectionRecipe, place: Path, reporter: Reporter) -> Outcome:
+    content = subject.content
+    delta = delta_from(content, chosen, base if chosen.rule == "random" else None)
+    evaluation = gather(base, subject, delta.selection, chosen.seed, reporter)
+    provenance = Provenance(content.model, content.scoring, candidates_of(content, chosen), evaluation)
     return write_delta_folder(Placed(place, True), base, delta, provenance)
 
 

@@ -8,7 +8,6 @@ import pytest
 from PIL import Image
 
 import spin_hub
-from spin_hub.core.grid import Part
 from spin_hub.errors import (
     NothingGained,
     NotToMeasure,
@@ -82,7 +81,7 @@ def test_a_row_says_what_the_same_edit_costs_when_it_is_measured_alone(swept, sh
 def test_the_folder_holds_a_study_and_a_plot(swept):
     _, outcome = swept
     entry = json.loads((outcome.output / "study.json").read_text())
-    assert entry["format"] == 1
+    assert entry["format"] == 2
     assert len(entry["rows"]) == 8
     assert {"model", "scoring", "texts", "precision", "torch"} <= entry["made_from"].keys()
     with Image.open(outcome.output / "sweep.png") as image:
@@ -207,12 +206,6 @@ def test_a_study_of_another_ranking_is_refused_and_stays(request_of, swept, shar
     with pytest.raises(StudyDiffers, match="scoring"):
         sweep(replace(request, model=str(other)))
     assert (outcome.output / "study.json").read_bytes() == before
-
-
-def test_a_part_is_told_apart_in_the_study():
-    assert {str(Part()), str(Part("mlp")), str(Part("mlp", "3")), str(Part(layers="3"))} == {
-        "all", "mlp", "mlp, layers 3", "layers 3",
-    }  # fmt: skip
 
 
 @pytest.mark.parametrize("changes", [{"qs": ()}, {"ps": (1e-1,)}, {"pick": "9"}, {"expression": "fairness & law"}])

@@ -1,0 +1,57 @@
+"""A part of a model: some of its matrices, in some of its layers."""
+
+import fnmatch
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from spin_hub.core.names import layer_and_matrix
+from spin_hub.errors import UsageError
+
+ALL: Final = "all"
+_RANGE: Final = re.compile(r"([0-9]{1,9})(?:-([0-9]{1,9}))?")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a model: its matrices by a pattern, its layers by a range.
+
+    Attributes:
+        target: ``all``, ``mlp``, ``self_attn``, or a glob pattern of parameter names.
+        layers: ``all``, a number, or a range such as ``4-11``, both ends included.
+
+    Raises:
+        UsageError: layers of another form.
+    """
+
+    target: str = ALL
+    layers: str = ALL
+
+    def __post_init__(self) -> None:
+        if _first_and_last(self.layers) is None and self.layers != ALL:
+            raise UsageError(message=f"Layers are given as 'all', 7 or 4-11, not {self.layers[:40]!r}.")
+
+    def __str__(self) -> str:
+        named = [self.target] if self.target != ALL else []
+        return ", ".join(named + ([f"layers {self.layers}"] if self.layers != ALL else [])) or ALL
+
+    def holds(self, parameter: str) -> bool:
+        """Whether a parameter lies in it."""
+        layer, matrix = layer_and_matrix(parameter)
+        wanted = _first_and_last(self.layers)
+        if wanted and (layer is None or not wanted[0] <= layer <= wanted[1]):
+            return False
+        if self.target in ("mlp", "self_attn"):
+            return ("attn" in matrix or "attention" in matrix) == (self.target == "self_attn")
+        return self.target == ALL or fnmatch.fnmatchcase(parameter, self.target)
+
+
+def _first_and_last(layers: str) -> tuple[int, int] | None:
+    """The ends of a range of layers; None where it is none."""
+    match = _RANGE.fullmatch(layers)
+    first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+    return (first, last) if first <= last else None
+
+
+WHOLE: Final = Part()
+"""A part that leaves nothing out."""
