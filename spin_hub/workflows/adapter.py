@@ -17,6 +17,7 @@ from spin_hub.core.dtypes import NAMES, itemsize
 from spin_hub.errors import RankTooLarge, SpinHubError, UsageError
 from spin_hub.files.container import write_tensors
 from spin_hub.files.output import Placed, human_bytes
+from spin_hub.record import ModelRecord
 from spin_hub.scoring.loading import check_causal, load_skeleton
 from spin_hub.workflows.artefacts import base_ref
 from spin_hub.workflows.base import Base
@@ -104,7 +105,7 @@ def check_adapter(options: AdapterOptions, base: Base, names: Sequence[str]) -> 
         span = base.index.tensors[name].span
         one = np.ones((1, itemsize(span.dtype)), np.uint8)
         edits[name] = TensorEdit(span.shape, span.dtype, np.zeros(1, np.int64), one)
-    _made(options, Delta(edits, BaseRef(), {}), base)
+    made_from(options, Delta(edits, BaseRef(), {}), base)
 
 
 def make_adapter(options: AdapterOptions, delta: Delta, base: Base, reporter: Reporter) -> Made:
@@ -116,12 +117,32 @@ def make_adapter(options: AdapterOptions, delta: Delta, base: Base, reporter: Re
         RankTooLarge: the LoRA's rank, without ``yes``.
     """
     config_class(options.type)
-    made = _made(options, delta, base)
+    made = made_from(options, delta, base)
     adapter = made.adapter
     reporter.note(_announced(adapter))
     if adapter.rank is not None and options.form == "lora" and adapter.rank > LARGEST and not options.yes:
         raise RankTooLarge(rank=adapter.rank, size=human_bytes(adapter.bytes), limit=LARGEST)
     return made
+
+
+def made_from(options: AdapterOptions, delta: Delta, base: Base) -> Made:
+    """Makes the adapter that sets a delta's weights to zero.
+
+    Raises:
+        AdapterRefused: the delta touches what no adapter can hold.
+        SpinHubError: the base is no causal language model, or cannot be loaded.
+    """
+    check_causal(base.source.folder, base.index.config)
+    skeleton = load_skeleton(base.index, options.trust_remote_code)
+    modules = touched_modules(delta, skeleton)
+    if options.form == "peft":
+        adapter = shira(modules) if options.type == "SHIRA" else supertuning(modules)
+    elif options.all_layers:
+        everywhere = every_layer(modules, skeleton)
+        adapter = lora(everywhere, short_names(everywhere, skeleton))
+    else:
+        adapter = lora(modules, [module.name for module in modules])
+    return Made(options, base, modules, adapter)
 
 
 def write_adapter(made: Made, target: Placed, delta: Delta, provenance: Provenance, reporter: Reporter) -> Outcome:
@@ -135,16 +156,25 @@ def write_adapter(made: Made, target: Placed, delta: Delta, provenance: Provenan
         reporter: told of progress.
     """
     unmerged = _unmerged(made, reporter) if made.options.form == "lora" else None
-    model, adapter = provenance.model, made.adapter
-    about = _about(made, unmerged)
+    model = provenance.model
+    told = about(made, unmerged)
 
     def write(folder: Path) -> Form:
-        write_config(folder, adapter, model.repo_id or model.name, model.commit)
-        write_tensors(folder / WEIGHTS, adapter.tensors(), {"format": "pt"})
+        write_files(folder, made, model)
         return made.options.form
 
     held = Delta(delta.edits, base_ref(model), delta.method)
-    return write_adapter_folder(target, made.base, held, replace(provenance, adapter=about), write)
+    return write_adapter_folder(target, made.base, held, replace(provenance, adapter=told), write)
+
+
+def write_files(folder: Path, made: Made, model: ModelRecord) -> None:
+    """Writes what PEFT loads: config and tensors; equal adapters of one base give equal files.
+
+    Raises:
+        MissingDependency, PeftTooOld: PEFT is not installed, or lacks the type.
+    """
+    write_config(folder, made.adapter, model.repo_id or model.name, model.commit)
+    write_tensors(folder / WEIGHTS, made.adapter.tensors(), {"format": "pt"})
 
 
 def drafted(options: AdapterOptions) -> dict[str, Any]:
@@ -161,7 +191,7 @@ def drafted(options: AdapterOptions) -> dict[str, Any]:
     }
 
 
-def _about(made: Made, unmerged: dict[str, Any] | None) -> dict[str, Any]:
+def about(made: Made, unmerged: dict[str, Any] | None) -> dict[str, Any]:
     """What the record says of an adapter, as plain JSON values."""
     return drafted(made.options) | {
         "rank": made.adapter.rank,
@@ -170,20 +200,6 @@ def _about(made: Made, unmerged: dict[str, Any] | None) -> dict[str, Any]:
         "dtypes": sorted({NAMES[module.edit.dtype] for module in made.modules}),
         "unmerged": unmerged,
     }
-
-
-def _made(options: AdapterOptions, delta: Delta, base: Base) -> Made:
-    check_causal(base.source.folder, base.index.config)
-    skeleton = load_skeleton(base.index, options.trust_remote_code)
-    modules = touched_modules(delta, skeleton)
-    if options.form == "peft":
-        adapter = shira(modules) if options.type == "SHIRA" else supertuning(modules)
-    elif options.all_layers:
-        everywhere = every_layer(modules, skeleton)
-        adapter = lora(everywhere, short_names(everywhere, skeleton))
-    else:
-        adapter = lora(modules, [module.name for module in modules])
-    return Made(options, base, modules, adapter)
 
 
 def _announced(adapter: Adapter) -> str:

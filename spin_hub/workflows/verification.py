@@ -74,7 +74,7 @@ class Difference:
     """Something that is not as it should be.
 
     Attributes:
-        what: ``weights``, ``file``, ``missing``, ``added``, ``base``, ``delta``, ``record`` or ``card``.
+        what: ``weights``, ``file``, ``missing``, ``added``, ``base``, ``delta``, ``adapter``, ``record`` or ``card``.
         file: in which it shows.
         expected, found: in a few words each.
     """

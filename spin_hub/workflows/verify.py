@@ -40,7 +40,8 @@ def verify(edited: str | Path, options: VerifyOptions = _USUAL, reporter: Report
 
     In full every byte counts: an edited shard must be the base's with the delta's weights set to zero. Of a repo on
     the Hub the sha256 that it knows of its shards stands for them. Config, tokenizer, index, the record and the card
-    are compared too. Of a delta or an adapter the record, the card and the base's original values are.
+    are compared too. Of a delta the record, the card and the base's original values are; of an adapter also its config
+    and its tensors, with those that the delta gives.
 
     Args:
         edited: an edited model, a delta or an adapter: a folder or a Hub id.
@@ -67,6 +68,7 @@ def verify(edited: str | Path, options: VerifyOptions = _USUAL, reporter: Report
         kept = Kept(subject, base, weights.shards, options.quick)
         told, notes = _told(subject, base)
         filed, remarks = _files(kept, weights)
+        adapted, unseen = _adapter(subject, _named(base))
         checked, weighed = _weights(weights, options.quick, reporter)
         return Verification(
             edited=_named(subject.store),
@@ -76,8 +78,8 @@ def verify(edited: str | Path, options: VerifyOptions = _USUAL, reporter: Report
             places=subject.delta.weights,
             checked=checked,
             files=len(kept.names) if weights.edited else 0,
-            differences=(*rows, *told, *filed, *weighed),
-            notes=(*notes, *remarks),
+            differences=(*rows, *told, *filed, *adapted, *weighed),
+            notes=(*notes, *remarks, *unseen),
         )
 
 
@@ -86,10 +88,18 @@ def _files(kept: Kept, weights: Weights) -> tuple[list[Difference], list[str]]:
     names = kept.names if kept.quick else [name for name in kept.names if name not in weights.shards]
     rows = [*base_rows(kept, names)]
     if weights.edited is None:
-        adapter = kept.subject.kind != "delta"
-        return rows, ["Of the adapter's own tensors nothing was compared."] if adapter else []
+        return rows, []
     more, notes = added(kept)
     return [*rows, *file_rows(kept), *more, *weights.size_rows()], notes
+
+
+def _adapter(subject: Subject, base: str) -> tuple[list[Difference], list[str]]:
+    """What differs in an adapter's own files; the only part of a verification that needs torch."""
+    if subject.kind not in ("peft", "lora"):
+        return [], []
+    from spin_hub.workflows.adapter_proofs import adapter_rows
+
+    return adapter_rows(subject, base)
 
 
 def _weights(weights: Weights, quick: bool, reporter: Reporter) -> tuple[int, list[Difference]]:
