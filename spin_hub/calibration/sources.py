@@ -14,6 +14,7 @@ from datasets.exceptions import DatasetsError
 from huggingface_hub.errors import HTTPError
 
 from spin_hub.calibration.builtin import LICENCE, builtin_names, builtin_rows
+from spin_hub.calibration.media import undecoded
 from spin_hub.calibration.recipes import RECIPES
 from spin_hub.calibration.rows import NUMBER, ROLES, Row, conversation_column, make_row
 from spin_hub.calibration.spec import FILE_KINDS, Spec
@@ -26,8 +27,12 @@ __all__ = ["Resolve", "Row", "Sample", "Sampling", "read_sample"]
 Resolve = Callable[[str, str | None], DatasetRef]
 """From the id of a data set and a revision, or None, to its commit; the Hub's room has one."""
 
-# The library raises ValueError for a wrong split or configuration, and RuntimeError for a data set that is a script.
-_UNREADABLE: Final = (DatasetsError, ValueError, RuntimeError, OSError)
+# The library raises ValueError for a wrong split or configuration, RuntimeError for a data set that is a script, and
+# all kinds of errors where a table says strange things of its own columns.
+_UNREADABLE: Final = (
+    DatasetsError, pa.ArrowException, LookupError, AttributeError, ArithmeticError, ImportError, TypeError, ValueError,
+    RuntimeError, OSError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -136,7 +141,7 @@ def read_table(spec: Spec) -> datasets.Dataset:
             table = datasets.load_dataset(loader, split="train", **options)
             # Bytes that are no UTF-8 are found here, and not when a row is read.
             table.data.validate(full=True)
-            return table
+            return undecoded(table)
         except _UNREADABLE as error:
             raise spec.refused(_why(error)) from error
 
@@ -172,7 +177,10 @@ def read_dataset(spec: Spec, ref: DatasetRef) -> datasets.Dataset:
     # When the Hub does not answer, the library takes what it prepared last, of whatever commit.
     if any(Path(entry["filename"]).parent.name != ref.commit for entry in table.cache_files):
         raise HubUnreachable(model=ref.dataset_id, why=f"the cache does not hold its commit {ref.commit}")
-    return table
+    try:
+        return undecoded(table)
+    except _UNREADABLE as error:
+        raise spec.refused(_why(error)) from error
 
 
 def _rows_of(spec: Spec, table: datasets.Dataset) -> datasets.Dataset:

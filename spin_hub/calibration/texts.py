@@ -47,4 +47,7 @@ def _table(spec: str, resolve: Resolve) -> str:
         raise TextError(spec=spec, why=error.facts["why"]) from error
     if _COLUMN not in table.column_names:
         raise TextError(spec=spec, why=f"it has no column {_COLUMN!r} (it has: {', '.join(table.column_names)})")
-    return "\n\n".join(str(text or "") for text in table[_COLUMN])
+    texts = [text or "" for text in table[_COLUMN]]
+    if not all(isinstance(text, str) for text in texts):
+        raise TextError(spec=spec, why=f"its column {_COLUMN!r} holds something else than text")
+    return "\n\n".join(texts)

@@ -1,6 +1,7 @@
 """Valid files to begin with, made by the library."""
 
 import importlib.util
+import io
 import json
 from dataclasses import replace
 from functools import cache
@@ -9,6 +10,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from spin_hub.core.delta import BaseRef, Delta, TensorEdit
 from spin_hub.core.ranking import RankedTensor, Ranking, TopWeights
@@ -101,10 +104,29 @@ def seeds_of(target: str) -> tuple[bytes, ...]:
         "recipe-json": records,
         "csv": lambda: [b'prompt,response\n"a, b","c"\nd,"e ""f"""\n', b"question,answer\r\nx,None\r\ny,NA\r\n"],
         "jsonl": lambda: [rows(), conversations()],
+        "parquet": parquets,
         "spec": lambda: [text.encode() for text in SPECS],
         "expression": lambda: [text.encode() for text in EXPRESSIONS],
     }  # fmt: skip
     return tuple(made[target]())
+
+
+def parquets() -> list[bytes]:
+    """Tables of several types and compressions, one with the description that ``datasets`` writes."""
+    texts = {"prompt": ["a", "b", "c"], "response": ["d", "e", "f"]}
+    talk = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    features = {"info": {"features": {name: {"dtype": "string", "_type": "Value"} for name in texts}}}
+    described = pa.table(texts).replace_schema_metadata({"huggingface": json.dumps(features)})
+    picture = pa.array([{"bytes": None, "path": "/etc/hostname"}, {"bytes": b"x", "path": "http://[::1]/x"}] * 2)
+    tables = [pa.table(texts), described, pa.table({"messages": [talk, talk]}),
+              pa.table({name: pa.array(values).dictionary_encode() for name, values in texts.items()}),
+              pa.table({"prompt": picture, "response": ["a", "b", "c", "d"]})]  # fmt: skip
+    found = []
+    for table, compression in zip(tables, ("none", "snappy", "zstd", "gzip", "none"), strict=True):
+        sink = io.BytesIO()
+        pq.write_table(table, sink, compression=compression)
+        found.append(sink.getvalue())
+    return found
 
 
 def records() -> list[bytes]:

@@ -1,12 +1,16 @@
 """Valid files made invalid: by their bytes, by their JSON, and by what names and numbers may do."""
 
 import copy
+import io
 import json
 import re
 import struct
 from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 NAMES = (
     "../../x", "/etc/passwd", "a\0b", "..", "", ".", ".git/config", "a/../../b", "C:\\x", "~root/x", "x" * 300,
@@ -33,6 +37,10 @@ _WORDS = frozenset(
     b"dtype shape data_offsets __metadata__ spin_hub format kind operation layouts tensors base files".split()
 )
 """Texts without which nothing else is read."""
+TYPES = (
+    "Value", "Image", "Audio", "Video", "Pdf", "Nifti", "Mesh", "Json", "List", "LargeList", "Sequence", "Array2D",
+    "ClassLabel", "Translation", "TranslationVariableLanguages", "BioSequence", "object", "",
+)  # fmt: skip
 LENGTHS = (0, 1, 7, 8, 2**31, 2**32, 2**63, 2**64 - 1, 100_000_000, 100_000_001)
 
 
@@ -58,6 +66,8 @@ def _ways(data: bytes) -> list[Way]:
         return [_bytes, _length, _header, _about, _about, _about, _body, _renamed, _renamed]
     if data[:1] in b"{[" and data[:1]:
         return [_bytes, _json_text, _json_text, _doubled_key, _renamed, _renamed]
+    if data[:4] == b"PAR1":
+        return [_bytes, _claims, _claims, _claims]
     return [_bytes, _bytes, _inserted, _lines]
 
 
@@ -157,6 +167,26 @@ def _json_text(data: bytes, random: Random) -> bytes:
         return _dumped(changed(json.loads(data), random))
     except (ValueError, RecursionError):
         return _bytes(data, random)
+
+
+def _claims(data: bytes, random: Random) -> bytes:
+    """What a Parquet table says of its columns' types, to ``datasets``, which believes it."""
+    try:
+        table = pq.read_table(io.BytesIO(data))
+        columns = json.loads((table.schema.metadata or {})[b"huggingface"])["info"]["features"]
+    except (pa.ArrowException, OSError, ValueError, RecursionError):
+        return _bytes(data, random)
+    except (LookupError, TypeError):
+        columns = {name: {"_type": "Value"} for name in table.column_names}
+    if isinstance(columns, dict) and random.random() < 0.5:
+        wanted = random.choice(sorted(columns) or [""])
+        columns = columns | {wanted: {"_type": random.choice(TYPES), "dtype": random.choice(("string", "int8", "x"))}}
+    else:
+        columns = changed(columns, random)
+    metadata = {"huggingface": _dumped({"info": {"features": columns}}).decode("utf-8", "replace")}
+    sink = io.BytesIO()
+    pq.write_table(table.replace_schema_metadata(metadata), sink)
+    return sink.getvalue()
 
 
 def _doubled_key(data: bytes, random: Random) -> bytes:

@@ -118,6 +118,11 @@ def jsonl(data: bytes) -> None:
     read_sample("set", str(_file("rows.jsonl", data)), Sampling(2), _no_hub)
 
 
+def parquet(data: bytes) -> None:
+    """A calibration set in Parquet."""
+    read_sample("set", str(_file("rows.parquet", data)), Sampling(2), _no_hub)
+
+
 def spec(data: bytes) -> None:
     """The name of a calibration set, as the system hands it over."""
     Spec.parse("set", data.decode("utf-8", "surrogateescape")).published("0" * 40)
@@ -142,6 +147,7 @@ TARGETS: Mapping[str, tuple[Callable[[bytes], None], int]] = {
     "recipe-json": (recipe_json, 10),
     "csv": (csv, 1),
     "jsonl": (jsonl, 1),
+    "parquet": (parquet, 1),
     "spec": (spec, 20),
     "expression": (expression, 20),
 }

@@ -16,7 +16,7 @@ from targets import TARGETS
 from spin_hub.errors import SpinHubError
 from spin_hub.files.container import KEY
 
-INPUTS = {"card": 12, "plots": 3, "csv": 3, "jsonl": 3}
+INPUTS = {"card": 12, "plots": 3, "csv": 3, "jsonl": 3, "parquet": 3}
 """What takes longer is tried less often here."""
 TEXT = st.sampled_from(sorted({"dtype", "shape", "tensors", "format", "kind", "files", *NAMES}))
 JSON = st.recursive(
