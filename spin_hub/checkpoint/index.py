@@ -1,5 +1,6 @@
 """Where every tensor of a checkpoint folder lies: one file or many shards, seen alike."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,15 @@ from spin_hub.strict_json import parse
 SINGLE: Final = "model.safetensors"
 SHARDED: Final = "model.safetensors.index.json"
 _LONGEST_NAME: Final = 255
+_KINDS: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
+    "model_type": ((str,), "text"),
+    "architectures": ((list,), "a list"),
+    "auto_map": ((dict,), "an object"),
+    "text_config": ((dict,), "an object"),
+    "dtype": ((str, dict), "text"),
+    "torch_dtype": ((str, dict), "text"),
+}
+"""Of what a config holds, the types of what is read of it; null is none."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +91,7 @@ def read_config(folder: Path) -> Mapping[str, Any]:
 
     Raises:
         ModelNotFound: it is missing or not a JSON object.
+        CorruptFile: something that is read of it is of another type.
         QuantisedCheckpoint: it says that the weights are quantised or packed.
     """
     path = folder / "config.json"
@@ -92,6 +103,9 @@ def read_config(folder: Path) -> Mapping[str, Any]:
         raise ModelNotFound(model=str(folder), why="its config.json is not valid JSON") from error
     if not isinstance(config, dict):
         raise ModelNotFound(model=str(folder), why="its config.json is not a JSON object")
+    for name, (kinds, called) in _KINDS.items():
+        if config.get(name) is not None and not isinstance(config[name], kinds):
+            raise CorruptFile(path=path, why=f"{name} is {json.dumps(config[name])[:40]}, not {called}")
     quantisation = config.get("quantization_config") or config.get("compression_config")
     if quantisation:
         method = quantisation.get("quant_method", "unknown") if isinstance(quantisation, dict) else "unknown"

@@ -17,8 +17,8 @@ from spin_hub.errors import DeviceOutOfMemory, ModelNotLoadable, NotCausal, Quan
 from spin_hub.scoring.placement import Placement
 
 _REFUSALS = (
-    OSError, ValueError, KeyError, ImportError, RuntimeError, TypeError, AttributeError, SafetensorError,
-    StrictDataclassError,
+    OSError, ValueError, LookupError, ArithmeticError, AssertionError, ImportError, RuntimeError, TypeError,
+    AttributeError, SafetensorError, StrictDataclassError,
 )  # fmt: skip
 """What transformers raises for a folder that it cannot load."""
 
@@ -36,7 +36,7 @@ def check_causal(folder: Path, config: Mapping[str, Any]) -> None:
     names = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(kind, ())
     known = {names} if isinstance(names, str) else set(names)
     own_code = "AutoModelForCausalLM" in (config.get("auto_map") or {})
-    causal = bool(known & set(architectures)) if architectures else bool(known)
+    causal = any(name in known for name in architectures) if architectures else bool(known)
     if config.get("is_encoder_decoder") or not (causal or own_code):
         raise NotCausal(path=folder, architecture=", ".join(map(str, architectures)) or kind or "nothing")
 

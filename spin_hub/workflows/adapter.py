@@ -81,8 +81,8 @@ class Made:
     def warnings(self) -> tuple[str, ...]:
         """What keeps it from being exact in the type in which the base is loaded where nothing is said."""
         said = self.base.index.config.get("dtype") or self.base.index.config.get("torch_dtype")
-        other = sorted({NAMES[module.edit.dtype] for module in self.modules} - {said})
-        if said is None or not other:
+        other = sorted({name for module in self.modules if (name := NAMES[module.edit.dtype]) != said})
+        if not isinstance(said, str) or not other:
             return ()
         return (f"The base's config says {said}, but touched weights are {other[0]}: load it with dtype={other[0]}.",)
 

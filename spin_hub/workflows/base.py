@@ -95,7 +95,7 @@ def record_of(base: Base, reporter: Reporter) -> ModelRecord:
         files={name: hashes[name] for name in base.contents.proven},
         left_out={**base.source.left_out, **{name: hashes[name] for name in base.contents.left_out}},
         card=base.card,
-        model_type=kind if isinstance(kind := base.index.config.get("model_type"), str) else None,
+        model_type=base.index.config.get("model_type"),
     )
 
 

@@ -198,12 +198,18 @@ def windowed(spec: str, tokenizer: Any, size: int, limit: int | None) -> Windows
 def window_of(config: Mapping[str, Any], where: Placement, most: int | None) -> int:
     """The size of a window: the model's positions, at most ``most``, and what fits into memory."""
     text = {**config, **(config.get("text_config") or {})}
-    size = int(text.get("max_position_embeddings") or text.get("n_positions") or most or 2048)
+    size = _whole(text, "max_position_embeddings") or _whole(text, "n_positions") or most or 2048
     free = free_memory(where.device)
     if free is not None:
-        row = int(text.get("vocab_size") or 1) * 2 * (where.dtype.itemsize + torch.float32.itemsize)
+        row = max(_whole(text, "vocab_size"), 1) * 2 * (where.dtype.itemsize + torch.float32.itemsize)
         size = min(size, free // _LOGITS // row)
     return max(2, min(size, most or size))
+
+
+def _whole(config: Mapping[str, Any], name: str) -> int:
+    """A whole number of a config that may be a stranger's; 0 where it has none."""
+    value = config.get(name)
+    return max(value, 0) if isinstance(value, int) else 0
 
 
 def _texts(spec: str, limit: int | None) -> list[str]:

@@ -142,3 +142,22 @@ def test_a_strangers_json_is_refused(name, text, error, tmp_path):
     (tmp_path / name).write_text(text, "utf-8")
     with pytest.raises(error):
         read_index(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("model_type", 7), ("model_type", ["llama"]), ("architectures", "LlamaForCausalLM"), ("architectures", 7),
+     ("auto_map", ["x"]), ("text_config", "x"), ("dtype", ["float32"]), ("torch_dtype", 16)],
+)  # fmt: skip
+def test_what_is_read_of_a_config_has_its_type_or_the_config_is_refused(copied, name, value):
+    set_config(copied, **{name: value})
+    with pytest.raises(CorruptFile, match=name):
+        read_index(copied)
+    set_config(copied, **{name: None})
+    read_index(copied)
+
+
+def test_a_key_may_stand_twice_in_a_config_as_transformers_has_it(copied):
+    text = (copied / "config.json").read_text()
+    (copied / "config.json").write_text(text.replace("{", '{"model_type": "other", ', 1))
+    assert read_index(copied).config["model_type"] == "llama"

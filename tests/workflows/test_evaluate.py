@@ -244,6 +244,7 @@ def test_the_suite_of_the_paper_has_its_judge_and_questions(own):
         ({"max_position_embeddings": 4096, "vocab_size": 10}, 512, 512),
         ({"text_config": {"max_position_embeddings": 64}, "vocab_size": 10}, 512, 64),
         ({"n_positions": 1024, "vocab_size": 10}, None, 1024),
+        ({"max_position_embeddings": "x", "vocab_size": []}, None, 2048),
         ({"max_position_embeddings": 131072, "vocab_size": 1000}, None, 2**30 // 4 // 16000),
     ],
 )
