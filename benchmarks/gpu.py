@@ -23,7 +23,7 @@ from transformers import AutoModelForCausalLM, Qwen2Config
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from spin_hub.core.example import IGNORE, Example
-from spin_hub.errors import DeviceOutOfMemory
+from spin_hub.errors.models import DeviceOutOfMemory
 from spin_hub.scoring.engine import Engine, ScoredMatrix
 from spin_hub.scoring.layerwise import LayerwiseEngine
 from spin_hub.scoring.store import Room

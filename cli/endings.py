@@ -9,7 +9,7 @@ from typing import Final
 import typer
 
 from spin_hub.cli.plain import plain, plain_json
-from spin_hub.errors import SpinHubError
+from spin_hub.errors.base import SpinHubError
 
 _SYSTEM: Final = {
     errno.ENOSPC: ("No space is left on the disk", "Free some space, or choose another place with --output."),

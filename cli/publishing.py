@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from spin_hub.errors import UsageError
+from spin_hub.errors.base import UsageError
 
 if TYPE_CHECKING:
     from spin_hub.workflows.publish import PushOptions

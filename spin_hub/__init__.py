@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from spin_hub.core.algebra import Overlap, overlap
     from spin_hub.core.delta import Delta
     from spin_hub.core.part import Part
-    from spin_hub.errors import SpinHubError
+    from spin_hub.errors.base import SpinHubError
     from spin_hub.files.delta_file import read_delta
     from spin_hub.live.editing import applied, apply_, revert_
     from spin_hub.recipe import Destination, ScoringRecipe, SelectionRecipe
@@ -52,7 +52,7 @@ _PLACES = {
     "ReproduceRequest": "workflows.reproduce",
     "ScoringRecipe": "recipe",
     "SelectionRecipe": "recipe",
-    "SpinHubError": "errors",
+    "SpinHubError": "errors.base",
     "SweepRequest": "workflows.sweep",
     "Verification": "workflows.verification",
     "VerifyOptions": "workflows.verify",

@@ -8,7 +8,8 @@ from typing import Any, Final, Literal, get_args
 from spin_hub.core.expression import PAPER, Expression, parse
 from spin_hub.core.part import ALL, WHOLE
 from spin_hub.core.part import Part as Part
-from spin_hub.errors import RatioOutOfRange, UnknownSet, UsageError
+from spin_hub.errors.base import UsageError
+from spin_hub.errors.selecting import RatioOutOfRange, UnknownSet
 
 Rule = Literal["paper", "published", "random"]
 Tokenization = Literal["exact", "published"]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from spin_hub.errors import CorruptFile
+from spin_hub.errors.models import CorruptFile
 from spin_hub.header import Header, TensorSpan, read_header
 
 PATH = Path("file.safetensors")

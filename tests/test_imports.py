@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 EDGE = {"core", "recipe", "record", "errors", "front_matter", "header", "strict_json", "version"}
 ALLOWED = {
-    "errors": set(),
+    "errors": {"errors"},
     "version": set(),
     "strict_json": set(),
     "front_matter": set(),

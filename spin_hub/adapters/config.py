@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from spin_hub.adapters.adapter import Adapter, PeftType
-from spin_hub.errors import MissingDependency, PeftTooOld
+from spin_hub.errors.adapters import PeftTooOld
+from spin_hub.errors.models import MissingDependency
 
 CONFIG: Final = "adapter_config.json"
 WEIGHTS: Final = "adapter_model.safetensors"

@@ -13,7 +13,7 @@ from spin_hub.adapters.adapter import PREFIX, Adapter, Array, Layout
 from spin_hub.adapters.additive import negated
 from spin_hub.adapters.modules import Touched
 from spin_hub.core.delta import TensorEdit
-from spin_hub.errors import AdapterRefused
+from spin_hub.errors.adapters import AdapterRefused
 
 _LARGEST = 2**31
 

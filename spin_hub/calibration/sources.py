@@ -18,7 +18,8 @@ from spin_hub.calibration.media import undecoded
 from spin_hub.calibration.recipes import RECIPES
 from spin_hub.calibration.rows import NUMBER, ROLES, Row, conversation_column, make_row
 from spin_hub.calibration.spec import FILE_KINDS, Spec
-from spin_hub.errors import HubUnreachable, MissingColumns, TooFewRows
+from spin_hub.errors.calibration import MissingColumns, TooFewRows
+from spin_hub.errors.models import HubUnreachable
 from spin_hub.recipe import DEFAULT_SAMPLES
 from spin_hub.record import DatasetRef
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from spin_hub.core.dtypes import itemsize
 from spin_hub.core.selection import Indices
-from spin_hub.errors import CorruptFile, ModelNotFound, NoSafetensors, QuantisedCheckpoint
+from spin_hub.errors.models import CorruptFile, ModelNotFound, NoSafetensors, QuantisedCheckpoint
 from spin_hub.header import TensorSpan, read_header
 from spin_hub.strict_json import parse
 

@@ -15,7 +15,7 @@ from spin_hub.checkpoint.copying import copy_file
 from spin_hub.checkpoint.index import CheckpointIndex
 from spin_hub.core.delta import Delta, TensorEdit
 from spin_hub.core.selection import Indices
-from spin_hub.errors import DeltaMismatch
+from spin_hub.errors.deltas import DeltaMismatch
 
 _AT_ONCE: Final = 2
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from spin_hub.checkpoint.touched import Place, Touched
 from spin_hub.core.delta import TensorEdit
-from spin_hub.errors import CorruptFile
+from spin_hub.errors.models import CorruptFile
 from spin_hub.header import header_size, parse_header
 
 BLOCK: Final = 4 << 20

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spin_hub.core.delta import TensorEdit
-from spin_hub.errors import DeltaMismatch
+from spin_hub.errors.deltas import DeltaMismatch
 from spin_hub.header import Header, TensorSpan
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from spin_hub.core.names import layer_and_matrix
-from spin_hub.errors import UsageError
+from spin_hub.errors.base import UsageError
 
 ALL: Final = "all"
 _RANGE: Final = re.compile(r"([0-9]{1,9})(?:-([0-9]{1,9}))?")

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import torch
 
-from spin_hub.errors import DeviceOutOfMemory
+from spin_hub.errors.models import DeviceOutOfMemory
 from spin_hub.evaluation import awareness, over_refusal, safety
 from spin_hub.evaluation.answers import Tokenizer, generate, nothing
 from spin_hub.evaluation.caution import caution

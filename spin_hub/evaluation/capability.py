@@ -17,7 +17,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
-from spin_hub.errors import MissingDependency, TasksUnusable
+from spin_hub.errors.measuring import TasksUnusable
+from spin_hub.errors.models import MissingDependency
 from spin_hub.evaluation.evidence import BASE
 from spin_hub.evaluation.interval import Estimate, Metric, Z
 from spin_hub.evaluation.pairing import Paired, paired

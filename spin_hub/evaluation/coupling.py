@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from spin_hub.core.batches import make_batches, usual_tokens
 from spin_hub.core.example import Example
-from spin_hub.errors import NotFinite, UnsupportedModel
+from spin_hub.errors.measuring import NotFinite
+from spin_hub.errors.models import UnsupportedModel
 from spin_hub.evaluation.hsic import Matrix, hsic, kernel
 from spin_hub.evaluation.interval import Estimate, Metric, Z
 from spin_hub.evaluation.state import State, beside_base, turned

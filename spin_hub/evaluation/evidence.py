@@ -6,7 +6,7 @@ from typing import Any, Final, Self
 
 import msgspec
 
-from spin_hub.errors import UnsupportedFormat
+from spin_hub.errors.models import UnsupportedFormat
 from spin_hub.evaluation.interval import Metric
 
 FORMAT: Final = 1

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from spin_hub.core.batches import Batch, make_batches, usual_tokens
 from spin_hub.core.example import Example
-from spin_hub.errors import NotFinite
+from spin_hub.errors.measuring import NotFinite
 from spin_hub.evaluation import kl, perplexity
 from spin_hub.evaluation.state import State, turned
 from spin_hub.forward import ResponseLogits

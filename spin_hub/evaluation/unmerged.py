@@ -17,7 +17,7 @@ from torch import Tensor
 from spin_hub.core.batches import Batch, one_by_one
 from spin_hub.core.example import Example
 from spin_hub.core.selection import Selection
-from spin_hub.errors import NotFinite
+from spin_hub.errors.measuring import NotFinite
 from spin_hub.forward import Hooks, ResponseLogits
 from spin_hub.live.switching import switched
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, TensorSpec, serialize_file
 
 from spin_hub.core.dtypes import EDITABLE, NAMES, elements, itemsize
-from spin_hub.errors import CorruptFile, UnsupportedFormat
+from spin_hub.errors.models import CorruptFile, UnsupportedFormat
 from spin_hub.header import Header, TensorSpan, read_header
 from spin_hub.strict_json import parse
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from spin_hub.core.contents import DELTA, stays_inside
 from spin_hub.core.delta import BaseRef, Delta, TensorEdit, checked_method
-from spin_hub.errors import CorruptFile, UnsupportedFormat
+from spin_hub.errors.models import CorruptFile, UnsupportedFormat
 from spin_hub.files.container import (
     checked,
     index_code,

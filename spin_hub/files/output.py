@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from spin_hub.errors import NoSpace, OutputExists, OutputNotAllowed
+from spin_hub.errors.outputs import NoSpace, OutputExists, OutputNotAllowed
 from spin_hub.files.leftovers import beside, remove_leftovers
 from spin_hub.recipe import Destination
 

@@ -9,7 +9,8 @@ import msgspec
 import numpy as np
 
 from spin_hub.core.ranking import RankedTensor, Ranking, TopWeights
-from spin_hub.errors import CorruptFile, UsageError
+from spin_hub.errors.base import UsageError
+from spin_hub.errors.models import CorruptFile
 from spin_hub.files.container import (
     checked,
     index_code,

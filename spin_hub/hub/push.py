@@ -11,13 +11,13 @@ from huggingface_hub import CommitOperationAdd, CommitOperationCopy, CommitOpera
 from huggingface_hub.errors import FileDuplicationError, HfHubHTTPError, HTTPError
 from huggingface_hub.utils import get_session
 
-from spin_hub.errors import (
+from spin_hub.errors.base import SpinHubError
+from spin_hub.errors.hub import (
     BranchNotFound,
     HubSilent,
     PushFailed,
     PushUnproven,
     RepoMoved,
-    SpinHubError,
     TagTaken,
     VisibilityDiffers,
     WriteDenied,

@@ -19,7 +19,8 @@ from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import validate_repo_id
 
 from spin_hub.core.contents import DELTA, README, SPIN, is_licence
-from spin_hub.errors import HubSilent, RepoNameRefused, SpinHubError
+from spin_hub.errors.base import SpinHubError
+from spin_hub.errors.hub import HubSilent, RepoNameRefused
 from spin_hub.hub.asking import gated
 from spin_hub.hub.reasons import reason
 from spin_hub.record import NAME as RECORD

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from spin_hub.core.selection import Indices
-from spin_hub.errors import NotEditable
+from spin_hub.errors.deltas import NotEditable
 from spin_hub.live.bits import CODES, as_bits
 from spin_hub.live.overlay import Overlay
 

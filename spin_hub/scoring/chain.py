@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from spin_hub.core.batches import Batch
-from spin_hub.errors import UnsupportedModel
+from spin_hub.errors.models import UnsupportedModel
 from spin_hub.forward import ResponseLogits
 from spin_hub.scoring.attention import FastAttention
 from spin_hub.scoring.layers import LayerSource

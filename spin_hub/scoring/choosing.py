@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from transformers import PreTrainedModel
 
-from spin_hub.errors import NoTarget, UnsupportedModel
+from spin_hub.errors.models import NoTarget, UnsupportedModel
 from spin_hub.recipe import Accumulate
 from spin_hub.scoring.engine import Engine
 from spin_hub.scoring.journal import Journal

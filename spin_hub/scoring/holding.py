@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 
 from spin_hub.core.batches import usual_tokens
 from spin_hub.core.example import Example
-from spin_hub.errors import MemoryTooSmall
+from spin_hub.errors.measuring import MemoryTooSmall
 from spin_hub.recipe import EngineName
 from spin_hub.scoring.placement import Placement
 from spin_hub.scoring.store import Room

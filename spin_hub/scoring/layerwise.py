@@ -16,7 +16,7 @@ from transformers import PreTrainedModel
 
 from spin_hub.core.batches import Batch
 from spin_hub.core.example import Example
-from spin_hub.errors import DeviceOutOfMemory
+from spin_hub.errors.models import DeviceOutOfMemory
 from spin_hub.recipe import Accumulate
 from spin_hub.scoring.chain import Chain
 from spin_hub.scoring.engine import Advance, ScoredMatrix, batches_for

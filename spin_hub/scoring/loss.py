@@ -7,7 +7,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from spin_hub.core.batches import Batch
-from spin_hub.errors import NotFinite
+from spin_hub.errors.measuring import NotFinite
 from spin_hub.forward import ResponseLogits
 from spin_hub.scoring.attention import FastAttention
 

@@ -7,7 +7,7 @@ import torch
 
 from spin_hub.checkpoint.index import CheckpointIndex
 from spin_hub.core.dtypes import EDITABLE, NAMES
-from spin_hub.errors import DeviceUnavailable
+from spin_hub.errors.models import DeviceUnavailable
 from spin_hub.recipe import Device, DType
 
 

@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 
 from spin_hub.core.batches import Batch, one_by_one
 from spin_hub.core.example import IGNORE, Example
-from spin_hub.errors import UnsupportedModel
+from spin_hub.errors.models import UnsupportedModel
 from spin_hub.scoring.capture import OnGradient
 from spin_hub.scoring.chain import Chain
 from spin_hub.scoring.layers import LayerSource, in_turn

@@ -10,7 +10,7 @@ from torch import Tensor
 from spin_hub.core.batches import Batch
 from spin_hub.core.importance import importance, top_weights
 from spin_hub.core.ranking import kept_count_of
-from spin_hub.errors import NotFinite
+from spin_hub.errors.measuring import NotFinite
 from spin_hub.recipe import Accumulate
 from spin_hub.scoring.engine import ScoredMatrix
 from spin_hub.scoring.kernels import add_absolute_products

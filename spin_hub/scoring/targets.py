@@ -11,7 +11,7 @@ from torch import nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
-from spin_hub.errors import NoTarget, UnsupportedModel
+from spin_hub.errors.models import NoTarget, UnsupportedModel
 
 _ATTENTION: Final = re.compile(r"attn|attention")
 _ROUTERS: Final = frozenset({"router", "gate", "shared_expert_gate", "gate_network"})

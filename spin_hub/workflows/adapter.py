@@ -14,7 +14,8 @@ from spin_hub.adapters.modules import Touched, every_layer, short_names, touched
 from spin_hub.adapters.sparse import shira, supertuning
 from spin_hub.core.delta import BaseRef, Delta, TensorEdit
 from spin_hub.core.dtypes import NAMES, itemsize
-from spin_hub.errors import RankTooLarge, SpinHubError, UsageError
+from spin_hub.errors.adapters import RankTooLarge
+from spin_hub.errors.base import SpinHubError, UsageError
 from spin_hub.files.container import write_tensors
 from spin_hub.files.output import Placed, human_bytes
 from spin_hub.record import ModelRecord

@@ -8,7 +8,9 @@ from typing import Any, Final
 from spin_hub.adapters.config import CONFIG, WEIGHTS, config_class
 from spin_hub.checkpoint.digest import sha256
 from spin_hub.core.identity import Identity
-from spin_hub.errors import AdapterRefused, CorruptFile, SpinHubError
+from spin_hub.errors.adapters import AdapterRefused
+from spin_hub.errors.base import SpinHubError
+from spin_hub.errors.models import CorruptFile
 from spin_hub.header import Header, TensorSpan, header_size, parse_header
 from spin_hub.record import Record
 from spin_hub.strict_json import parse

@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from spin_hub.errors import BaseNotNamed, SpinHubError
+from spin_hub.errors.base import SpinHubError
+from spin_hub.errors.deltas import BaseNotNamed
 from spin_hub.hub.resolve import ModelSource
 from spin_hub.workflows.outcome import Outcome
 from spin_hub.workflows.publish import PushOptions

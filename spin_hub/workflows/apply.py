@@ -8,7 +8,7 @@ from spin_hub.checkpoint.fitting import fit_of, refusal
 from spin_hub.core.delta import Delta
 from spin_hub.core.fit import Fit
 from spin_hub.core.lineage import architecture_difference
-from spin_hub.errors import DeltaMismatch
+from spin_hub.errors.deltas import DeltaMismatch
 from spin_hub.files.output import Placed
 from spin_hub.hub.account import account
 from spin_hub.hub.artefact import resolve_delta

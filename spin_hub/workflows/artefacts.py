@@ -8,7 +8,10 @@ from typing import Any
 from spin_hub.checkpoint.digest import sha256
 from spin_hub.core.contents import README, SPIN
 from spin_hub.core.delta import BaseRef, Delta
-from spin_hub.errors import CorruptFile, DeltaNotFound, NotPushable, UnsupportedFormat, UsageError
+from spin_hub.errors.base import UsageError
+from spin_hub.errors.deltas import DeltaNotFound
+from spin_hub.errors.hub import NotPushable
+from spin_hub.errors.models import CorruptFile, UnsupportedFormat
 from spin_hub.evaluation.evidence import Evidence
 from spin_hub.files.container import checked
 from spin_hub.files.delta_file import NAME as DELTA

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from spin_hub.core.contents import README
-from spin_hub.errors import CorruptFile, DeltaNotFound
+from spin_hub.errors.deltas import DeltaNotFound
+from spin_hub.errors.models import CorruptFile
 from spin_hub.files.output import new_file
 from spin_hub.model_cards.render import render_card
 from spin_hub.record import NAME as RECORD

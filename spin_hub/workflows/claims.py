@@ -5,7 +5,7 @@ from typing import Any
 
 from spin_hub.core.contents import README
 from spin_hub.core.delta import Delta
-from spin_hub.errors import CardFailed, CardRefused
+from spin_hub.errors.hub import CardFailed, CardRefused
 from spin_hub.files.delta_file import NAME as DELTA
 from spin_hub.model_cards.checking import card_differences
 from spin_hub.record import NAME as RECORD

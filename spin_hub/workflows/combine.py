@@ -9,7 +9,7 @@ from spin_hub.checkpoint.digest import sha256
 from spin_hub.core.algebra import How, check_one_base
 from spin_hub.core.algebra import combine as combined
 from spin_hub.core.delta import Delta
-from spin_hub.errors import EmptySelection
+from spin_hub.errors.selecting import EmptySelection
 from spin_hub.files.output import Placed
 from spin_hub.hub.artefact import Artefact, resolve_delta
 from spin_hub.hub.resolve import hub_cache

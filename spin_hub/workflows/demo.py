@@ -11,7 +11,8 @@ from typing import Final
 
 from spin_hub.checkpoint.index import read_index
 from spin_hub.core.contents import README, SPIN
-from spin_hub.errors import MissingDependency, OutputExists
+from spin_hub.errors.models import MissingDependency
+from spin_hub.errors.outputs import OutputExists
 from spin_hub.files.delta_file import NAME as DELTA
 from spin_hub.files.output import Placed, human_bytes, new_folder
 from spin_hub.recipe import Destination, ScoringRecipe, SelectionRecipe

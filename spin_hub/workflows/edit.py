@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass, field, replace
 
 from spin_hub.core.contents import README
 from spin_hub.core.delta import Delta
-from spin_hub.errors import BeyondLimits, UsageError
+from spin_hub.errors.base import UsageError
+from spin_hub.errors.hub import BeyondLimits
 from spin_hub.files.output import Placed
 from spin_hub.hub.account import account
 from spin_hub.hub.resolve import hub_cache

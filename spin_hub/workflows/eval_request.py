@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 from spin_hub.calibration.texts import WIKITEXT as WIKITEXT
-from spin_hub.errors import UsageError
+from spin_hub.errors.base import UsageError
 from spin_hub.evaluation.capability import TASKS as TASKS
 from spin_hub.recipe import Device, DType
 from spin_hub.workflows.judge import LEXICAL, guard_of

@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from spin_hub.errors import GuardUnusable, UsageError
+from spin_hub.errors.base import UsageError
+from spin_hub.errors.measuring import GuardUnusable
 from spin_hub.evaluation.guards import PROFILES, GuardJudge
 from spin_hub.evaluation.judging import Judge, LexicalJudge
 from spin_hub.recipe import Device

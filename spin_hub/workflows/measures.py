@@ -11,7 +11,8 @@ import torch
 from spin_hub.calibration.questions import read_questions
 from spin_hub.calibration.texts import read_text
 from spin_hub.core.example import IGNORE, Example
-from spin_hub.errors import TextError, UsageError
+from spin_hub.errors.base import UsageError
+from spin_hub.errors.calibration import TextError
 from spin_hub.evaluation.asking import Asked, Manner, MetricName, ask, judged, questions_to_ask
 from spin_hub.evaluation.capability import Tasks, capability
 from spin_hub.evaluation.coupling import coupling, tokens_of

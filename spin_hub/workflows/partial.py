@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from spin_hub.core.names import layer_and_matrix
 from spin_hub.core.ranking import RankedTensor, Ranking
-from spin_hub.errors import CorruptFile, PartialDiffers
+from spin_hub.errors.measuring import PartialDiffers
+from spin_hub.errors.models import CorruptFile
 from spin_hub.files.output import new_file
 from spin_hub.files.ranking_file import RankingFile, read_ranking, write_ranking
 from spin_hub.record import ModelRecord, ScoringRecord

@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from spin_hub.core.rules import at_random
-from spin_hub.errors import NothingGained, UsageError
+from spin_hub.errors.base import UsageError
+from spin_hub.errors.measuring import NothingGained
 from spin_hub.evaluation.interval import Estimate
 from spin_hub.evaluation.trial import Trial
 from spin_hub.recipe import Limits, SelectionRecipe

@@ -8,7 +8,8 @@ from typing import Final
 
 from spin_hub.checkpoint.digest import digests
 from spin_hub.core.contents import README, SPIN, split_names
-from spin_hub.errors import NotOurRepo, TagTaken, UsageError, VisibilityDiffers
+from spin_hub.errors.base import UsageError
+from spin_hub.errors.hub import NotOurRepo, TagTaken, VisibilityDiffers
 from spin_hub.files.delta_file import NAME as DELTA
 from spin_hub.files.output import human_bytes
 from spin_hub.hub.account import Account

@@ -8,7 +8,7 @@ from spin_hub.checkpoint.digest import sha256
 from spin_hub.core.delta import Delta, TensorEdit
 from spin_hub.core.fit import Fit
 from spin_hub.core.lineage import Lineage, unrelated
-from spin_hub.errors import BaseChanged, DeltaMismatch, Unrelated
+from spin_hub.errors.deltas import BaseChanged, DeltaMismatch, Unrelated
 from spin_hub.hub.artefact import Artefact
 from spin_hub.hub.lineage import lineage_of
 from spin_hub.record import ModelRecord, Record

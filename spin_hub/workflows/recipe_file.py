@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from spin_hub.errors import UsageError
+from spin_hub.errors.base import UsageError
 from spin_hub.files.container import checked
 from spin_hub.recipe import SelectionRecipe
 from spin_hub.record import Record

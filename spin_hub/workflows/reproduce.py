@@ -9,7 +9,8 @@ from typing import Any
 from spin_hub.checkpoint.digest import sha256
 from spin_hub.core.contents import README
 from spin_hub.core.delta import Delta
-from spin_hub.errors import NotReproducible, UsageError
+from spin_hub.errors.base import UsageError
+from spin_hub.errors.measuring import NotReproducible
 from spin_hub.files.container import checked
 from spin_hub.files.delta_file import NAME, write_delta
 from spin_hub.files.output import Placed

@@ -8,7 +8,7 @@ from spin_hub.checkpoint.index import CheckpointIndex, read_index
 from spin_hub.checkpoint.patch import State, copy_others, originals, state_of, write_patched_copy
 from spin_hub.core.contents import README, SPIN
 from spin_hub.core.delta import Delta
-from spin_hub.errors import DeltaNotFound, RevertFailed
+from spin_hub.errors.deltas import DeltaNotFound, RevertFailed
 from spin_hub.files.output import Placed, new_folder
 from spin_hub.hub.artefact import resolve_edited
 from spin_hub.hub.resolve import hub_cache

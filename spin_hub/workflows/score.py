@@ -13,7 +13,9 @@ from spin_hub.checkpoint.coordinates import check_identity
 from spin_hub.core.batches import usual_tokens
 from spin_hub.core.names import layer_and_matrix
 from spin_hub.core.ranking import RankedTensor, Ranking, TopWeights
-from spin_hub.errors import DeviceOutOfMemory, NotToMeasure, PartialDiffers, RatioOutOfRange
+from spin_hub.errors.measuring import NotToMeasure, PartialDiffers
+from spin_hub.errors.models import DeviceOutOfMemory
+from spin_hub.errors.selecting import RatioOutOfRange
 from spin_hub.files.output import Placed, existing_folder, new_file
 from spin_hub.files.ranking_file import NAME as RANKING
 from spin_hub.files.ranking_file import RankingFile, write_ranking

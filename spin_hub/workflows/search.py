@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from spin_hub.core.grid import default_grid
-from spin_hub.errors import NothingGained
+from spin_hub.errors.measuring import NothingGained
 from spin_hub.recipe import Limits, SelectionRecipe
 from spin_hub.workflows import picking, study
 from spin_hub.workflows.base import Base

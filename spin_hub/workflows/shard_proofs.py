@@ -12,7 +12,8 @@ from spin_hub.checkpoint.index import SHARDED, SINGLE, named_shards, parse_weigh
 from spin_hub.checkpoint.proving import Proof, Sides, file_pieces, prove_shard
 from spin_hub.checkpoint.touched import Place
 from spin_hub.core.delta import Delta
-from spin_hub.errors import CorruptFile, DeltaMismatch, NoSafetensors
+from spin_hub.errors.deltas import DeltaMismatch
+from spin_hub.errors.models import CorruptFile, NoSafetensors
 from spin_hub.workflows.reporter import Reporter
 from spin_hub.workflows.verification import Difference, Store
 

@@ -10,7 +10,9 @@ from spin_hub.core.delta import Delta
 from spin_hub.core.ranking import RankedTensor, Ranking
 from spin_hub.core.rules import at_random
 from spin_hub.core.selection import Selection
-from spin_hub.errors import DeltaMismatch, ModelsDiffer, UsageError
+from spin_hub.errors.base import UsageError
+from spin_hub.errors.deltas import DeltaMismatch
+from spin_hub.errors.measuring import ModelsDiffer
 from spin_hub.evaluation.state import Other, State
 from spin_hub.hub.artefact import resolve_delta
 from spin_hub.live.editing import revert_

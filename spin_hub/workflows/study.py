@@ -13,7 +13,8 @@ import msgspec
 from spin_hub.core.example import fingerprint
 from spin_hub.core.ranking import Ranking
 from spin_hub.core.selection import Selection
-from spin_hub.errors import CorruptFile, StudyDiffers
+from spin_hub.errors.measuring import StudyDiffers
+from spin_hub.errors.models import CorruptFile
 from spin_hub.evaluation.evidence import BASE
 from spin_hub.evaluation.pareto import Point, best, front, knee, point_of, within
 from spin_hub.evaluation.suite import tokens_to_read

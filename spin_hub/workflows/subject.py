@@ -11,7 +11,9 @@ from spin_hub.checkpoint.digest import sha256
 from spin_hub.checkpoint.folder import Folder
 from spin_hub.core.contents import SPIN
 from spin_hub.core.delta import Delta
-from spin_hub.errors import ArtefactNotFound, BaseNotNamed, CorruptFile, HubSilent, ModelNotFound
+from spin_hub.errors.deltas import ArtefactNotFound, BaseNotNamed
+from spin_hub.errors.hub import HubSilent
+from spin_hub.errors.models import CorruptFile, ModelNotFound
 from spin_hub.files.delta_file import NAME as DELTA
 from spin_hub.files.delta_file import read_delta
 from spin_hub.hub.repo import open_repo

@@ -9,7 +9,8 @@ from typing import Any, Final
 from spin_hub.core.grid import Ratios, default_grid, product_grid
 from spin_hub.core.part import Part
 from spin_hub.core.ranking import Shape
-from spin_hub.errors import RankingMismatch, RatioBeyondRanking, UsageError
+from spin_hub.errors.base import UsageError
+from spin_hub.errors.selecting import RankingMismatch, RatioBeyondRanking
 from spin_hub.files.output import Placed, new_file
 from spin_hub.files.ranking_file import NAME as RANKING
 from spin_hub.files.ranking_file import RankingFile, read_ranking, write_ranking

@@ -15,7 +15,7 @@ from spin_hub.calibration.examples import make_examples
 from spin_hub.core.factors import Factors
 from spin_hub.core.fit import values_of
 from spin_hub.core.selection import Selection
-from spin_hub.errors import CoordinatesDiffer
+from spin_hub.errors.models import CoordinatesDiffer
 from spin_hub.evaluation.unmerged import Pair, unmerged_error
 from spin_hub.recipe import ScoringRecipe
 from spin_hub.scoring.holding import free_memory

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from spin_hub.errors import HubSilent
+from spin_hub.errors.hub import HubSilent
 from spin_hub.hub.artefact import resolve_delta
 from spin_hub.hub.repo import why_no_commit
 from spin_hub.workflows.artefacts import open_delta

@@ -8,7 +8,8 @@ import pytest
 from spin_hub.adapters import config
 from spin_hub.adapters.adapter import Adapter
 from spin_hub.adapters.config import CONFIG, config_class, write_config
-from spin_hub.errors import MissingDependency, PeftTooOld
+from spin_hub.errors.adapters import PeftTooOld
+from spin_hub.errors.models import MissingDependency
 
 TARGETS = ("model.layers.1.mlp.up_proj", "model.layers.0.mlp.up_proj")
 

@@ -11,7 +11,7 @@ from transformers import MixtralConfig
 
 from spin_hub.adapters.modules import every_layer, short_names, touched_modules
 from spin_hub.core.delta import BaseRef, Delta, TensorEdit
-from spin_hub.errors import AdapterRefused
+from spin_hub.errors.adapters import AdapterRefused
 
 UP = "model.layers.0.mlp.up_proj.weight"
 

@@ -11,7 +11,7 @@ from spin_hub.adapters.config import CONFIG, WEIGHTS, write_config
 from spin_hub.adapters.modules import Touched, touched_modules
 from spin_hub.adapters.sparse import shira, supertuning
 from spin_hub.core.delta import BaseRef, Delta, TensorEdit
-from spin_hub.errors import AdapterRefused
+from spin_hub.errors.adapters import AdapterRefused
 from spin_hub.files.container import write_tensors
 from spin_hub.files.delta_file import write_delta
 

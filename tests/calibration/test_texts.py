@@ -5,7 +5,8 @@ import json
 import pytest
 
 from spin_hub.calibration.texts import read_text
-from spin_hub.errors import HubUnreachable, TextError
+from spin_hub.errors.calibration import TextError
+from spin_hub.errors.models import HubUnreachable
 
 
 def no_hub(dataset_id, revision):

@@ -6,7 +6,8 @@ from transformers import AutoModelForCausalLM, MixtralConfig
 
 from spin_hub.checkpoint.coordinates import check_identity, parameter_of
 from spin_hub.checkpoint.index import read_index
-from spin_hub.errors import CoordinatesDiffer, NotEditable
+from spin_hub.errors.deltas import NotEditable
+from spin_hub.errors.models import CoordinatesDiffer
 
 NAME = "model.layers.1.mlp.up_proj.weight"
 

@@ -9,7 +9,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from spin_hub.core.selection import Selection
-from spin_hub.errors import TasksUnusable
+from spin_hub.errors.measuring import TasksUnusable
 from spin_hub.evaluation.answers import nothing
 from spin_hub.evaluation.capability import Tasks, capability, open_tasks
 

@@ -8,7 +8,7 @@ from transformers import AutoModelForCausalLM
 
 from spin_hub.core.example import IGNORE, Example
 from spin_hub.core.selection import Selection
-from spin_hub.errors import NotFinite
+from spin_hub.errors.measuring import NotFinite
 from spin_hub.evaluation.answers import nothing
 from spin_hub.evaluation.coupling import coupling, representations, tokens_of
 from spin_hub.evaluation.hsic import hsic, kernel

@@ -12,7 +12,9 @@ from transformers import AutoModelForCausalLM
 
 from spin_hub.core.example import IGNORE, Example
 from spin_hub.core.selection import Selection
-from spin_hub.errors import NotEditable, NotFinite, UnsupportedFormat
+from spin_hub.errors.deltas import NotEditable
+from spin_hub.errors.measuring import NotFinite
+from spin_hub.errors.models import UnsupportedFormat
 from spin_hub.evaluation import reading
 from spin_hub.evaluation.evidence import Evidence
 from spin_hub.evaluation.interval import Metric, share

@@ -10,7 +10,7 @@ from safetensors.numpy import save_file
 
 from spin_hub.core.delta import BaseRef, Delta
 from spin_hub.core.ranking import Ranking
-from spin_hub.errors import CorruptFile, UnsupportedFormat
+from spin_hub.errors.models import CorruptFile, UnsupportedFormat
 from spin_hub.files.container import (
     KEY,
     canonical,

@@ -14,7 +14,7 @@ from safetensors import safe_open
 
 from spin_hub.core.delta import BaseRef, Delta, TensorEdit
 from spin_hub.core.dtypes import EDITABLE, itemsize
-from spin_hub.errors import CorruptFile, UnsupportedFormat
+from spin_hub.errors.models import CorruptFile, UnsupportedFormat
 from spin_hub.files.container import KEY, canonical, layouts_from_json, write_container
 from spin_hub.files.delta_file import base_from_json, base_to_json, read_delta, write_delta
 from spin_hub.header import read_header

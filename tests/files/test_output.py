@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spin_hub.errors import NoSpace, OutputExists, OutputNotAllowed
+from spin_hub.errors.outputs import NoSpace, OutputExists, OutputNotAllowed
 from spin_hub.files.output import Placed, human_bytes, new_file, new_folder
 from spin_hub.recipe import Destination
 

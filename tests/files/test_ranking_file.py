@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from spin_hub.core.dtypes import itemsize
 from spin_hub.core.ranking import RankedTensor, Ranking, TopWeights, kept_count_of
-from spin_hub.errors import CorruptFile, RankingMismatch, RatioBeyondRanking, UnknownSet, UnsupportedFormat
+from spin_hub.errors.models import CorruptFile, UnsupportedFormat
+from spin_hub.errors.selecting import RankingMismatch, RatioBeyondRanking, UnknownSet
 from spin_hub.files.container import KEY, canonical, write_container
 from spin_hub.files.ranking_file import RankingFile, read_ranking, write_ranking
 from spin_hub.header import read_header

@@ -18,7 +18,7 @@ from spin_hub.cli.show import show_counts
 from spin_hub.core.expression import parse
 from spin_hub.core.names import by_layer
 from spin_hub.core.selection import Selection
-from spin_hub.errors import SpinHubError
+from spin_hub.errors.base import SpinHubError
 from spin_hub.files.container import checked
 from spin_hub.files.delta_file import NAME as DELTA
 from spin_hub.files.delta_file import read_delta

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mutations import NAMES, mutated
 from targets import TARGETS
 
-from spin_hub.errors import SpinHubError
+from spin_hub.errors.base import SpinHubError
 from spin_hub.files.container import KEY
 
 INPUTS = {"card": 12, "plots": 3, "csv": 3, "jsonl": 3, "parquet": 3}
@@ -98,7 +98,7 @@ from pathlib import Path
 sys.path[:0] = [sys.argv[1]]
 from fuzz_seeds import seeds_of
 from targets import TARGETS
-from spin_hub.errors import SpinHubError
+from spin_hub.errors.base import SpinHubError
 
 def tried(target, data):
     try:

@@ -17,7 +17,7 @@ from safetensors.numpy import save_file
 from spin_hub.checkpoint.digest import sha256
 from spin_hub.checkpoint.index import read_index
 from spin_hub.core.delta import Delta
-from spin_hub.errors import SpinHubError
+from spin_hub.errors.base import SpinHubError
 from spin_hub.files.delta_file import write_delta
 from spin_hub.record import Record
 

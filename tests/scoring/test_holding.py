@@ -6,7 +6,7 @@ import torch
 from transformers import AutoModelForCausalLM, Qwen2Config
 
 from spin_hub.core.example import Example
-from spin_hub.errors import MemoryTooSmall
+from spin_hub.errors.measuring import MemoryTooSmall
 from spin_hub.scoring import holding
 from spin_hub.scoring.holding import Demand, hold
 from spin_hub.scoring.placement import Placement

@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertForMaskedLM
 
 from spin_hub.checkpoint.index import read_config, read_index
-from spin_hub.errors import DeviceUnavailable, ModelNotLoadable, NotCausal, QuantisedCheckpoint
+from spin_hub.errors.models import DeviceUnavailable, ModelNotLoadable, NotCausal, QuantisedCheckpoint
 from spin_hub.scoring.loading import check_causal, load_model, load_tokenizer
 from spin_hub.scoring.placement import Placement, choose_device, choose_dtype
 

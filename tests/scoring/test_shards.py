@@ -5,7 +5,7 @@ from architectures import CONFIGS, examples_of, scored
 from safetensors.torch import load_file, save_file
 
 from spin_hub.checkpoint.index import read_index
-from spin_hub.errors import UnsupportedModel
+from spin_hub.errors.models import UnsupportedModel
 from spin_hub.scoring.layerwise import LayerwiseEngine
 from spin_hub.scoring.loading import load_model, load_skeleton
 from spin_hub.scoring.placement import Placement

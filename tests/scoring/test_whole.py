@@ -9,7 +9,8 @@ from architectures import CONFIGS, examples_of, model_of, scale_gradient
 from torch.nn import functional
 
 from spin_hub.core.example import IGNORE, Example
-from spin_hub.errors import NotFinite, UnsupportedModel
+from spin_hub.errors.measuring import NotFinite
+from spin_hub.errors.models import UnsupportedModel
 from spin_hub.scoring.sums import finished
 from spin_hub.scoring.targets import find_targets
 from spin_hub.scoring.whole import WholeEngine

@@ -11,7 +11,7 @@ import pytest
 
 from spin_hub.checkpoint.index import read_index
 from spin_hub.checkpoint.patch import State, originals, state_of, write_patched_copy, zeros
-from spin_hub.errors import SpinHubError
+from spin_hub.errors.base import SpinHubError
 from spin_hub.files import delta_file
 from spin_hub.files.container import write_container
 from spin_hub.files.delta_file import read_delta, write_delta

@@ -11,7 +11,7 @@ import spin_hub
 from spin_hub.cli import app as cli
 from spin_hub.core.names import layer_and_matrix
 from spin_hub.core.selection import Selection
-from spin_hub.errors import UsageError
+from spin_hub.errors.base import UsageError
 from spin_hub.recipe import Destination, Limits, ScoringRecipe, SelectionRecipe
 from spin_hub.workflows.artefacts import open_delta, read_record
 from spin_hub.workflows.edit import EditRequest, edit

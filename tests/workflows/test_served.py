@@ -8,7 +8,9 @@ from pathlib import Path
 import models
 import pytest
 
-from spin_hub.errors import MissingDependency, ServerFailed, UsageError
+from spin_hub.errors.base import UsageError
+from spin_hub.errors.measuring import ServerFailed
+from spin_hub.errors.models import MissingDependency
 from spin_hub.evaluation import served as serving
 from spin_hub.recipe import Destination, Limits, ScoringRecipe, SelectionRecipe
 from spin_hub.workflows.edit import EditRequest, edit

@@ -8,7 +8,8 @@ import pytest
 from fuzz_seeds import records
 
 from spin_hub.core.delta import BaseRef, Delta, TensorEdit
-from spin_hub.errors import CorruptFile, SpinHubError
+from spin_hub.errors.base import SpinHubError
+from spin_hub.errors.models import CorruptFile
 from spin_hub.files.delta_file import write_delta
 from spin_hub.recipe import Destination, ScoringRecipe, SelectionRecipe
 from spin_hub.workflows.card import card

@@ -13,7 +13,8 @@ from deltas_of import DOWN, UP, delta_of
 from spin_hub.checkpoint.index import read_index
 from spin_hub.core.contents import SPIN
 from spin_hub.core.delta import Delta, TensorEdit
-from spin_hub.errors import ArtefactNotFound, BaseNotNamed, CorruptFile, DeltaMismatch, ModelNotFound
+from spin_hub.errors.deltas import ArtefactNotFound, BaseNotNamed, DeltaMismatch
+from spin_hub.errors.models import CorruptFile, ModelNotFound
 from spin_hub.files.delta_file import NAME as DELTA
 from spin_hub.files.delta_file import read_delta, write_delta
 from spin_hub.files.output import Placed
