@@ -25,4 +25,9 @@ def reason(error: Exception, what: str) -> str:
         return "offline mode is on"
     if isinstance(error, HfHubHTTPError) and error.response is not None:
         return f"it answered {error.response.status_code}"
+    return first_line(error)
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says first, without a full stop; its name where it says nothing."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -13,7 +13,7 @@ from spin_hub.core.names import Table, by_layer
 from spin_hub.files.delta_file import NAME as DELTA
 from spin_hub.files.delta_file import write_delta
 from spin_hub.files.output import Placed, new_folder
-from spin_hub.hub.push import Pushed
+from spin_hub.hub.target import Pushed
 from spin_hub.model_cards.heat_map import heat_map
 from spin_hub.model_cards.licences import derived_name, terms_of
 from spin_hub.model_cards.render import HEAT_MAP, render_card

@@ -15,8 +15,10 @@ from spin_hub.files.output import human_bytes
 from spin_hub.hub.account import Account
 from spin_hub.hub.cards import validate_card
 from spin_hub.hub.changes import Changes, Content, Origin, changes_for
-from spin_hub.hub.push import Pushed, Target, page_of, push, set_tag
+from spin_hub.hub.push import push
 from spin_hub.hub.remote_repo import MAIN, BaseRepo, RemoteRepo, check_name, look_at, look_at_base
+from spin_hub.hub.tags import set_tag
+from spin_hub.hub.target import Pushed, Target, page_of
 from spin_hub.model_cards.joining import joined
 from spin_hub.model_cards.licences import terms_of
 from spin_hub.model_cards.render import render_card

@@ -1,0 +1,155 @@
+"""One atomic commit to a model repo: sent, looked for where its answer is lost, and shown to have arrived."""
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Final
+
+from huggingface_hub import CommitOperationAdd, CommitOperationCopy, CommitOperationDelete, HfApi
+from huggingface_hub.errors import FileDuplicationError, HfHubHTTPError, HTTPError
+
+from spin_hub.errors.hub import HubSilent, PushFailed, PushUnproven, RepoMoved
+from spin_hub.hub.changes import Changes, equal
+from spin_hub.hub.failures import failure, why_not
+from spin_hub.hub.reasons import first_line, reason
+from spin_hub.hub.remote_repo import RemoteFile, list_files
+from spin_hub.hub.target import Target
+
+_COPYING: Final = ("/lfs-files/duplicate", "/paths-info/")
+"""The routes by which the client has the Hub copy files, before any commit."""
+
+
+def commit(target: Target, changes: Changes, parent: str, progress: Callable[[str], None]) -> tuple[str, str | None]:
+    """Sends a commit, once; gives its id, and the page of the pull request that it became.
+
+    Args:
+        target: where it goes.
+        changes: what it changes.
+        parent: the commit on which it shall stand.
+        progress: told what is done otherwise than expected.
+
+    Raises:
+        RepoMoved: somebody else committed meanwhile.
+        WriteDenied, PushFailed: it did not arrive.
+        HubSilent: whether it arrived cannot be found out.
+    """
+    try:
+        return _send(target, changes, parent)
+    except (FileDuplicationError, _NoCopy) as error:
+        # Copies need one storage region and a Hub that knows the content's Xet hash; nothing was committed yet.
+        progress(f"The Hub cannot copy the base's files ({first_line(error)}); they are uploaded instead.")
+        return commit(target, replace(changes, copied={}), parent, progress)
+    except HfHubHTTPError as error:
+        status = error.response.status_code
+        if status == 412:
+            raise RepoMoved(repo_id=target.repo_id) from error
+        found = _look_up(target, changes, parent) if status >= 500 else None
+        if found is None:
+            raise failure(target.repo_id, error) from error
+        return found
+    except RuntimeError as error:
+        # A file that could not be uploaded, which the client tells so; nothing was committed yet.
+        raise PushFailed(repo_id=target.repo_id, why=why_not(error.__cause__ or error)) from error
+    except (HTTPError, OSError, ValueError) as error:
+        found = _look_up(target, changes, parent)
+        if found is None:
+            raise PushFailed(repo_id=target.repo_id, why=first_line(error)) from error
+        return found
+
+
+class _NoCopy(Exception):
+    """The Hub refuses to copy a file."""
+
+
+def _send(target: Target, changes: Changes, parent: str) -> tuple[str, str | None]:
+    copies = [
+        CommitOperationCopy(
+            origin.path, name, src_revision=origin.commit, src_repo_id=origin.repo_id, src_repo_type="model"
+        )
+        for name, origin in changes.copied.items()
+    ]
+    additions = [
+        CommitOperationAdd(name, content.source) for name, content in changes.sent.items() if name not in changes.copied
+    ]
+    deletions = [CommitOperationDelete(name) for name in changes.deleted]
+    try:
+        done = HfApi().create_commit(
+            target.repo_id,
+            [*additions, *copies, *deletions],
+            commit_message=target.message,
+            revision=target.branch,
+            parent_commit=parent,
+            create_pr=target.create_pr,
+        )
+    except HfHubHTTPError as error:
+        if copies and any(route in str(error.response.request.url) for route in _COPYING):
+            raise _NoCopy(reason(error, "file")) from error
+        raise
+    except ValueError as error:
+        if copies and "xet" in str(error).lower():  # a file whose content the Hub keeps in another way
+            raise _NoCopy(first_line(error)) from error
+        raise
+    return str(done.oid), done.pr_url
+
+
+def _look_up(target: Target, changes: Changes, parent: str) -> tuple[str, str | None] | None:
+    """The commit that was made although its answer never came; None where there is none and the repo is as it was.
+
+    Raises:
+        RepoMoved: there is none, but somebody else's.
+        HubSilent: no answer to this either.
+    """
+    api = HfApi()
+    with _asking(target.repo_id):
+        if target.create_pr:
+            return _proposed(api, target, changes)
+        head = str(api.model_info(target.repo_id, revision=target.branch).sha)
+        if head == parent:
+            return None
+        known = [str(commit.commit_id) for commit in api.list_repo_commits(target.repo_id, revision=head)]
+        newer = itertools.takewhile(lambda commit: commit != parent, known)
+        for commit in reversed(list(newer)):
+            if not _missing(target.repo_id, commit, changes):
+                return commit, None
+    raise RepoMoved(repo_id=target.repo_id)
+
+
+def _proposed(api: HfApi, target: Target, changes: Changes) -> tuple[str, str] | None:
+    """The pull request that was opened, and its page."""
+    open_ones = {"discussion_type": "pull_request", "discussion_status": "open"}
+    for request in api.get_repo_discussions(target.repo_id, **open_ones):
+        if request.title and target.message.startswith(request.title):
+            head = str(api.model_info(target.repo_id, revision=f"refs/pr/{request.num}").sha)
+            if not _missing(target.repo_id, head, changes):
+                return head, str(request.url)
+    return None
+
+
+def prove(repo_id: str, commit: str, changes: Changes) -> None:
+    """Compares a commit's files with what was sent.
+
+    Raises:
+        PushUnproven: it holds something else.
+        HubSilent: no answer.
+    """
+    with _asking(repo_id):
+        missing = _missing(repo_id, commit, changes)
+    if missing:
+        raise PushUnproven(repo_id=repo_id, commit=commit, files=", ".join(missing))
+
+
+@contextmanager
+def _asking(repo_id: str) -> Iterator[None]:
+    """The Hub is asked what came of a commit; where it does not tell, nobody may say that the repo is as it was."""
+    try:
+        yield
+    except (HTTPError, OSError) as error:
+        raise HubSilent(what=f"whether the commit to {repo_id} has arrived", why=why_not(error)) from error
+
+
+def _missing(repo_id: str, commit: str, changes: Changes) -> list[str]:
+    """Files that a commit should hold and does not, or should not hold and does."""
+    there: Mapping[str, RemoteFile] = list_files(repo_id, commit)
+    wrong = [name for name, content in changes.sent.items() if name not in there or not equal(there[name], content)]
+    return [*wrong, *(name for name in changes.deleted if name in there)]
