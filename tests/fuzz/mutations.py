@@ -177,7 +177,7 @@ def _claims(data: bytes, random: Random) -> bytes:
     except (pa.ArrowException, OSError, ValueError, RecursionError):
         return _bytes(data, random)
     except (LookupError, TypeError):
-        columns = {name: {"_type": "Value"} for name in table.column_names}
+        columns = {name: {"dtype": "string", "_type": "Value"} for name in ("prompt", "response")}
     if isinstance(columns, dict) and random.random() < 0.5:
         wanted = random.choice(sorted(columns) or [""])
         columns = columns | {wanted: {"_type": random.choice(TYPES), "dtype": random.choice(("string", "int8", "x"))}}
