@@ -18,6 +18,9 @@ from spin_hub.core.selection import Indices
 from spin_hub.errors.deltas import DeltaMismatch
 
 _AT_ONCE: Final = 2
+_BLOCK: Final = 1 << 18
+_DENSE: Final = 64
+"""So many weights of a block of so many bytes take longer one by one than with what lies between them."""
 
 
 class State(Enum):
@@ -126,6 +129,22 @@ def copy_others(folder: Path, names: Iterable[str], target: Path) -> None:
 
 
 def _write(descriptor: int, start: int, indices: Indices, values: NDArray[np.uint8]) -> None:
+    """Writes single weights, or where they lie densely a block with what lies between them."""
     size = values.shape[1]
-    for position, value in zip(indices.tolist(), values, strict=True):
-        os.pwrite(descriptor, value.tobytes(), start + position * size)
+    borders = np.flatnonzero(np.diff(indices // (_BLOCK // size))) + 1
+    for places, new in zip(np.split(indices, borders), np.split(values, borders), strict=True):
+        if len(places) < _DENSE:
+            for position, value in zip(places.tolist(), new, strict=True):
+                _write_all(descriptor, memoryview(value.tobytes()), start + position * size)
+            continue
+        first, last = int(places[0]), int(places[-1]) + 1
+        block = np.frombuffer(bytearray(os.pread(descriptor, (last - first) * size, start + first * size)), np.uint8)
+        block.reshape(-1, size)[places - first] = new
+        _write_all(descriptor, block.data, start + first * size)
+
+
+def _write_all(descriptor: int, block: memoryview, start: int) -> None:
+    """A full disk takes a part without a word, and refuses the rest."""
+    while block:
+        written = os.pwrite(descriptor, block, start)
+        block, start = block[written:], start + written

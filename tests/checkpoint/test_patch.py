@@ -1,3 +1,6 @@
+import errno
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -5,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
+from spin_hub.checkpoint import patch
 from spin_hub.checkpoint.index import read_index
 from spin_hub.checkpoint.patch import State, copy_others, originals, state_of, write_patched_copy, zeros
 from spin_hub.core.delta import BaseRef, Delta, TensorEdit
@@ -147,3 +151,52 @@ def test_other_files_are_copied_to_the_same_places(tmp_path):
     copy_others(source, ["config.json", "parts/a.json", "parts/deep/b.json"], target)
     found = {path.relative_to(target).as_posix(): path.read_text() for path in target.rglob("*") if path.is_file()}
     assert found == {name: f"this is {name}" for name in ("config.json", "parts/a.json", "parts/deep/b.json")}
+
+
+@pytest.mark.parametrize("least", [1, 3, 10**9])
+@pytest.mark.parametrize("shortest", [1, 7, None])
+def test_dense_weights_are_written_with_what_lies_between(tmp_path, monkeypatch, least, shortest):
+    """The same bytes whatever is written at once, also where a disk takes a part of it."""
+    monkeypatch.setattr(patch, "_BLOCK", 16)
+    monkeypatch.setattr(patch, "_DENSE", least)
+    real, calls = os.pwrite, []
+
+    def pwrite(descriptor, data, offset):
+        calls.append(len(data))
+        return real(descriptor, bytes(data)[:shortest], offset)
+
+    monkeypatch.setattr(patch.os, "pwrite", pwrite)
+    for code in ("BF16", "F32"):
+        index = checkpoint(tmp_path / code, DTYPES[code])
+        positions = {0, 1, 3, 8, 9, 10, 11, 28, 29}
+        edits = {name: edit_of(index, name, positions) for name in ("layers.0.weight", "layers.3.weight")}
+        (tmp_path / f"{code} edited").mkdir()
+        write_patched_copy(index, edits, zeros, tmp_path / f"{code} edited", ignore)
+        before, after = load_file(tmp_path / code / "model.safetensors"), load_file(
+            tmp_path / f"{code} edited" / "model.safetensors"
+        )  # fmt: skip
+        for name, tensor in before.items():
+            expected = tensor.clone()
+            if name in edits:
+                expected.view(-1)[sorted(positions)] = 0
+            assert torch.equal(expected, after[name])
+    assert (max(calls) > 4) == (least != 10**9)
+
+
+def test_a_disk_that_is_full_within_a_block_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(patch, "_DENSE", 2)
+    index = checkpoint(tmp_path / "base", torch.float32)
+    edits = {"layers.0.weight": edit_of(index, "layers.0.weight", range(30))}
+    real, left = os.pwrite, [50]
+
+    def pwrite(descriptor, data, offset):
+        if not left[0]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        taken = min(left[0], len(data))
+        left[0] -= taken
+        return real(descriptor, bytes(data)[:taken], offset)
+
+    monkeypatch.setattr(patch.os, "pwrite", pwrite)
+    (tmp_path / "edited").mkdir()
+    with pytest.raises(OSError, match="No space"):
+        write_patched_copy(index, edits, zeros, tmp_path / "edited", ignore)
