@@ -19,6 +19,7 @@ from spin_hub.workflows.base import open_headers
 from spin_hub.workflows.subject import Subject
 from spin_hub.workflows.verification import Difference, Store
 
+FILES: Final = (CONFIG, WEIGHTS)
 _FORMS: Final[Mapping[str, Form]] = {"peft": "peft", "lora": "lora"}
 _VERSION: Final = "peft_version"
 _SHOWN: Final = 60

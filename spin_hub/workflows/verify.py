@@ -68,7 +68,7 @@ def verify(edited: str | Path, options: VerifyOptions = _USUAL, reporter: Report
         kept = Kept(subject, base, weights.shards, options.quick)
         told, notes = _told(subject, base)
         filed, remarks = _files(kept, weights)
-        adapted, unseen = _adapter(subject, _named(base))
+        own, adapted, unseen = _adapter(subject, _named(base))
         checked, weighed = _weights(weights, options.quick, reporter)
         return Verification(
             edited=_named(subject.store),
@@ -77,7 +77,7 @@ def verify(edited: str | Path, options: VerifyOptions = _USUAL, reporter: Report
             quick=options.quick,
             places=subject.delta.weights,
             checked=checked,
-            files=len(kept.names) if weights.edited else 0,
+            files=len(kept.names) if weights.edited else len(own),
             differences=(*rows, *told, *filed, *adapted, *weighed),
             notes=(*notes, *remarks, *unseen),
         )
@@ -93,13 +93,14 @@ def _files(kept: Kept, weights: Weights) -> tuple[list[Difference], list[str]]:
     return [*rows, *file_rows(kept), *more, *weights.size_rows()], notes
 
 
-def _adapter(subject: Subject, base: str) -> tuple[list[Difference], list[str]]:
-    """What differs in an adapter's own files; the only part of a verification that needs torch."""
+def _adapter(subject: Subject, base: str) -> tuple[tuple[str, ...], list[Difference], list[str]]:
+    """An adapter's own files that were compared, and what differs; all of a verification that needs torch."""
     if subject.kind not in ("peft", "lora"):
-        return [], []
-    from spin_hub.workflows.adapter_proofs import adapter_rows
+        return (), [], []
+    from spin_hub.workflows.adapter_proofs import FILES, adapter_rows
 
-    return adapter_rows(subject, base)
+    rows, notes = adapter_rows(subject, base)
+    return () if notes else FILES, rows, notes
 
 
 def _weights(weights: Weights, quick: bool, reporter: Reporter) -> tuple[int, list[Difference]]:

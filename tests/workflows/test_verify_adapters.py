@@ -54,6 +54,7 @@ def rows(place, name, quick=False):
 @pytest.mark.parametrize("name", FORMS)
 def test_an_adapter_that_was_written_is_that_of_its_delta(made, name, quick):
     assert rows(made, name, quick) == ([], ())
+    assert verify(made / name, VerifyOptions(base=str(made / "base"), quick=quick)).files == 2
 
 
 @pytest.mark.parametrize("name", FORMS)
