@@ -79,7 +79,7 @@ def verify(edited: str | Path, options: VerifyOptions = _USUAL, reporter: Report
             checked=checked,
             files=len(kept.names) if weights.edited else len(own),
             differences=(*rows, *told, *filed, *adapted, *weighed),
-            notes=(*notes, *remarks, *unseen),
+            notes=(*notes, *remarks, *unseen, *_hint(weights, options.quick, weighed)),
         )
 
 
@@ -108,6 +108,14 @@ def _weights(weights: Weights, quick: bool, reporter: Reporter) -> tuple[int, li
         return weights.delta.weights, shard_rows(weights, reporter)
     looked = place_rows(weights, reporter)
     return looked.checked, looked.rows
+
+
+def _hint(weights: Weights, quick: bool, rows: list[Difference]) -> list[str]:
+    """Of a shard that is known by its digest alone nothing says where it differs."""
+    edited = weights.edited
+    if quick or edited is None or not any(row.what == "weights" and edited.known(row.file).sha256 for row in rows):
+        return []
+    return ["Where these shards differ was not looked at: --quick reads their touched weights."]
 
 
 def _told(subject: Subject, base: Store) -> tuple[list[Difference], list[str]]:
