@@ -174,7 +174,7 @@ def selection_recipe(options: Mapping[str, Any]) -> SelectionRecipe:
         q=DEFAULT_RATIO if options["q"] is None else options["q"],
         ratios=ratios,
         seed=options["seed"],
-        part=Part(options["part"], options["layers"]),
+        part=Part(options["part"], str(options["layers"])),
     )
     alone = (options["p"] is None) != (options["q"] is None)
     # The other one would be the paper's tiny ratio, and a q without a p of its size takes out general ability.

@@ -29,7 +29,7 @@ _TYPES: Final[Mapping[str, tuple[type, ...]]] = {
     "select": (str,),
     "ratio": (dict,),
     "part": (str,),
-    "layers": (str,),
+    "layers": (str, int),
     "target": (str,),
     "accumulate": (str,),
     "device": (str,),

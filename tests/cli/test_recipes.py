@@ -132,3 +132,16 @@ def test_a_recipe_nested_without_end_is_wrong(run, tiny, own_folder):
     (own_folder / "recipe.toml").write_text("p = " + "[" * 100_000, "utf-8")
     code, out, _ = run("edit", tiny, "--recipe", "recipe.toml", "--plan", "--json")
     assert (code, json.loads(out)["error"]["type"]) == (2, "UsageError")
+
+
+@pytest.mark.parametrize("layers", ["2", '"2"', '"2-2"'])
+def test_a_recipe_file_may_name_a_part_of_the_model(run, tiny, own_folder, layers):
+    text = f'p = 1e-2\nq = 1e-1\nsamples = 3\nno-eval = true\npart = "*.up_proj.weight"\nlayers = {layers}\n'
+    (own_folder / "mine.toml").write_text(text)
+    code, _, _ = run("edit", tiny, "--recipe", "mine.toml", "--as", "delta", "-o", "part", "--json")
+    assert code == 0
+    record = json.loads((own_folder / "part" / "spin.json").read_text())
+    assert list(record["result"]["counts"]) == ["model.layers.2.mlp.up_proj.weight"]
+    assert run("edit", tiny, "--recipe", "mine.toml", "--layers", "9")[0] == 2
+    (own_folder / "mine.toml").write_text(text.replace(f"layers = {layers}", "layers = true"))
+    assert run("edit", tiny, "--recipe", "mine.toml")[0] == 2
