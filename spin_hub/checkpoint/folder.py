@@ -5,15 +5,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from io import FileIO
 from pathlib import Path
-from typing import Final
 
 from spin_hub.checkpoint.digest import sha256
 from spin_hub.checkpoint.proving import file_pieces
-from spin_hub.core.identity import Identity
+from spin_hub.core.identity import REGULAR, Identity, git_id
 from spin_hub.core.reading import Allowance
-
-_REGULAR: Final = 16 << 20
-"""Files up to this size may be kept by git itself, under the id of their content."""
 
 
 class Folder:
@@ -48,11 +44,10 @@ class Folder:
         """A file's digests, from reading it."""
         path = self.path / name
         size = path.stat().st_size
-        if size > _REGULAR:
+        if size > REGULAR:
             return Identity(size, sha256(path, lambda _: None))
         data = path.read_bytes()
-        blob = hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
-        return Identity(len(data), hashlib.sha256(data).hexdigest(), blob)
+        return Identity(len(data), hashlib.sha256(data).hexdigest(), git_id(data))
 
     def sha256(self, name: str) -> str:
         """The sha256 of a file's content."""

@@ -1,6 +1,16 @@
 """What is known of a file's content without looking at it: its size and its digests."""
 
+import hashlib
 from dataclasses import dataclass
+from typing import Final
+
+REGULAR: Final = 16 << 20
+"""Files up to this size, in bytes, may be kept by git itself, under the id of their content."""
+
+
+def git_id(content: bytes) -> str:
+    """The id that git gives to a file's content."""
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
 @dataclass(frozen=True)

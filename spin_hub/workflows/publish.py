@@ -8,6 +8,7 @@ from typing import Final
 
 from spin_hub.checkpoint.digest import digests
 from spin_hub.core.contents import README, SPIN, split_names
+from spin_hub.core.identity import REGULAR, git_id
 from spin_hub.errors.base import UsageError
 from spin_hub.errors.hub import NotOurRepo, TagTaken, VisibilityDiffers
 from spin_hub.files.delta_file import NAME as DELTA
@@ -38,9 +39,6 @@ _REFERENCE: Final = re.compile(r"(?!.*(\.\.|//|/\.|@\{|\.lock(/|$)))[^\s~^:?*\[\
 
 _SMALL_UPLOAD: Final = 1 << 20
 """Room in which the delta, its record, the card and the plot surely fit, in bytes."""
-
-_REGULAR: Final = 16 << 20
-"""Files up to this size may be kept by git itself, under the id of their content."""
 
 
 @dataclass(frozen=True)
@@ -207,7 +205,7 @@ def _changes(publication: Publication, folder: Path, record: Record, reporter: R
         found = digests(folder, names, advance)
     files = {name: _content(folder / name, digest) for name, digest in found.items()}
     text = publication.card(record, read_card(folder)).encode()
-    files[README] = Content(text, len(text), hashlib.sha256(text).hexdigest(), _blob_id(text))
+    files[README] = Content(text, len(text), hashlib.sha256(text).hexdigest(), git_id(text))
     base, model, remote = publication.base, record.model, publication.remote
     origins = {
         name: Origin(str(model.repo_id), str(model.commit), name)
@@ -235,9 +233,4 @@ def _names(folder: Path, kind: Kind) -> list[str]:
 
 def _content(path: Path, digest: str) -> Content:
     size = path.stat().st_size
-    return Content(path, size, digest, _blob_id(path.read_bytes()) if size <= _REGULAR else None)
-
-
-def _blob_id(data: bytes) -> str:
-    """The id that git gives to a file's content."""
-    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+    return Content(path, size, digest, git_id(path.read_bytes()) if size <= REGULAR else None)

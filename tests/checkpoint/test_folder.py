@@ -42,7 +42,7 @@ def test_a_file_has_the_digests_that_git_and_others_give_it(folder, name):
 
 @pytest.mark.parametrize(("size", "by_git"), [(8, True), (9, False)])
 def test_a_file_that_git_would_not_keep_has_no_id_of_git(folder, monkeypatch, size, by_git):
-    monkeypatch.setattr(module, "_REGULAR", 8)
+    monkeypatch.setattr(module, "REGULAR", 8)
     folder.local("a.txt").write_bytes(b"x" * size)
     found = folder.identity("a.txt")
     assert (found.size, found.sha256) == (size, hashlib.sha256(b"x" * size).hexdigest())
@@ -50,7 +50,7 @@ def test_a_file_that_git_would_not_keep_has_no_id_of_git(folder, monkeypatch, si
 
 
 def test_the_hub_keeps_files_of_up_to_16_mib_in_git():
-    assert module._REGULAR == 16 * 2**20
+    assert module.REGULAR == 16 * 2**20
 
 
 def test_pieces_of_a_file_are_what_lies_between_the_places(folder):
