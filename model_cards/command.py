@@ -46,7 +46,7 @@ def edit_command(record: Record) -> str | None:
     words += ["--max-length", str(recipe.max_length)] if recipe.max_length else []
     words += ["--trust-remote-code"] if recipe.trust_remote_code else []
     words += ["--as", "delta"] if record.kind != "model" else []
-    return shlex.join(words)
+    return _inline(shlex.join(words))
 
 
 def _selection(method: Mapping[str, Any]) -> list[str]:
@@ -59,7 +59,7 @@ def _selection(method: Mapping[str, Any]) -> list[str]:
         words += ["--select", str(method.get("expression"))]
         usual = {}
     for name in ("part", "layers"):
-        words += [f"--{name}", str(method[name])] if name in method else []
+        words += [f"--{name}={method[name]}"] if name in method else []
     for name, ratio in ratios.items():
         words += [] if usual.get(name) == ratio else ["--ratio", f"{name}={ratio:g}"]
     return words

@@ -245,3 +245,9 @@ def test_what_contradicts_the_published_rule_is_refused(asked):
 
 def test_a_destination_is_the_default_name_without_replacement():
     assert Destination() == Destination(path=None, overwrite=False)
+
+
+@pytest.mark.parametrize("seed", ["x", 1.5, -5, [1], True, None])
+def test_a_seed_is_a_whole_number(seed):
+    with pytest.raises(UsageError, match="seed"):
+        SelectionRecipe("random", seed=seed)

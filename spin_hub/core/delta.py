@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spin_hub.core.dtypes import EDITABLE, itemsize
+from spin_hub.core.part import ALL, Part
 from spin_hub.core.selection import Indices, Selection
+from spin_hub.errors.base import UsageError
 
 if TYPE_CHECKING:
     from spin_hub.core.algebra import How
@@ -77,6 +79,10 @@ def checked_method(method: Any) -> Mapping[str, Any]:
         wrong = [name for name in names if name in method and not isinstance(method[name], kind)]
         if wrong:
             raise TypeError(f"{wrong[0]} of the method is of another type")
+    try:
+        Part(method.get("part", ALL), method.get("layers", ALL))
+    except UsageError as error:
+        raise TypeError(error.message) from error
     if not all(isinstance(value, int | float) for value in (*numbers, *method.get("ratios", {}).values())):
         raise TypeError("a ratio of the method is no number")
     return method

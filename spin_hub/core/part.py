@@ -9,6 +9,8 @@ from spin_hub.core.names import layer_and_matrix
 from spin_hub.errors.base import UsageError
 
 ALL: Final = "all"
+_ATTENTION: Final = re.compile(r"attn|attention")
+_PATTERN: Final = re.compile(r"[^\s`\x00-\x1f\x7f]{1,256}")
 _RANGE: Final = re.compile(r"([0-9]{1,9})(?:-([0-9]{1,9}))?")
 
 
@@ -21,13 +23,15 @@ class Part:
         layers: ``all``, a number, or a range such as ``4-11``, both ends included.
 
     Raises:
-        UsageError: layers of another form.
+        UsageError: layers of another form, or a pattern that no name can match.
     """
 
     target: str = ALL
     layers: str = ALL
 
     def __post_init__(self) -> None:
+        if not _PATTERN.fullmatch(self.target):
+            raise UsageError(message=f"A part is all, mlp, self_attn or a pattern of names, not {self.target[:40]!r}.")
         if _first_and_last(self.layers) is None and self.layers != ALL:
             raise UsageError(message=f"Layers are given as 'all', 7 or 4-11, not {self.layers[:40]!r}.")
 
@@ -42,8 +46,13 @@ class Part:
         if wanted and (layer is None or not wanted[0] <= layer <= wanted[1]):
             return False
         if self.target in ("mlp", "self_attn"):
-            return ("attn" in matrix or "attention" in matrix) == (self.target == "self_attn")
+            return layer is not None and is_attention(matrix) == (self.target == "self_attn")
         return self.target == ALL or fnmatch.fnmatchcase(parameter, self.target)
+
+
+def is_attention(matrix: str) -> bool:
+    """Whether a decoder layer's matrix or module, by its name within the layer, belongs to attention."""
+    return bool(_ATTENTION.search(matrix.partition(".")[0]))
 
 
 def _first_and_last(layers: str) -> tuple[int, int] | None:

@@ -99,6 +99,9 @@ def gated(repo_id: str, what: str = "model") -> AccessDenied:
 
 def _why(repo_id: str, what: str, error: Exception) -> str:
     gone = what == "model" and isinstance(error, RepositoryNotFoundError)
-    if gone and HfApi().repo_exists(repo_id, repo_type="dataset"):
-        return "it is a data set, not a model"
+    try:
+        if gone and HfApi().repo_exists(repo_id, repo_type="dataset"):
+            return "it is a data set, not a model"
+    except (OfflineModeIsEnabled, HTTPError, OSError):
+        return reason(error, what)  # that was a kindness, and the Hub has said enough
     return reason(error, what)

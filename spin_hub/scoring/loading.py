@@ -89,10 +89,19 @@ def load_skeleton(index: CheckpointIndex, trust_remote_code: bool) -> PreTrained
     try:
         options = {"trust_remote_code": trust_remote_code}
         config = AutoConfig.from_pretrained(index.folder, local_files_only=True, **options)
+        _check_depth(index, config)
         with torch.device("meta"):
             return AutoModelForCausalLM.from_config(config, **options)
     except _REFUSALS as error:
         raise ModelNotLoadable(path=index.folder, why=_first_line(error)) from error
+
+
+def _check_depth(index: CheckpointIndex, config: Any) -> None:
+    """Refuses to build more layers than a checkpoint can have: a stranger's config may ask for a million."""
+    depth = getattr(config.get_text_config(), "num_hidden_layers", None)
+    if isinstance(depth, int) and depth > len(index.tensors):
+        why = f"its config has {depth:,} layers, its checkpoint {len(index.tensors):,} tensors"
+        raise ModelNotLoadable(path=index.folder, why=why)
 
 
 def load_tokenizer(folder: Path, trust_remote_code: bool) -> Any:

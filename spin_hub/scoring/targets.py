@@ -1,7 +1,6 @@
 """Which linear weights take part: those of the decoder layers, by part or by pattern."""
 
 import fnmatch
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,9 +10,9 @@ from torch import nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
+from spin_hub.core.part import is_attention
 from spin_hub.errors.models import NoTarget, UnsupportedModel
 
-_ATTENTION: Final = re.compile(r"attn|attention")
 _ROUTERS: Final = frozenset({"router", "gate", "shared_expert_gate", "gate_network"})
 _CUSTOMARY: Final = ("layers", "h", "blocks", "block")
 
@@ -109,7 +108,7 @@ def _modules(prefix: str, layers: nn.ModuleList) -> Iterator[tuple[str, nn.Modul
         for name, module in layer.named_modules():
             path = name.split(".")
             if not _ROUTERS & set(path):
-                yield f"{prefix}.{number}.{name}".rstrip("."), module, bool(_ATTENTION.search(path[0]))
+                yield f"{prefix}.{number}.{name}".rstrip("."), module, is_attention(name)
 
 
 def _wanted(target: str, parameter: str, attention: bool) -> bool:

@@ -161,20 +161,25 @@ def write_adapter(made: Made, target: Placed, delta: Delta, provenance: Provenan
     told = about(made, unmerged)
 
     def write(folder: Path) -> Form:
-        write_files(folder, made, model)
+        write_own_config(folder, made, model)
+        write_own_tensors(folder, made)
         return made.options.form
 
     held = Delta(delta.edits, base_ref(model), delta.method)
     return write_adapter_folder(target, made.base, held, replace(provenance, adapter=told), write)
 
 
-def write_files(folder: Path, made: Made, model: ModelRecord) -> None:
-    """Writes what PEFT loads: config and tensors; equal adapters of one base give equal files.
+def write_own_config(folder: Path, made: Made, model: ModelRecord) -> None:
+    """Writes the config that PEFT loads; equal adapters of one base give equal files.
 
     Raises:
         MissingDependency, PeftTooOld: PEFT is not installed, or lacks the type.
     """
     write_config(folder, made.adapter, model.repo_id or model.name, model.commit)
+
+
+def write_own_tensors(folder: Path, made: Made) -> None:
+    """Writes the tensors that PEFT loads, likewise."""
     write_tensors(folder / WEIGHTS, made.adapter.tensors(), {"format": "pt"})
 
 

@@ -7,47 +7,56 @@ from typing import Any, Final
 
 from spin_hub.adapters.config import CONFIG, WEIGHTS, config_class
 from spin_hub.checkpoint.digest import sha256
+from spin_hub.core.contents import SPIN
 from spin_hub.core.identity import Identity
 from spin_hub.errors.adapters import AdapterRefused
-from spin_hub.errors.base import SpinHubError
 from spin_hub.errors.models import CorruptFile
 from spin_hub.header import Header, TensorSpan, header_size, parse_header
-from spin_hub.record import Record
+from spin_hub.record import NAME, Record
 from spin_hub.strict_json import parse
-from spin_hub.workflows.adapter import AdapterOptions, Form, Made, about, made_from, write_files
+from spin_hub.workflows.adapter import AdapterOptions, Form, Made, about, made_from, write_own_config, write_own_tensors
 from spin_hub.workflows.base import open_headers
 from spin_hub.workflows.subject import Subject
 from spin_hub.workflows.verification import Difference, Store
 
 FILES: Final = (CONFIG, WEIGHTS)
+_RECORD: Final = f"{SPIN}/{NAME}"
 _FORMS: Final[Mapping[str, Form]] = {"peft": "peft", "lora": "lora"}
 _VERSION: Final = "peft_version"
+_REQUIRED: Final = frozenset(
+    {"peft_type", "task_type", "base_model_name_or_path", "revision", "target_modules", "inference_mode"}
+)
+"""Fields of a config without which another adapter is loaded; its kind's own come on top."""
+_ABSENT: Final = object()
 _SHOWN: Final = 60
 _ROOM: Final = 1 << 20
-"""Bytes by which a file may be larger than its like before it is not even read."""
+_HEADER: Final = 512
+"""Bytes by which a file may be larger than its tensors: in all, and for each."""
 
 
-def adapter_rows(subject: Subject, base: str) -> tuple[list[Difference], list[str]]:
-    """Where the config and the tensors of an adapter are not those of its delta, and what could not be compared.
+def adapter_rows(subject: Subject, base: str) -> list[Difference]:
+    """Where the config and the tensors of an adapter are not those of its delta.
 
     Args:
         subject: an adapter.
         base: its base: a folder or a Hub id, of which config and headers are read.
+
+    Raises:
+        MissingDependency, PeftTooOld: PEFT is not installed, or lacks the type.
+        SpinHubError: the base cannot be had, or not be built without its own code.
     """
     record = subject.record
     if record is None or record.kind not in _FORMS:
-        return [], []
+        return []
     try:
         made = _made(record, subject, base)
     except AdapterRefused as error:
-        return [Difference("adapter", WEIGHTS, "an adapter of the delta", error.message)], []
-    except SpinHubError as error:
-        return [], [f"The adapter's own tensors were not compared. {error.message}"]
-    rows = [*_told(record, made)]
+        return [Difference("adapter", WEIGHTS, "an adapter of the delta", error.message)]
     with TemporaryDirectory(prefix="spin-hub-") as place:
         folder = Path(place)
-        write_files(folder, made, record.model)
-        return [*rows, *_config(subject.store, folder / CONFIG), *_weights(subject.store, folder / WEIGHTS)], []
+        return [
+            *_told(record, made), *_config(subject.store, made, record, folder), *_weights(subject.store, made, folder)
+        ]  # fmt: skip
 
 
 def _made(record: Record, subject: Subject, base: str) -> Made:
@@ -67,17 +76,22 @@ def _told(record: Record, made: Made) -> Iterator[Difference]:
     told = record.adapter or {}
     for name, true in about(made, None).items():
         if name != "unmerged" and told.get(name) != true:
-            yield Difference("record", "spin/spin.json", f"{name} {_short(true)}", _short(told.get(name, "none")))
+            yield Difference("record", _RECORD, f"{name} {_short(true)}", _short(told.get(name, "none")))
+    # Loaders take the base that the config names; that of a local base is a word for people.
+    if record.model.repo_id is None and "/" in record.model.name:
+        yield Difference("record", _RECORD, "the name of a folder", _short(record.model.name))
 
 
-def _config(store: Store, expected: Path) -> Iterator[Difference]:
+def _config(store: Store, made: Made, record: Record, folder: Path) -> Iterator[Difference]:
     if CONFIG not in store.sizes:
         yield Difference("missing", CONFIG, "the adapter's config", "no such file")
         return
-    if _too_large(store, CONFIG, expected):
+    write_own_config(folder, made, record.model)
+    raw = (folder / CONFIG).read_bytes()
+    if store.sizes[CONFIG] > len(raw) + _ROOM:
         yield Difference("adapter", CONFIG, "a config of PEFT", f"{store.sizes[CONFIG]:,} bytes")
         return
-    ours = parse(expected.read_bytes())
+    ours = parse(raw)
     try:
         theirs = parse(store.whole(CONFIG))
         if not isinstance(theirs, dict):
@@ -85,23 +99,27 @@ def _config(store: Store, expected: Path) -> Iterator[Difference]:
     except ValueError as error:
         yield Difference("adapter", CONFIG, "a config of PEFT", _short(error))
         return
-    # Another version of PEFT knows other fields; those that both have must be the same.
     same_version = ours.pop(_VERSION, None) == theirs.pop(_VERSION, None)
-    names = ours.keys() | theirs.keys() if same_version else ours.keys() & theirs.keys()
-    for name in sorted(names):
-        here, there = ours.get(name, "none"), theirs.get(name, "none")
-        if here != there:
-            yield Difference("adapter", CONFIG, f"{_short(name)} {_short(here)}", _short(there))
+    for name in sorted(ours.keys() | theirs.keys()):
+        here, there = ours.get(name, _ABSENT), theirs.get(name, _ABSENT)
+        # Another version of PEFT has other fields, of which those that are not the adapter's own have defaults.
+        unknown = there is _ABSENT and not same_version and name not in _REQUIRED | made.adapter.settings.keys()
+        if here != there and not unknown and (here is not _ABSENT or there):
+            yield Difference("adapter", CONFIG, f"{_short(name)} {_said(here)}", _said(there))
 
 
-def _weights(store: Store, expected: Path) -> Iterator[Difference]:
+def _weights(store: Store, made: Made, folder: Path) -> Iterator[Difference]:
     if WEIGHTS not in store.sizes:
         yield Difference("missing", WEIGHTS, "the adapter's tensors", "no such file")
         return
-    ours = Identity(expected.stat().st_size, sha256(expected, lambda _: None))
-    if _too_large(store, WEIGHTS, expected):
-        yield Difference("adapter", WEIGHTS, ours.text, f"{store.sizes[WEIGHTS]:,} bytes")
+    # Before anything is made of the size that a stranger's record asks for.
+    size, own = store.sizes[WEIGHTS], made.adapter.bytes
+    if not own <= size <= own + _ROOM + _HEADER * len(made.adapter.layouts):
+        yield Difference("adapter", WEIGHTS, f"{own:,} bytes of tensors", f"{size:,} bytes")
         return
+    write_own_tensors(folder, made)
+    expected = folder / WEIGHTS
+    ours = Identity(expected.stat().st_size, sha256(expected, lambda _: None))
     theirs = store.known(WEIGHTS)
     if (theirs if theirs.sha256 else store.identity(WEIGHTS)).same_as(ours):
         return
@@ -109,12 +127,12 @@ def _weights(store: Store, expected: Path) -> Iterator[Difference]:
         found, known = store.whole(WEIGHTS), expected.read_bytes()
         differing = [*_tensors((_header(found), found), (_header(known), known))]
     except CorruptFile as error:
-        yield Difference("adapter", WEIGHTS, ours.text, _short(str(error.facts["why"])))
+        yield Difference("adapter", WEIGHTS, ours.text, _short(error.facts["why"]))
         return
     # Equal tensors under another header load alike.
     more = f" (and {len(differing) - 1:,} more)" if len(differing) > 1 else ""
-    for expected_text, found_text in differing[:1]:
-        yield Difference("adapter", WEIGHTS, expected_text, f"{found_text}{more}")
+    for wanted, there in differing[:1]:
+        yield Difference("adapter", WEIGHTS, wanted, f"{there}{more}")
 
 
 def _tensors(found: tuple[Header, bytes], known: tuple[Header, bytes]) -> Iterator[tuple[str, str]]:
@@ -130,17 +148,16 @@ def _tensors(found: tuple[Header, bytes], known: tuple[Header, bytes]) -> Iterat
             yield f"{name} as the delta gives it", "other values"
 
 
-def _too_large(store: Store, name: str, like: Path) -> bool:
-    """Whether a file is far larger than what it should be."""
-    return store.sizes[name] > like.stat().st_size + _ROOM
-
-
 def _header(data: bytes) -> Header:
     return parse_header(WEIGHTS, data[: header_size(WEIGHTS, data, len(data))], len(data))
 
 
 def _layout(span: TensorSpan) -> str:
     return f"{span.dtype} {list(span.shape)}"
+
+
+def _said(value: Any) -> str:
+    return "no such field" if value is _ABSENT else _short(value)
 
 
 def _short(value: Any) -> str:

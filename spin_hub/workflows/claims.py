@@ -50,7 +50,7 @@ def card_rows(subject: Subject) -> tuple[list[Difference], list[str]]:
     same = subject.tool == f"spin-hub {__version__}"
     try:
         text = store.whole(README).decode("utf-8")
-        found = card_differences(record, text, store.repo_id, generated=same)
+        found = list(card_differences(record, text, store.repo_id, generated=same))
     except UnicodeDecodeError:
         return [Difference("card", README, "text in UTF-8", "something else")], []
     except (CardFailed, CardRefused) as error:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
-from spin_hub.core.contents import DELTA, README, SPIN, Contents, split_names
+from spin_hub.adapters.config import CONFIG, WEIGHTS
+from spin_hub.core.contents import DELTA, README, SPIN, Contents, is_licence, split_names
 from spin_hub.core.identity import Identity
 from spin_hub.model_cards.licences import terms_of
 from spin_hub.model_cards.render import HEAT_MAP
@@ -18,6 +19,8 @@ LOADED: Final = frozenset(
     {"model.safetensors", "model.safetensors.index.json", "adapter_config.json", "adapter_model.safetensors"}
 )
 """Files that a loader takes before or beside the shards, wherever they come from."""
+_TAKEN: Final = LOADED | {"config.json", "adapter_model.bin", "pytorch_model.bin", "pytorch_model.bin.index.json"}
+"""Files that a loader takes where there should be no model."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,16 @@ def added(kept: Kept) -> tuple[list[Difference], list[str]]:
     if unknown and kept.base.repo_id is None:
         notes.append(f"The base's folder has files that the delta does not know: {_list(unknown)}.")
     return rows, notes
+
+
+def added_beside(subject: Subject) -> tuple[list[Difference], list[str]]:
+    """The same of a delta or an adapter, beside which no file of a model belongs."""
+    own = {README, NOTICE, *(f"{subject.folder}{name}" for name in (DELTA, RECORD, HEAT_MAP))}
+    own |= {CONFIG, WEIGHTS} if subject.folder else set()
+    others = [name for name in subject.store.sizes if name not in own and not is_licence(name)]
+    rows = [Difference("added", name, "no such file", "a file that loaders take") for name in others if name in _TAKEN]
+    named = [name for name in others if name not in _TAKEN]
+    return rows, [f"Added since, and not compared: {_list(named)}."] if named else []
 
 
 def _same(name: str, base: tuple[Store, str], edited: tuple[Store, str]) -> Iterator[Difference]:

@@ -71,7 +71,7 @@ def delta_from(content: RankingFile, recipe: SelectionRecipe, base: Base | None)
     check_ratios(shapes, recipe)
     selection = choose(ranking, recipe)
     if not selection.weights:
-        raise _empty(ranking, recipe)
+        raise _empty(ranking.within(recipe.part), recipe)
     method = {**recipe.to_json(), "tensors": selection.tensors, "weights": selection.weights}
     return Delta(_edits(content, selection, base), base_ref(content.model), method)
 

@@ -1,7 +1,7 @@
 """sweep: from one ranking many edits, each tried out in memory, in a study that says what they cost and gain."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -28,7 +28,7 @@ from spin_hub.workflows.picking import Picked
 from spin_hub.workflows.prepare import prepare
 from spin_hub.workflows.reporter import SILENT, Reporter
 from spin_hub.workflows.score import Job, score_prepared
-from spin_hub.workflows.select import candidates_of, check_recipe, delta_from
+from spin_hub.workflows.select import candidates_of, check_recipe, delta_from, shapes_within
 from spin_hub.workflows.study import Study, Subject
 
 PLOT: Final = "sweep.png"
@@ -111,6 +111,7 @@ def sweep(request: SweepRequest, reporter: Reporter = SILENT) -> SweepOutcome:
     if ranking.is_file():
         content = read_ranking(ranking)
         _check(request, content.ranking.sets, content.scoring.recipe, content.ranking.keep)
+        _check_parts(request, {name: tensor.shape for name, tensor in content.ranking.tensors.items()})
         base = _base_of(content, request)
         target = _target(request, base, (ranking,))
         model = _loaded(base, content, request.scoring, reporter)
@@ -165,6 +166,12 @@ def _check(request: SweepRequest, sets: Sequence[str], scoring: ScoringRecipe, k
     picking.check_wish(request.pick, len(candidates))
 
 
+def _check_parts(request: SweepRequest, shapes: Mapping[str, Shape]) -> None:
+    for target in request.targets:
+        for layers in request.layers:
+            shapes_within(shapes, Part(target, layers))
+
+
 def keep_for(shapes: Iterable[Shape]) -> float:
     """The ratio up to which a ranking of such matrices is kept, where p and q are still to be found."""
     return float(f"{min(KEEP, _KEPT / max(sum(map(math.prod, shapes)), 1)):.3g}")
@@ -204,6 +211,7 @@ def _loaded(base: Base, content: RankingFile, scoring: ScoringRecipe, reporter: 
 def _scored(base: Base, request: SweepRequest, folder: Path, reporter: Reporter) -> tuple[RankingFile, Any]:
     """The ranking that the folder holds already, or a new one, and the loaded model."""
     prepared = prepare(base, request.scoring, reporter)
+    _check_parts(request, prepared.shapes)
     keep = request.keep or keep_for(prepared.shapes.values())
     path = folder / RANKING
     if path.is_file() and not request.destination.overwrite:

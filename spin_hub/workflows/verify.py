@@ -9,7 +9,7 @@ from spin_hub.hub.artefact import resolve_delta
 from spin_hub.hub.repo import why_no_commit
 from spin_hub.workflows.artefacts import open_delta
 from spin_hub.workflows.claims import card_rows, delta_rows, record_rows
-from spin_hub.workflows.kept_files import Kept, added, base_rows, file_rows
+from spin_hub.workflows.kept_files import Kept, added, added_beside, base_rows, file_rows
 from spin_hub.workflows.place_proofs import place_rows
 from spin_hub.workflows.reporter import SILENT, Reporter
 from spin_hub.workflows.shard_proofs import Weights, shard_rows, weights_of
@@ -36,7 +36,9 @@ _USUAL: Final = VerifyOptions()
 
 
 def verify(edited: str | Path, options: VerifyOptions = _USUAL, reporter: Reporter = SILENT) -> Verification:
-    """Compares an edited model with its base and its delta, here or on the Hub; nothing is downloaded to keep.
+    """Compares an edited model with its base and its delta, here or on the Hub.
+
+    Nothing is downloaded to keep, but for the config of an adapter's base, which goes to the Hub's cache.
 
     In full every byte counts: an edited shard must be the base's with the delta's weights set to zero. Of a repo on
     the Hub the sha256 that it knows of its shards stands for them. Config, tokenizer, index, the record and the card
@@ -56,6 +58,7 @@ def verify(edited: str | Path, options: VerifyOptions = _USUAL, reporter: Report
         BaseNotNamed, ModelNotFound, AccessDenied, HubSilent: its base cannot be compared.
         DeltaMismatch: the delta does not fit the base at all.
         CorruptFile: a file is damaged so that nothing can be compared.
+        MissingDependency, PeftTooOld, ModelNotLoadable: an adapter cannot be made again here.
     """
     with opened(str(edited)) as subject:
         rows = [*record_rows(subject)]
@@ -68,7 +71,7 @@ def verify(edited: str | Path, options: VerifyOptions = _USUAL, reporter: Report
         kept = Kept(subject, base, weights.shards, options.quick)
         told, notes = _told(subject, base)
         filed, remarks = _files(kept, weights)
-        own, adapted, unseen = _adapter(subject, _named(base))
+        own, adapted = _adapter(subject, _named(base))
         checked, weighed = _weights(weights, options.quick, reporter)
         return Verification(
             edited=_named(subject.store),
@@ -79,7 +82,7 @@ def verify(edited: str | Path, options: VerifyOptions = _USUAL, reporter: Report
             checked=checked,
             files=len(kept.names) if weights.edited else len(own),
             differences=(*rows, *told, *filed, *adapted, *weighed),
-            notes=(*notes, *remarks, *unseen, *_hint(weights, options.quick, weighed)),
+            notes=(*notes, *remarks, *_hint(weights, options.quick, weighed)),
         )
 
 
@@ -88,19 +91,19 @@ def _files(kept: Kept, weights: Weights) -> tuple[list[Difference], list[str]]:
     names = kept.names if kept.quick else [name for name in kept.names if name not in weights.shards]
     rows = [*base_rows(kept, names)]
     if weights.edited is None:
-        return rows, []
+        more, notes = added_beside(kept.subject)
+        return [*rows, *more], notes
     more, notes = added(kept)
     return [*rows, *file_rows(kept), *more, *weights.size_rows()], notes
 
 
-def _adapter(subject: Subject, base: str) -> tuple[tuple[str, ...], list[Difference], list[str]]:
-    """An adapter's own files that were compared, and what differs; all of a verification that needs torch."""
+def _adapter(subject: Subject, base: str) -> tuple[tuple[str, ...], list[Difference]]:
+    """An adapter's own files, and what differs in them; all of a verification that needs torch."""
     if subject.kind not in ("peft", "lora"):
-        return (), [], []
+        return (), []
     from spin_hub.workflows.adapter_proofs import FILES, adapter_rows
 
-    rows, notes = adapter_rows(subject, base)
-    return () if notes else FILES, rows, notes
+    return FILES, adapter_rows(subject, base)
 
 
 def _weights(weights: Weights, quick: bool, reporter: Reporter) -> tuple[int, list[Difference]]:

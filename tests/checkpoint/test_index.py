@@ -147,6 +147,7 @@ def test_a_strangers_json_is_refused(name, text, error, tmp_path):
 @pytest.mark.parametrize(
     ("name", "value"),
     [("model_type", 7), ("model_type", ["llama"]), ("architectures", "LlamaForCausalLM"), ("architectures", 7),
+     ("architectures", [{}]), ("architectures", [["x"]]),
      ("auto_map", ["x"]), ("text_config", "x"), ("dtype", ["float32"]), ("torch_dtype", 16)],
 )  # fmt: skip
 def test_what_is_read_of_a_config_has_its_type_or_the_config_is_refused(copied, name, value):

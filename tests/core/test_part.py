@@ -20,7 +20,7 @@ def ranking():
     ("part", "count"),
     [
         (Part(), 25),
-        (Part("mlp"), 13),
+        (Part("mlp"), 12),
         (Part("self_attn"), 12),
         (Part("*.up_proj.weight"), 12),
         (Part(layers="3"), 2),

@@ -1,6 +1,7 @@
 """Weights chosen in a part of a model alone: the part is recorded, told and made again."""
 
 import json
+import re
 import shlex
 from dataclasses import replace
 
@@ -12,6 +13,9 @@ from spin_hub.cli import app as cli
 from spin_hub.core.names import layer_and_matrix
 from spin_hub.core.selection import Selection
 from spin_hub.errors.base import UsageError
+from spin_hub.errors.models import CorruptFile
+from spin_hub.errors.selecting import EmptySelection
+from spin_hub.model_cards.command import edit_command
 from spin_hub.recipe import Destination, Limits, ScoringRecipe, SelectionRecipe
 from spin_hub.workflows.artefacts import open_delta, read_record
 from spin_hub.workflows.edit import EditRequest, edit
@@ -127,3 +131,59 @@ def test_a_record_whose_part_is_no_text_is_refused(edited, sharded, tmp_path, fi
     path.write_text(json.dumps(record))
     with pytest.raises(spin_hub.SpinHubError, match=field):
         read_record(path)
+
+
+@pytest.mark.parametrize(
+    ("field", "text"),
+    [
+        ("part", "x\n```\n# INJECTED"),
+        ("part", "a`b"),
+        ("part", ""),
+        ("part", "a b"),
+        ("layers", "foo"),
+        ("layers", "9-1"),
+    ],
+)
+def test_a_part_that_no_command_would_take_is_refused_in_a_file(edited, tmp_path, field, text):
+    record = json.loads((edited / "spin.json").read_text())
+    record["recipe"]["method"][field] = text
+    path = tmp_path / "spin.json"
+    path.write_text(json.dumps(record))
+    with pytest.raises(CorruptFile):
+        read_record(path)
+
+
+def test_a_part_that_begins_with_a_dash_stays_a_value(edited):
+    record = read_record(edited / "spin.json")
+    odd = replace(record, method={**record.method, "part": "--yes"})
+    assert "--part=--yes" in edit_command(odd)
+
+
+def test_a_strange_expression_stays_within_the_block_of_code(edited):
+    record = read_record(edited / "spin.json")
+    method = {"expression": "a\n```\n# INJECTED", "ratios": {}}
+    assert len(edit_command(replace(record, method=method)).splitlines()) == 1
+    assert "`" not in edit_command(replace(record, method=method))
+
+
+def test_an_empty_selection_of_a_part_names_a_q_that_serves_there(ranking, tmp_path):
+    part = spin_hub.Part("*.up_proj.weight", "1")
+    for q in (6e-4, 1e-3, 2e-3):
+        recipe = SelectionRecipe(p=9e-2, q=q, part=part)
+        with pytest.raises(EmptySelection) as caught:
+            spin_hub.select(ranking, recipe, Destination(tmp_path / "out"))
+        smallest = float(re.search(r"smallest useful q for this model is ([\d.]+)", str(caught.value))[1].rstrip("."))
+        assert spin_hub.select(ranking, replace(recipe, q=smallest * 1.001), Destination(tmp_path / f"{q}")).output
+
+
+@pytest.mark.parametrize("scored", [False, True])
+def test_a_sweep_with_a_part_without_a_matrix_is_refused_before_the_model_is_loaded(sharded, ranking, tmp_path,
+                                                                                   monkeypatch, scored):  # fmt: skip
+    monkeypatch.setattr("spin_hub.workflows.sweep.load_model", None)
+    monkeypatch.setattr("spin_hub.workflows.sweep.score_prepared", None)
+    model, base = (str(ranking), str(sharded)) if scored else (str(sharded), None)
+    request = SweepRequest(model, base, scoring=SCORING, ps=(1e-2,), qs=(1e-1,), layers=("0", "99"), keep=1e-1,
+                           destination=Destination(tmp_path / "sweep"))  # fmt: skip
+    with pytest.raises(UsageError, match="part 'layers 99'"):
+        sweep(request)
+    assert not list(tmp_path.iterdir())

@@ -377,3 +377,9 @@ def test_an_interrupted_proof_ends_at_once(place):
 
     with pytest.raises(KeyboardInterrupt):
         verify(place / "edited", VerifyOptions(base=str(place / "base")), Impatient())
+
+
+@pytest.mark.parametrize("text", ["---\na: [1\n---\n", "---\nmodel-index: 7\n---\n", "---\n- 1\n---\nx"])
+def test_a_card_that_cannot_be_made_sense_of_is_a_difference(place, quick, text):
+    (place / "edited" / "README.md").write_text(text, "utf-8")
+    assert rows(verified(place, quick)) == {("card", "README.md")}

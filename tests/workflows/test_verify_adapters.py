@@ -13,8 +13,10 @@ from safetensors.numpy import load_file, save_file
 from spin_hub.checkpoint.index import read_index
 from spin_hub.core.delta import Delta, TensorEdit
 from spin_hub.errors.deltas import DeltaMismatch
+from spin_hub.errors.models import MissingDependency, ModelNotLoadable
 from spin_hub.files.delta_file import read_delta, write_delta
 from spin_hub.recipe import Destination, ScoringRecipe, SelectionRecipe
+from spin_hub.workflows.card import card
 from spin_hub.workflows.edit import EditRequest, edit
 from spin_hub.workflows.export import ExportRequest, export
 from spin_hub.workflows.verify import VerifyOptions, verify
@@ -74,7 +76,9 @@ def test_tensors_that_are_missing_added_or_of_another_shape(place):
     tensors = load_file(path)
     first, *_, last = sorted(tensors)
     save_file({name: value for name, value in tensors.items() if name != first}, path, metadata)
-    assert rows(place, "lora")[0] == [("adapter", TENSORS, first[:60] + "..." * (len(first) > 60), "no such tensor")]
+    assert [row[:2] for row in rows(place, "lora")[0]] == [("adapter", TENSORS)]
+    save_file({name: value for name, value in tensors.items() if name != first} | {"a": tensors[first]}, path, metadata)
+    assert rows(place, "lora")[0][0][2:] == ("no such tensor", "a (and 1 more)")
     save_file(tensors | {"zz": tensors[first]}, path, metadata)
     assert rows(place, "lora")[0] == [("adapter", TENSORS, "no such tensor", "zz")]
     save_file(tensors | {last: tensors[last].reshape(-1)}, path, metadata)
@@ -112,15 +116,36 @@ def changed(path, **values):
     path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
 
 
-def test_a_config_that_would_do_something_else(place):
-    changed(place / "lora" / CONFIG, lora_alpha=7, own=1)
-    assert [row[:3] for row in rows(place, "lora")[0]] == [
-        ("adapter", CONFIG, f"lora_alpha {json.loads((place / 'lora' / CONFIG).read_text())['r']}"),
-        ("adapter", CONFIG, "own none"),
-    ]
-    # Of another version of PEFT the fields that it does not share say nothing.
-    changed(place / "lora" / CONFIG, peft_version=["9"])
-    assert [row[2].split()[0] for row in rows(place, "lora")[0]] == ["lora_alpha"]
+ALPHA, NONE = "lora_alpha", "no such field"
+
+
+@pytest.mark.parametrize(
+    ("removed", "changes", "expected"),
+    [
+        ((), {ALPHA: 7}, [(ALPHA, "7")]),
+        ((), {"own": 1}, [("own", "1")]),
+        (("bias",), {}, [("bias", NONE)]),
+        ((), {"bias": "all"}, [("bias", "all")]),
+        ((), {"peft_version": "9"}, []),
+        (("layers_pattern",), {"peft_version": "9"}, []),
+        ((ALPHA,), {"peft_version": "9"}, [(ALPHA, NONE)]),
+        (("target_modules",), {"peft_version": ["9"]}, [("target_modules", NONE)]),
+        ((), {"peft_version": "9", "new": None, "newer": {}, "use_new": False}, []),
+        ((), {"peft_version": "9", "use_new": True}, [("use_new", "True")]),
+        ((), {"use_dora": True, "peft_version": "9"}, [("use_dora", "True")]),
+    ],
+)
+def test_a_config_that_would_do_something_else(place, removed, changes, expected):
+    path = place / "lora" / CONFIG
+    known = {name: value for name, value in json.loads(path.read_text()).items() if name not in removed}
+    path.write_text(json.dumps(known | changes))
+    assert [(said.split()[0], there) for _, _, said, there in rows(place, "lora")[0]] == expected
+
+
+def test_a_config_that_says_nothing_is_none(place):
+    (place / "lora" / CONFIG).write_text(json.dumps({"peft_version": "9"}))
+    said = {row[2].split()[0] for row in rows(place, "lora")[0]}
+    assert {"peft_type", "r", ALPHA, "target_modules", "base_model_name_or_path", "revision"} <= said
 
 
 @pytest.mark.parametrize(("name", "lie"), [("rank", 3), ("bytes", 1), ("modules", 99), ("dtypes", ["float64"]),
@@ -135,11 +160,43 @@ def test_a_record_that_lies_about_the_adapter(place, name, lie):
     assert {row[0] for row in found} <= {"record", "card"}
 
 
-def test_without_peft_it_is_said_that_the_tensors_were_not_compared(made, monkeypatch):
+def test_without_peft_there_is_no_verdict(made, monkeypatch):
     monkeypatch.setattr("spin_hub.adapters.config.find_spec", lambda _: None)
-    found, notes = rows(made, "lora")
-    assert found == []
-    assert any("own tensors were not compared" in note for note in notes)
+    with pytest.raises(MissingDependency):
+        rows(made, "lora")
+
+
+@pytest.mark.parametrize("layers", [10**7, 60])
+def test_a_base_that_asks_for_more_layers_than_it_has_is_not_built(place, layers):
+    changed(place / "base" / "config.json", num_hidden_layers=layers)
+    with pytest.raises(ModelNotLoadable, match="layers"):
+        rows(place, "everywhere")
+
+
+def test_a_local_base_has_a_name_that_no_loader_takes_for_a_repo(place):
+    for path, keys in (("spin/spin.json", ("recipe", "model", "name")), (CONFIG, ("base_model_name_or_path",))):
+        data = json.loads((place / "lora" / path).read_text())
+        entry = data
+        for key in keys[:-1]:
+            entry = entry[key]
+        entry[keys[-1]] = "evil/model"
+        (place / "lora" / path).write_text(json.dumps(data))
+    card(place / "lora")
+    assert ("record", "spin/spin.json", "the name of a folder", "evil/model") in rows(place, "lora")[0]
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [("delta", CONFIG), ("delta", TENSORS), ("lora", "model.safetensors"), ("lora", "adapter_model.bin"),
+     ("shira", "config.json"), ("delta", "pytorch_model.bin")],
+)  # fmt: skip
+def test_a_file_beside_that_loaders_take_is_told(place, folder, name):
+    (place / folder / name).write_bytes(b"{}")
+    (place / folder / "notes.txt").write_bytes(b"x")
+    (place / folder / "LICENSE").write_bytes(b"x")
+    found, notes = rows(place, folder)
+    assert [row[:2] for row in found] == [("added", name)]
+    assert [note for note in notes if "notes.txt" in note and "LICENSE" not in note]
 
 
 def test_a_delta_that_no_adapter_can_hold(place):
