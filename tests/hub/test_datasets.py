@@ -178,3 +178,19 @@ def test_an_edit_with_a_recipe_and_a_data_set_records_them(hub, tiny, tmp_path):
     card = (tmp_path / "out" / "README.md").read_text()
     assert "PKU-Alignment/BeaverTails" in card
     assert "cc-by-nc-4.0" in card
+
+
+def test_a_data_set_is_read_from_its_own_files_alone(hub, tmp_path):
+    secret = tmp_path / "secret.jsonl"
+    secret.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    repo(hub, tmp_path, "org/other", {"train.jsonl": ROWS})
+    places = {
+        "path": str(secret), "file": f"file://{secret}", "glob": f"{tmp_path}/*.jsonl", "up": "../../../secret.jsonl",
+        "repo": "hf://datasets/org/other/train.jsonl", "address": f"{hub.url}/datasets/org/other/resolve/main/train.jsonl",
+    }  # fmt: skip
+    for name, place in places.items():
+        card = f"configs:\n- config_name: default\n  data_files:\n  - {{split: train, path: '{place}'}}"
+        repo(hub, tmp_path, f"org/{name}", {"own.jsonl": ROWS[:3]}, card)
+    for name, found in zip(places, read(hub, tmp_path, *(f"org/{name}" for name in places)), strict=True):
+        assert found.get("exit") == 1, (name, found)
+        assert found["message"].startswith("The calibration set"), (name, found)
