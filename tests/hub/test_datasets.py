@@ -186,7 +186,8 @@ def test_a_data_set_is_read_from_its_own_files_alone(hub, tmp_path):
     repo(hub, tmp_path, "org/other", {"train.jsonl": ROWS})
     places = {
         "path": str(secret), "file": f"file://{secret}", "glob": f"{tmp_path}/*.jsonl", "up": "../../../secret.jsonl",
-        "repo": "hf://datasets/org/other/train.jsonl", "address": f"{hub.url}/datasets/org/other/resolve/main/train.jsonl",
+        "repo": "hf://datasets/org/other/train.jsonl",
+        "address": f"{hub.url}/datasets/org/other/resolve/main/train.jsonl",
     }  # fmt: skip
     for name, place in places.items():
         card = f"configs:\n- config_name: default\n  data_files:\n  - {{split: train, path: '{place}'}}"
