@@ -108,8 +108,10 @@ class SelectionRecipe:
     part: Part = WHOLE
 
     def __post_init__(self) -> None:
-        if type(self.seed) is not int or self.seed < 0:
-            raise UsageError(message=f"The seed must be a whole number that is not negative, but is {self.seed!r}.")
+        if type(self.seed) is not int:
+            raise UsageError(message=f"The seed must be a whole number, not {self.seed!r}.")
+        if self.seed < 0:
+            raise UsageError(message=f"The seed must not be negative, but is {self.seed}.")
         if self.rule not in get_args(Rule):
             raise UsageError(message=f"The rule must be one of {', '.join(get_args(Rule))}, not {self.rule!r}.")
         for name, value in (("p", self.p), ("q", self.q), *self.ratios.items()):

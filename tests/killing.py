@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -34,6 +35,10 @@ def start(arguments: list[str], folder: Path, client: Client) -> int:
         os.dup2(log, 2)
         with client():
             code = cli.run([*arguments, "--quiet"])
+    except BaseException:
+        # What nobody expected is told where the command's own words go.
+        os.write(2, traceback.format_exc().encode())
+        raise
     finally:
         os._exit(code)
 

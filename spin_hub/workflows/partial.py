@@ -4,6 +4,7 @@ Every layer is a ranking file of its own, so that it carries model, data, seed, 
 layer that was made from anything else is refused. The folder goes away with the command that ends well.
 """
 
+import errno
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
@@ -53,7 +54,7 @@ class Partial:
             try:
                 content = read_ranking(path)
             except CorruptFile:
-                path.unlink()
+                path.unlink(missing_ok=True)
                 continue
             self._check(content)
             found |= content.ranking.tensors
@@ -74,8 +75,14 @@ class Partial:
 
     def remove(self) -> None:
         """Removes what is kept, once it is not needed any more."""
-        if self.folder.is_dir():
+        if not self.folder.is_dir():
+            return
+        try:
             shutil.rmtree(self.folder)
+        except OSError as error:
+            # Another process with the same output adds or removes layers meanwhile; what it leaves is its own.
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):
+                raise
 
     def _check(self, content: RankingFile) -> None:
         mine = {"keep": self.keep, "model": asdict(self.model), "scoring": self.scoring.to_json()}

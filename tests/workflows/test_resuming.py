@@ -1,11 +1,14 @@
 """Scoring that is broken off goes on where it stopped, and gives the same bytes."""
 
+import errno
+import os
 import signal
 import subprocess
 import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import models
 import pytest
@@ -240,3 +243,30 @@ def test_inputs_that_do_not_fit_go_to_a_file(sharded, tmp_path, monkeypatch):
     assert (tmp_path / "file").read_bytes() == (tmp_path / "memory").read_bytes()
     assert {path.name for path in Path(tmp_path).iterdir()} >= {"file", "memory"}
     assert not (tmp_path / "file.partial").exists()
+
+
+@pytest.mark.parametrize("adds", [True, False])
+def test_finished_layers_are_removed_while_another_process_is_at_work_there(tmp_path, monkeypatch, adds):
+    folder = tmp_path / "out.partial"
+    folder.mkdir()
+    (folder / "layer-00000.safetensors").write_bytes(b"mine")
+    real = os.rmdir
+
+    def meanwhile(path, **options):
+        if adds:
+            (folder / "layer-00001.safetensors").write_bytes(b"theirs")
+        else:
+            real(path, **options)
+        real(path, **options)
+
+    monkeypatch.setattr(os, "rmdir", meanwhile)
+    Partial(folder, None, None, KEEP).remove()
+    assert [path.name for path in folder.glob("*")] == (["layer-00001.safetensors"] if adds else [])
+
+
+def test_finished_layers_that_may_not_be_removed_are_told(tmp_path, monkeypatch):
+    folder = tmp_path / "out.partial"
+    folder.mkdir()
+    monkeypatch.setattr(os, "rmdir", Mock(side_effect=PermissionError(errno.EACCES, "no")))
+    with pytest.raises(PermissionError):
+        Partial(folder, None, None, KEEP).remove()
