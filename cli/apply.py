@@ -6,6 +6,7 @@ import typer
 
 from spin_hub.cli import options as o
 from spin_hub.cli import publishing as pub
+from spin_hub.cli.endings import end
 
 
 def apply(
@@ -63,4 +64,4 @@ def apply(
 
     screen.result(outcome.to_json(), outcome.place, show)
     screen.warn(outcome.warnings)
-    pub.end(outcome.verification)
+    end(outcome.verification)

@@ -6,6 +6,7 @@ import typer
 
 from spin_hub.cli import options as o
 from spin_hub.cli import publishing as pub
+from spin_hub.cli.endings import end
 from spin_hub.cli.merging import merged
 from spin_hub.recipe import Destination, Limits
 
@@ -129,4 +130,4 @@ def edit(
     outcome = run(request, screen.reporter)
     screen.result(outcome.to_json(), outcome.place, lambda: show_edit(screen, outcome))
     screen.warn(outcome.warnings)
-    pub.end(outcome.verification)
+    end(outcome.verification)

@@ -4,13 +4,14 @@ import errno
 import os
 import sys
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import typer
 
 from spin_hub.cli.plain import plain, plain_json
 from spin_hub.errors.base import SpinHubError
 
+_DIFFERENT: Final = 3
 _SYSTEM: Final = {
     errno.ENOSPC: ("No space is left on the disk", "Free some space, or choose another place with --output."),
     errno.EDQUOT: ("The disk quota is used up", "Free some space, or choose another place with --output."),
@@ -54,6 +55,21 @@ def ending_of(error: BaseException) -> Ending | None:
             sentence, hint = _SYSTEM[error.errno]
             return Ending(type(error).__name__, f"{sentence}: {error.filename or error.strerror}.", hint, 1)
     return None
+
+
+class Compared(Protocol):
+    """What came of a comparison."""
+
+    @property
+    def equal(self) -> bool:
+        """Whether nothing differs."""
+        ...
+
+
+def end(found: Compared | None) -> None:
+    """Ends a command with the code for a difference, where a comparison found one."""
+    if found and not found.equal:
+        raise typer.Exit(_DIFFERENT)
 
 
 def report(ending: Ending | None, as_json: bool) -> int:

@@ -9,6 +9,11 @@ def plain(text: str) -> str:
     return "".join(character if character.isprintable() or character == "\n" else "?" for character in text)
 
 
+def one_line(text: str) -> str:
+    """The same without line ends, for a cell of a table."""
+    return plain(text).replace("\n", "?")
+
+
 def plain_json(value: Any) -> str:
     """JSON on one line, in which such characters, which stand within texts alone, are escaped."""
     text = json.dumps(value, ensure_ascii=False)

@@ -9,7 +9,6 @@ from spin_hub.errors.base import UsageError
 
 if TYPE_CHECKING:
     from spin_hub.workflows.publish import PushOptions
-    from spin_hub.workflows.verification import Verification
 
 _PANEL = "Hub"
 
@@ -30,9 +29,6 @@ Yes = Annotated[
     bool, typer.Option("--yes", help="Push into a repo that spin-hub did not make.", rich_help_panel=_PANEL)
 ]
 NoVerify = Annotated[bool, typer.Option("--no-verify", help="Do not look at what was pushed.", rich_help_panel=_PANEL)]
-
-DIFFERENT = 3
-"""The exit code where a check found a difference."""
 
 
 def push_options(options: Mapping[str, Any]) -> "PushOptions":
@@ -60,12 +56,6 @@ def wanted(options: Mapping[str, Any], free: tuple[str, ...] = ()) -> "PushOptio
             option = {"private": "--private", "yes": "--yes"}.get(name, "--" + name.replace("_", "-"))
             raise UsageError(message=f"{option} says how to push, but --push is not given.")
     return None
-
-
-def end(verification: "Verification | None") -> None:
-    """Ends a command with the code for a difference, where a verification found one."""
-    if verification and not verification.equal:
-        raise typer.Exit(DIFFERENT)
 
 
 _NAMES = ("repo_id", "private", "create_pr", "branch", "message", "tag", "yes", "no_verify")

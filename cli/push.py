@@ -7,6 +7,7 @@ import typer
 
 from spin_hub.cli import options as o
 from spin_hub.cli import publishing as pub
+from spin_hub.cli.endings import end
 
 
 def push(
@@ -47,4 +48,4 @@ def push(
     outcome = run(folder, options, kind, screen.reporter)
     screen.result(outcome.to_json(), outcome.place, lambda: show_pushed(screen, outcome))
     screen.warn(outcome.warnings)
-    pub.end(outcome.verification)
+    end(outcome.verification)

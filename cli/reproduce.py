@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spin_hub.cli import options as o
+from spin_hub.cli.endings import end
 from spin_hub.recipe import Device
 
 if TYPE_CHECKING:
@@ -45,8 +46,7 @@ def reproduce(
     screen = Screen(as_json, quiet)
     found = run(ReproduceRequest(artefact, base, o.pairs(sets, "--set"), device), screen.reporter)
     screen.result(found.to_json(), artefact, lambda: _show(screen, found))
-    if not found.equal:
-        raise typer.Exit(3)
+    end(found)
 
 
 def _show(screen: "Screen", found: "Reproduction") -> None:

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from spin_hub.cli.console import Screen
+from spin_hub.cli.plain import one_line
 
 if TYPE_CHECKING:
     from spin_hub.workflows.verification import Verification
@@ -16,7 +17,7 @@ def show_verification(screen: Screen, found: "Verification") -> None:
     rows = found.differences
     if rows:
         cells = [(row.what, row.file, row.expected, row.found) for row in rows[:_MOST]]
-        screen.table(("differs", "in", "expected", "found"), [map(_plain, row) for row in cells], left=4)
+        screen.table(("differs", "in", "expected", "found"), [map(one_line, row) for row in cells], left=4)
         if len(rows) > _MOST:
             screen.line(f"and {len(rows) - _MOST:,} more (--json shows all)")
         screen.line("")
@@ -26,14 +27,14 @@ def show_verification(screen: Screen, found: "Verification") -> None:
     if found.kind != "model":
         how = "touched weights of the base hold the delta's originals" if found.equal else "touched weights looked at"
     facts = [
-        ("verified", _plain(found.edited)),
-        ("base", _plain(found.base)),
+        ("verified", one_line(found.edited)),
+        ("base", one_line(found.base)),
         ("compared", f"{places} {how}" + (f"; {found.files:,} files" if found.files else "")),
         ("result", "equal" if found.equal else f"{len(rows):,} difference{'s' if len(rows) > 1 else ''}"),
     ]
     screen.facts("", facts)
     for note in found.notes:
-        screen.line(_plain(note))
+        screen.line(one_line(note))
 
 
 def show_after_push(screen: Screen, found: "Verification | None") -> None:
@@ -46,8 +47,3 @@ def show_after_push(screen: Screen, found: "Verification | None") -> None:
     else:
         screen.line("")
         show_verification(screen, found)
-
-
-def _plain(text: str) -> str:
-    """Text without control characters, which a name from a stranger's file could carry to the terminal."""
-    return "".join(character if character.isprintable() else "?" for character in text)

@@ -170,7 +170,7 @@ class SelectionRecipe:
         Raises:
             KeyError, TypeError, UsageError: the entry has another form.
         """
-        part = Part(method.get("part", ALL), method.get("layers", ALL))
+        part = Part.from_json(method)
         if "rule" not in method:
             return cls(expression=method["expression"], ratios=method["ratios"], part=part)
         rule: dict[str, Any] = {name: method[name] for name in ("rule", "p", "q")}

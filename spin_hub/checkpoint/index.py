@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from spin_hub.core.contents import LONGEST_NAME
 from spin_hub.core.dtypes import itemsize
 from spin_hub.core.selection import Indices
 from spin_hub.errors.models import CorruptFile, ModelNotFound, NoSafetensors, QuantisedCheckpoint
@@ -17,7 +18,6 @@ from spin_hub.strict_json import parse
 
 SINGLE: Final = "model.safetensors"
 SHARDED: Final = "model.safetensors.index.json"
-_LONGEST_NAME: Final = 255
 _KINDS: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
     "model_type": ((str,), "text"),
     "architectures": ((list,), "a list"),
@@ -137,7 +137,7 @@ def named_shards(path: str | Path, weight_map: Mapping[str, str]) -> tuple[str, 
     """
     shards = tuple(sorted(set(weight_map.values())))
     for shard in shards:
-        if Path(shard).name != shard or not shard.endswith(".safetensors") or len(shard.encode()) > _LONGEST_NAME:
+        if Path(shard).name != shard or not shard.endswith(".safetensors") or len(shard.encode()) > LONGEST_NAME:
             raise CorruptFile(path=path, why=f"it names a shard {shard[:80]!r} outside the folder")
     return shards
 

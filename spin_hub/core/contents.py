@@ -8,7 +8,7 @@ README: Final = "README.md"
 SPIN: Final = "spin"
 DELTA: Final = "spin_delta.safetensors"
 
-_LONGEST_NAME: Final = 255
+LONGEST_NAME: Final = 255
 _TWIN_SUFFIXES: Final = frozenset(
     {".bin", ".pt", ".pth", ".ckpt", ".gguf", ".ggml", ".onnx", ".onnx_data", ".h5", ".msgpack", ".npz", ".tflite",
      ".mlmodel", ".ot", ".pkl", ".safetensors"}
@@ -56,7 +56,7 @@ def stays_inside(name: object) -> bool:
     if not isinstance(name, str) or "\\" in name or "\0" in name:
         return False
     parts = name.split("/")
-    return all(part and not part.startswith(".") and len(part.encode()) <= _LONGEST_NAME for part in parts)
+    return all(part and not part.startswith(".") and len(part.encode()) <= LONGEST_NAME for part in parts)
 
 
 def is_licence(name: str) -> bool:

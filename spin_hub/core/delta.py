@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spin_hub.core.dtypes import EDITABLE, itemsize
-from spin_hub.core.part import ALL, Part
+from spin_hub.core.part import Part
 from spin_hub.core.selection import Indices, Selection
 from spin_hub.errors.base import UsageError
 
@@ -80,7 +80,7 @@ def checked_method(method: Any) -> Mapping[str, Any]:
         if wrong:
             raise TypeError(f"{wrong[0]} of the method is of another type")
     try:
-        Part(method.get("part", ALL), method.get("layers", ALL))
+        Part.from_json(method)
     except UsageError as error:
         raise TypeError(error.message) from error
     if not all(isinstance(value, int | float) for value in (*numbers, *method.get("ratios", {}).values())):

@@ -2,8 +2,9 @@
 
 import fnmatch
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from spin_hub.core.names import layer_and_matrix
 from spin_hub.errors.base import UsageError
@@ -34,6 +35,11 @@ class Part:
             raise UsageError(message=f"A part is all, mlp, self_attn or a pattern of names, not {self.target[:40]!r}.")
         if _first_and_last(self.layers) is None and self.layers != ALL:
             raise UsageError(message=f"Layers are given as 'all', 7 or 4-11, not {self.layers[:40]!r}.")
+
+    @classmethod
+    def from_json(cls, method: Mapping[str, Any]) -> "Part":
+        """The part that a delta's method names; all of the model where it names none."""
+        return cls(method.get("part", ALL), method.get("layers", ALL))
 
     def __str__(self) -> str:
         named = [self.target] if self.target != ALL else []

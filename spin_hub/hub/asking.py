@@ -1,7 +1,7 @@
 """A question to the Hub by a repo's name: its failures typed, and the cache asked where the Hub does not answer."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -99,9 +99,8 @@ def gated(repo_id: str, what: str = "model") -> AccessDenied:
 
 def _why(repo_id: str, what: str, error: Exception) -> str:
     gone = what == "model" and isinstance(error, RepositoryNotFoundError)
-    try:
+    # Asking further is a kindness: where that fails, the Hub has said enough.
+    with suppress(OfflineModeIsEnabled, HTTPError, OSError):
         if gone and HfApi().repo_exists(repo_id, repo_type="dataset"):
             return "it is a data set, not a model"
-    except (OfflineModeIsEnabled, HTTPError, OSError):
-        return reason(error, what)  # that was a kindness, and the Hub has said enough
     return reason(error, what)

@@ -107,11 +107,11 @@ def _look_up(target: Target, changes: Changes, parent: str) -> tuple[str, str | 
         head = str(api.model_info(target.repo_id, revision=target.branch).sha)
         if head == parent:
             return None
-        known = [str(commit.commit_id) for commit in api.list_repo_commits(target.repo_id, revision=head)]
-        newer = itertools.takewhile(lambda commit: commit != parent, known)
-        for commit in reversed(list(newer)):
-            if not _missing(target.repo_id, commit, changes):
-                return commit, None
+        known = [str(entry.commit_id) for entry in api.list_repo_commits(target.repo_id, revision=head)]
+        newer = itertools.takewhile(lambda made: made != parent, known)
+        for made in reversed(list(newer)):
+            if not _missing(target.repo_id, made, changes):
+                return made, None
     raise RepoMoved(repo_id=target.repo_id)
 
 

@@ -100,7 +100,6 @@ def check_adapter(options: AdapterOptions, base: Base, names: Sequence[str]) -> 
         MissingDependency, PeftTooOld: PEFT is not installed, or lacks the type.
         AdapterRefused: a matrix is not the weight of one plain linear map.
     """
-    config_class(options.type)
     edits = {}
     for name in names:
         span = base.index.tensors[name].span
@@ -117,7 +116,6 @@ def make_adapter(options: AdapterOptions, delta: Delta, base: Base, reporter: Re
         AdapterRefused: the delta touches what no adapter can hold.
         RankTooLarge: the LoRA's rank, without ``yes``.
     """
-    config_class(options.type)
     made = made_from(options, delta, base)
     adapter = made.adapter
     reporter.note(_announced(adapter))
@@ -130,9 +128,11 @@ def made_from(options: AdapterOptions, delta: Delta, base: Base) -> Made:
     """Makes the adapter that sets a delta's weights to zero.
 
     Raises:
+        MissingDependency, PeftTooOld: PEFT is not installed, or lacks the type.
         AdapterRefused: the delta touches what no adapter can hold.
         SpinHubError: the base is no causal language model, or cannot be loaded.
     """
+    config_class(options.type)
     check_causal(base.source.folder, base.index.config)
     skeleton = load_skeleton(base.index, options.trust_remote_code)
     modules = touched_modules(delta, skeleton)

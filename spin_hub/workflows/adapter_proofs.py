@@ -5,10 +5,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from spin_hub.adapters.config import CONFIG, WEIGHTS, config_class
+from spin_hub.adapters.config import CONFIG, WEIGHTS
 from spin_hub.checkpoint.digest import sha256
 from spin_hub.core.contents import SPIN
-from spin_hub.core.identity import Identity
 from spin_hub.errors.adapters import AdapterRefused
 from spin_hub.errors.models import CorruptFile
 from spin_hub.header import Header, TensorSpan, header_size, parse_header
@@ -17,7 +16,7 @@ from spin_hub.strict_json import parse
 from spin_hub.workflows.adapter import AdapterOptions, Form, Made, about, made_from, write_own_config, write_own_tensors
 from spin_hub.workflows.base import open_headers
 from spin_hub.workflows.subject import Subject
-from spin_hub.workflows.verification import Difference, Store
+from spin_hub.workflows.verification import Difference, Store, shown
 
 FILES: Final = (CONFIG, WEIGHTS)
 _RECORD: Final = f"{SPIN}/{NAME}"
@@ -28,7 +27,6 @@ _REQUIRED: Final = frozenset(
 )
 """Fields of a config without which another adapter is loaded; its kind's own come on top."""
 _ABSENT: Final = object()
-_SHOWN: Final = 60
 _ROOM: Final = 1 << 20
 _HEADER: Final = 512
 """Bytes by which a file may be larger than its tensors: in all, and for each."""
@@ -67,7 +65,6 @@ def _made(record: Record, subject: Subject, base: str) -> Made:
         peft_type="shira" if form == "peft" and told.get("type") == "SHIRA" else None,
         all_layers=form == "lora" and told.get("all_layers") is True,
     )
-    config_class(options.type)
     return made_from(options, subject.delta, open_headers(base))
 
 
@@ -76,10 +73,10 @@ def _told(record: Record, made: Made) -> Iterator[Difference]:
     told = record.adapter or {}
     for name, true in about(made, None).items():
         if name != "unmerged" and told.get(name) != true:
-            yield Difference("record", _RECORD, f"{name} {_short(true)}", _short(told.get(name, "none")))
+            yield Difference("record", _RECORD, f"{name} {shown(true)}", shown(told.get(name, "none")))
     # Loaders take the base that the config names; that of a local base is a word for people.
     if record.model.repo_id is None and "/" in record.model.name:
-        yield Difference("record", _RECORD, "the name of a folder", _short(record.model.name))
+        yield Difference("record", _RECORD, "the name of a folder", shown(record.model.name))
 
 
 def _config(store: Store, made: Made, record: Record, folder: Path) -> Iterator[Difference]:
@@ -97,7 +94,7 @@ def _config(store: Store, made: Made, record: Record, folder: Path) -> Iterator[
         if not isinstance(theirs, dict):
             raise ValueError("it is no object")
     except ValueError as error:
-        yield Difference("adapter", CONFIG, "a config of PEFT", _short(error))
+        yield Difference("adapter", CONFIG, "a config of PEFT", shown(error))
         return
     same_version = ours.pop(_VERSION, None) == theirs.pop(_VERSION, None)
     for name in sorted(ours.keys() | theirs.keys()):
@@ -105,7 +102,7 @@ def _config(store: Store, made: Made, record: Record, folder: Path) -> Iterator[
         # Another version of PEFT has other fields, of which those that are not the adapter's own have defaults.
         unknown = there is _ABSENT and not same_version and name not in _REQUIRED | made.adapter.settings.keys()
         if here != there and not unknown and (here is not _ABSENT or there):
-            yield Difference("adapter", CONFIG, f"{_short(name)} {_said(here)}", _said(there))
+            yield Difference("adapter", CONFIG, f"{shown(name)} {_said(here)}", _said(there))
 
 
 def _weights(store: Store, made: Made, folder: Path) -> Iterator[Difference]:
@@ -119,15 +116,13 @@ def _weights(store: Store, made: Made, folder: Path) -> Iterator[Difference]:
         return
     write_own_tensors(folder, made)
     expected = folder / WEIGHTS
-    ours = Identity(expected.stat().st_size, sha256(expected, lambda _: None))
-    theirs = store.known(WEIGHTS)
-    if (theirs if theirs.sha256 else store.identity(WEIGHTS)).same_as(ours):
+    if store.sha256(WEIGHTS) == sha256(expected, lambda _: None):
         return
     try:
         found, known = store.whole(WEIGHTS), expected.read_bytes()
         differing = [*_tensors((_header(found), found), (_header(known), known))]
     except CorruptFile as error:
-        yield Difference("adapter", WEIGHTS, ours.text, _short(error.facts["why"]))
+        yield Difference("adapter", WEIGHTS, "the adapter's tensors", shown(error.facts["why"]))
         return
     # Equal tensors under another header load alike.
     more = f" (and {len(differing) - 1:,} more)" if len(differing) > 1 else ""
@@ -141,7 +136,7 @@ def _tensors(found: tuple[Header, bytes], known: tuple[Header, bytes]) -> Iterat
     for name in sorted(spans.keys() | own.keys()):
         here, there = own.get(name), spans.get(name)
         if here is None or there is None:
-            yield (_short(name) if here else "no such tensor"), (_short(name) if there else "no such tensor")
+            yield (shown(name) if here else "no such tensor"), (shown(name) if there else "no such tensor")
         elif (here.dtype, here.shape) != (there.dtype, there.shape):
             yield f"{name} {_layout(here)}", _layout(there)
         elif found[1][there.start :][: there.nbytes] != known[1][here.start :][: here.nbytes]:
@@ -157,9 +152,4 @@ def _layout(span: TensorSpan) -> str:
 
 
 def _said(value: Any) -> str:
-    return "no such field" if value is _ABSENT else _short(value)
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+    return "no such field" if value is _ABSENT else shown(value)

@@ -12,10 +12,7 @@ from spin_hub.record import NAME as RECORD
 from spin_hub.record import Record
 from spin_hub.version import __version__
 from spin_hub.workflows.subject import Subject
-from spin_hub.workflows.verification import Difference
-
-_MOST = 60
-"""Characters that are shown of a value."""
+from spin_hub.workflows.verification import Difference, shown
 
 
 def record_rows(subject: Subject) -> Iterator[Difference]:
@@ -24,19 +21,19 @@ def record_rows(subject: Subject) -> Iterator[Difference]:
     record, delta = subject.record, subject.delta
     if record is None:
         if subject.unreadable:
-            yield Difference("record", name, "a record of spin-hub", _short(subject.unreadable))
+            yield Difference("record", name, "a record of spin-hub", shown(subject.unreadable))
         else:
             yield Difference("missing", name, "the record of the edit", "no such file")
         return
     for label, said, true in _claims(subject, record, delta):
         if said != true:
-            yield Difference("record", name, f"{label} {_short(true)}", _short(said))
+            yield Difference("record", name, f"{label} {shown(true)}", shown(said))
     for label, told, real in _mappings(record, delta):
         odd = sorted(key for key in told.keys() | real.keys() if told.get(key) != real.get(key))
         if odd:
             more = f" (and {len(odd) - 1:,} more)" if len(odd) > 1 else ""
-            expected = f"{label} {_short(odd[0])}: {_short(real.get(odd[0], 'none'))}"
-            yield Difference("record", name, expected, f"{_short(told.get(odd[0], 'none'))}{more}")
+            expected = f"{label} {shown(odd[0])}: {shown(real.get(odd[0], 'none'))}"
+            yield Difference("record", name, expected, f"{shown(told.get(odd[0], 'none'))}{more}")
 
 
 def card_rows(subject: Subject) -> tuple[list[Difference], list[str]]:
@@ -54,9 +51,9 @@ def card_rows(subject: Subject) -> tuple[list[Difference], list[str]]:
     except UnicodeDecodeError:
         return [Difference("card", README, "text in UTF-8", "something else")], []
     except (CardFailed, CardRefused) as error:
-        return [Difference("card", README, "a card as the record gives it", _short(str(error.facts["why"])))], []
-    rows = [Difference("card", README, f"{label} {_short(true)}", _short(said)) for label, true, said in found]
-    notes = [] if same else [f"The record is of {_short(subject.tool)}: of the card its figures were compared."]
+        return [Difference("card", README, "a card as the record gives it", shown(str(error.facts["why"])))], []
+    rows = [Difference("card", README, f"{label} {shown(true)}", shown(said)) for label, true, said in found]
+    notes = [] if same else [f"The record is of {shown(subject.tool)}: of the card its figures were compared."]
     return rows, notes
 
 
@@ -109,8 +106,3 @@ def _mappings(record: Record, delta: Delta) -> list[tuple[str, Mapping[str, Any]
 
 def _lists(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, list[int]]:
     return {name: list(shape) for name, shape in shapes.items()}
-
-
-def _short(value: Any) -> str:
-    text = " ".join(str(value).split())
-    return text if len(text) <= _MOST else f"{text[: _MOST - 3]}..."

@@ -86,10 +86,8 @@ def added(kept: Kept) -> tuple[list[Difference], list[str]]:
         ours.add(NOTICE)
     ours.update(kept.names)
     others = [name for name in kept.subject.store.sizes if name not in ours]
-    rows = [Difference("added", name, "no such file", "a file that loaders take") for name in others if name in LOADED]
-    named = [name for name in others if name not in LOADED]
+    rows, notes = _others(others, LOADED)
     unknown = [name for name in kept.contents.proven if name not in kept.subject.delta.base.files]
-    notes = [f"Added since, and not compared: {_list(named)}."] if named else []
     if unknown and kept.base.repo_id is None:
         notes.append(f"The base's folder has files that the delta does not know: {_list(unknown)}.")
     return rows, notes
@@ -99,9 +97,13 @@ def added_beside(subject: Subject) -> tuple[list[Difference], list[str]]:
     """The same of a delta or an adapter, beside which no file of a model belongs."""
     own = {README, NOTICE, *(f"{subject.folder}{name}" for name in (DELTA, RECORD, HEAT_MAP))}
     own |= {CONFIG, WEIGHTS} if subject.folder else set()
-    others = [name for name in subject.store.sizes if name not in own and not is_licence(name)]
-    rows = [Difference("added", name, "no such file", "a file that loaders take") for name in others if name in _TAKEN]
-    named = [name for name in others if name not in _TAKEN]
+    return _others([name for name in subject.store.sizes if name not in own and not is_licence(name)], _TAKEN)
+
+
+def _others(names: list[str], taken: frozenset[str]) -> tuple[list[Difference], list[str]]:
+    """A row for every file that loaders take, and a note of all others."""
+    rows = [Difference("added", name, "no such file", "a file that loaders take") for name in names if name in taken]
+    named = [name for name in names if name not in taken]
     return rows, [f"Added since, and not compared: {_list(named)}."] if named else []
 
 

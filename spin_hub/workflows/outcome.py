@@ -10,6 +10,7 @@ from spin_hub.checkpoint.patch import copy_others, write_patched_copy, zeros
 from spin_hub.core.contents import README, SPIN, is_licence
 from spin_hub.core.delta import Delta
 from spin_hub.core.names import Table, by_layer
+from spin_hub.core.part import WHOLE, Part
 from spin_hub.files.delta_file import NAME as DELTA
 from spin_hub.files.delta_file import write_delta
 from spin_hub.files.output import Placed, new_folder
@@ -121,8 +122,8 @@ class Provenance:
 def rule_text(method: Mapping[str, Any]) -> str:
     """A delta's rule in a line: its name, its set expression, or both, and the part of the model in which it chose."""
     rule = ": ".join(str(method[key]) for key in ("rule", "expression") if key in method)
-    part = [f"{word}{method[key]}" for key, word in (("part", ""), ("layers", "layers ")) if key in method]
-    return f"{rule} (in {', '.join(part)})" if part else rule
+    part = Part.from_json(method)
+    return rule if part == WHOLE else f"{rule} (in {part})"
 
 
 def default_name(model: str, card: Mapping[str, Any], kind: Kind) -> str:

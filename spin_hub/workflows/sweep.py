@@ -70,6 +70,15 @@ class SweepRequest:
     keep: float | None = None
     destination: Destination = field(default_factory=Destination)
 
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """Every target with every range of layers.
+
+        Raises:
+            UsageError: one of another form.
+        """
+        return tuple(Part(target, layers) for target in self.targets for layers in self.layers)
+
 
 @dataclass(frozen=True, eq=False)
 class SweepOutcome:
@@ -145,7 +154,7 @@ def candidates_for(request: SweepRequest, keep: float) -> list[SelectionRecipe]:
     grid: tuple[Ratios, ...] = product_grid(request.ps, request.qs) if request.ps else default_grid(keep)
     found = [
         SelectionRecipe(rule, request.expression if rule == "paper" else None, p, q, part=part)
-        for part in (Part(target, layers) for target in request.targets for layers in request.layers)
+        for part in request.parts
         for rule in request.rules
         for p, q in grid
         if rule != "published" or p == q
@@ -167,9 +176,8 @@ def _check(request: SweepRequest, sets: Sequence[str], scoring: ScoringRecipe, k
 
 
 def _check_parts(request: SweepRequest, shapes: Mapping[str, Shape]) -> None:
-    for target in request.targets:
-        for layers in request.layers:
-            shapes_within(shapes, Part(target, layers))
+    for part in request.parts:
+        shapes_within(shapes, part)
 
 
 def keep_for(shapes: Iterable[Shape]) -> float:

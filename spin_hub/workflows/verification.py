@@ -3,10 +3,13 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from spin_hub.core.identity import Identity
 from spin_hub.core.reading import Allowance
+
+_MOST: Final = 60
+"""Characters that are shown of a value."""
 
 
 class Store(Protocol):
@@ -83,6 +86,12 @@ class Difference:
     file: str
     expected: str
     found: str
+
+
+def shown(value: Any) -> str:
+    """A value as it stands in a difference: on one line, and not longer than a cell of a table bears."""
+    text = " ".join(str(value).split())
+    return text if len(text) <= _MOST else f"{text[: _MOST - 3]}..."
 
 
 @dataclass(frozen=True)
