@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-EDGE = {"core", "recipe", "record", "errors", "front_matter", "header", "strict_json", "version"}
+EDGE = {"core", "recipe", "record", "errors", "front_matter", "header", "strict_json", "units", "version"}
 ALLOWED = {
     "errors": {"errors"},
     "version": set(),
+    "units": set(),
     "strict_json": set(),
     "front_matter": set(),
     "header": {"core", "errors", "strict_json"},
@@ -26,7 +27,7 @@ ALLOWED = {
     "files": {"files", *EDGE},
     "hub": {"hub", *EDGE},
     "scoring": {"scoring", "checkpoint", "forward", *EDGE},
-    "model_cards": {"model_cards", "record", "core", "errors", "front_matter"},
+    "model_cards": {"model_cards", "record", "core", "errors", "front_matter", "units"},
     "workflows": {
         "workflows",
         "adapters",
@@ -40,7 +41,7 @@ ALLOWED = {
         "evaluation",
         *EDGE,
     },
-    "cli": {"cli", "workflows", "errors", "recipe", "version"},
+    "cli": {"cli", "workflows", "errors", "recipe", "units", "version"},
 }
 FORBIDDEN_IN_CORE = {"os", "pathlib", "json", "safetensors", "transformers", "huggingface_hub", "datasets", "typer"}
 

@@ -13,6 +13,7 @@ from typing import Final
 from spin_hub.errors.outputs import NoSpace, OutputExists, OutputNotAllowed
 from spin_hub.files.leftovers import beside, remove_leftovers
 from spin_hub.recipe import Destination
+from spin_hub.units import human_bytes
 
 _MARGIN: Final = 1 << 20
 _LONGEST_NAME: Final = 120
@@ -104,15 +105,6 @@ def _parents(place: Path) -> Iterator[None]:
         for folder in missing:
             if not any(folder.iterdir()):
                 folder.rmdir()
-
-
-def human_bytes(size: float) -> str:
-    """A number of bytes for people: ``1.5 GiB``."""
-    if size < 1024:
-        return f"{size:.0f} byte{'' if round(size) == 1 else 's'}"
-    units = ("KiB", "MiB", "GiB")
-    power = next((power for power in (1, 2) if round(size / 1024**power, 1) < 1024), 3)
-    return f"{size / 1024**power:.1f} {units[power - 1]}"
 
 
 def _one_name(default: str) -> str:

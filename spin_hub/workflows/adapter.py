@@ -17,9 +17,10 @@ from spin_hub.core.dtypes import NAMES, itemsize
 from spin_hub.errors.adapters import RankTooLarge
 from spin_hub.errors.base import SpinHubError, UsageError
 from spin_hub.files.container import write_tensors
-from spin_hub.files.output import Placed, human_bytes
+from spin_hub.files.output import Placed
 from spin_hub.record import ModelRecord
 from spin_hub.scoring.loading import check_causal, load_skeleton
+from spin_hub.units import human_bytes
 from spin_hub.workflows.artefacts import base_ref
 from spin_hub.workflows.base import Base
 from spin_hub.workflows.outcome import Outcome, Provenance, write_adapter_folder

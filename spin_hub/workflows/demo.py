@@ -14,8 +14,9 @@ from spin_hub.core.contents import README, SPIN
 from spin_hub.errors.models import MissingDependency
 from spin_hub.errors.outputs import OutputExists
 from spin_hub.files.delta_file import NAME as DELTA
-from spin_hub.files.output import Placed, human_bytes, new_folder
+from spin_hub.files.output import Placed, new_folder
 from spin_hub.recipe import Destination, ScoringRecipe, SelectionRecipe
+from spin_hub.units import human_bytes
 from spin_hub.workflows.edit import EditRequest, edit
 from spin_hub.workflows.inspect import inspect
 from spin_hub.workflows.outcome import Outcome

@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from spin_hub.core.grid import default_grid
 from spin_hub.core.ranking import Shape, count_of, published_count_of
-from spin_hub.files.output import human_bytes
 from spin_hub.hub.account import account
 from spin_hub.recipe import SelectionRecipe
 from spin_hub.scoring.estimate import Reading, estimate
@@ -15,6 +14,7 @@ from spin_hub.scoring.holding import Demand, hold
 from spin_hub.scoring.loading import check_causal, load_skeleton
 from spin_hub.scoring.placement import choose_dtype, place
 from spin_hub.scoring.targets import find_targets
+from spin_hub.units import human_bytes
 from spin_hub.workflows.adapter import check_adapter
 from spin_hub.workflows.base import open_headers
 from spin_hub.workflows.edit import EditRequest

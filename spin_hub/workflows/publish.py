@@ -12,7 +12,6 @@ from spin_hub.core.identity import REGULAR, git_id
 from spin_hub.errors.base import UsageError
 from spin_hub.errors.hub import NotOurRepo, TagTaken, VisibilityDiffers
 from spin_hub.files.delta_file import NAME as DELTA
-from spin_hub.files.output import human_bytes
 from spin_hub.hub.account import Account
 from spin_hub.hub.cards import validate_card
 from spin_hub.hub.changes import Changes, Content, Origin, changes_for
@@ -25,6 +24,7 @@ from spin_hub.model_cards.licences import terms_of
 from spin_hub.model_cards.render import render_card
 from spin_hub.recipe import Kind
 from spin_hub.record import ModelRecord, Record
+from spin_hub.units import human_bytes
 from spin_hub.version import __version__
 from spin_hub.workflows.artefacts import read_card
 from spin_hub.workflows.base import Base

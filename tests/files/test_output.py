@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spin_hub.errors.outputs import NoSpace, OutputExists, OutputNotAllowed
-from spin_hub.files.output import Placed, human_bytes, new_file, new_folder
+from spin_hub.files.output import Placed, new_file, new_folder
 from spin_hub.recipe import Destination
 
 OUT = Path("out")
@@ -288,31 +288,6 @@ def test_without_a_path_the_default_name_is_taken():
 
 def test_a_given_path_goes_before_the_default_name():
     assert Placed.of(Destination(OUT), "tiny-spin") == Placed(OUT, overwrite=False)
-
-
-@pytest.mark.parametrize(
-    ("size", "text"),
-    [
-        (0, "0 bytes"),
-        (7, "7 bytes"),
-        (1023, "1023 bytes"),
-        (1024, "1.0 KiB"),
-        (1536, "1.5 KiB"),
-        (38_000, "37.1 KiB"),
-        (1 << 20, "1.0 MiB"),
-        (3 << 29, "1.5 GiB"),
-        (5 << 40, "5120.0 GiB"),
-    ],
-)
-def test_bytes_are_written_for_people(size, text):
-    assert human_bytes(size) == text
-
-
-@given(st.integers(0, 2**50))
-def test_bytes_written_for_people_are_nearly_exact(size):
-    number, unit = human_bytes(size).split()
-    scale = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}[unit]
-    assert abs(float(number) * scale - size) <= 0.05 * scale + 1e-6
 
 
 def test_a_failure_takes_away_the_folders_that_it_made(tmp_path):
