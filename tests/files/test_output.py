@@ -3,8 +3,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from spin_hub.errors.outputs import NoSpace, OutputExists, OutputNotAllowed
 from spin_hub.files.output import Placed, new_file, new_folder
