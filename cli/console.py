@@ -1,22 +1,16 @@
 """What the command line prints: data to stdout, notes and progress to stderr."""
 
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 from spin_hub.cli.plain import plain, plain_json
+from spin_hub.cli.progress import Shown, Stderr
 from spin_hub.workflows.reporter import SILENT, Reporter
-
-PLAIN_LINE_EVERY = 30.0
-NOTICED = 1.0
-"""Seconds."""
 
 
 def plain_text(text: str, style: str = "") -> Text:
@@ -36,7 +30,7 @@ class Screen:
         self.as_json = as_json
         self.quiet = quiet
         self.out = Console(soft_wrap=False, highlight=False)
-        self.err = Console(stderr=True, highlight=False)
+        self.err = Stderr()
 
     @property
     def reporter(self) -> Reporter:
@@ -80,102 +74,3 @@ class Screen:
     def line(self, text: str) -> None:
         """A line for people on stdout."""
         self.out.print(plain_text(text))
-
-
-class Shown:
-    """A reporter that draws bars on a terminal, and elsewhere writes a line now and then."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._status = ""
-
-    @contextmanager
-    def task(self, title: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
-        """See :class:`spin_hub.workflows.reporter.Reporter`."""
-        self._status = ""
-        shown = self._bar(title, total, unit) if self._console.is_terminal else self._lines(title, total, unit)
-        with shown as advance:
-            yield advance
-
-    def note(self, text: str) -> None:
-        """See :class:`spin_hub.workflows.reporter.Reporter`."""
-        self._console.print(plain_text(text))
-
-    def status(self, text: str) -> None:
-        """See :class:`spin_hub.workflows.reporter.Reporter`."""
-        self._status = text
-
-    @contextmanager
-    def _bar(self, title: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
-        columns = (
-            SpinnerColumn(),
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
-            TextColumn("{task.fields[speed]}", markup=False),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-        )
-        started = time.monotonic()
-        done = 0
-        with Progress(*columns, console=self._console, transient=True) as progress:
-            task = progress.add_task(title, total=total if total > 1 else None, speed="")
-
-            def advance(amount: int) -> None:
-                nonlocal done
-                done += amount
-                facts = self._facts(done / max(time.monotonic() - started, 1e-9), unit)
-                progress.update(task, advance=amount, speed=facts)
-
-            yield advance
-        self._finish(title, done, unit, time.monotonic() - started)
-
-    @contextmanager
-    def _lines(self, title: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
-        started = said = time.monotonic()
-        done = 0
-
-        def advance(amount: int) -> None:
-            nonlocal done, said
-            done += amount
-            if time.monotonic() - said >= PLAIN_LINE_EVERY:
-                said = time.monotonic()
-                share, passed = done / max(total, 1), said - started
-                facts = self._facts(done / passed, unit)
-                left = f", about {passed / share - passed:.0f} s left" if share else ""
-                self._console.print(plain_text(f"{title}: {share:.0%} after {passed:.0f} s{left}; {facts}"))
-
-        yield advance
-        self._finish(title, done, unit, time.monotonic() - started)
-
-    def _facts(self, rate: float, unit: str) -> str:
-        """Speed, state and of scoring the memory that it took at most, as far as they are known."""
-        memory = peak_memory() if unit == "tokens" else 0
-        peak = f"peak {memory / 2**30:.1f} GiB" if memory else ""
-        return ", ".join(part for part in (_speed(rate, unit), self._status, peak) if part)
-
-    def _finish(self, title: str, done: int, unit: str, seconds: float) -> None:
-        """Leaves a line behind where the work was long enough to be noticed."""
-        if seconds >= NOTICED:
-            what = f" {_amount(done, unit)}," if unit != "step" else ""
-            self._console.print(plain_text(f"{title}:{what} {seconds:.1f} s"))
-
-
-def peak_memory() -> int:
-    """The most memory that this process took of a GPU, or without one was resident, in bytes."""
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
-        return int(torch.cuda.max_memory_allocated())
-    if sys.platform == "win32":
-        return 0
-    import resource
-
-    # Linux counts in KiB, macOS in bytes.
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-
-def _speed(rate: float, unit: str) -> str:
-    return "" if unit == "step" else f"{_amount(rate, unit)}/s"
-
-
-def _amount(value: float, unit: str) -> str:
-    return f"{value / 2**20:,.0f} MiB" if unit == "bytes" else f"{value:,.0f} {unit}"

@@ -25,6 +25,7 @@ def demo(
     from spin_hub.cli.show import show_counts
     from spin_hub.cli.show_evidence import show_evidence
     from spin_hub.recipe import Destination
+    from spin_hub.units import duration
     from spin_hub.workflows.demo import DemoOutcome
     from spin_hub.workflows.demo import demo as run
 
@@ -34,7 +35,7 @@ def demo(
         if isinstance(step, DemoOutcome):
             last = step
         elif talks:
-            screen.facts(f"\n{number}. {step.title} ({step.seconds:.0f} s)", step.figures)
+            screen.facts(f"\n{number}. {step.title} ({duration(step.seconds)})", step.figures)
             screen.line("")
 
     def show() -> None:

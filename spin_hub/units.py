@@ -9,6 +9,10 @@ _SIZES: Final = ("KiB", "MiB", "GiB", "TiB")
 _DURATIONS: Final = (("s", 1, "s", 1), ("min", 60, "s", 1), ("h", 3600, "min", 60), ("d", 86400, "h", 3600))
 
 
+# Up to so many seconds an estimate is rounded to so many.
+_ROUGHLY: Final = ((60, 1), (600, 10), (3600, 60), (36_000, 600), (864_000, 3600), (math.inf, 86_400))
+
+
 def human_bytes(size: float) -> str:
     """A number of bytes: ``0 bytes``, ``1 byte``, ``37.0 KiB``, ``1.5 GiB``."""
     if size < 1024:
@@ -32,3 +36,12 @@ def duration(seconds: float) -> str:
     whole = round(seconds / part) * part
     rest = whole % size // part
     return f"{whole // size:,} {unit}" + (f" {rest} {small}" if rest else "")
+
+
+def about(seconds: float) -> str:
+    """An estimated duration, no more exact than an estimate is: ``7 s``, ``3 min 20 s``, ``27 min``, ``2 h 10 min``."""
+    if not math.isfinite(seconds):
+        return duration(seconds)
+    step = next(step for most, step in _ROUGHLY if seconds < most)
+    rounded = max(1, round(seconds / step) * step)
+    return f"{rounded} s" if rounded < 10 else duration(rounded)

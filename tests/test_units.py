@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spin_hub.units import duration, human_bytes
+from spin_hub.units import about, duration, human_bytes
 
 
 @pytest.mark.parametrize(
@@ -63,3 +63,34 @@ def test_durations_written_for_people_are_nearly_exact(seconds):
     said = sum(float(number) * scale[unit] for number, unit in zip(parts[::2], parts[1::2], strict=True))
     smallest = {"s": 1, "min": 1, "h": 60, "d": 3600}[parts[1]]
     assert abs(said - seconds) <= 0.5 * smallest + 0.5
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (-5, "1 s"),
+        (0.2, "1 s"),
+        (7.4, "7 s"),
+        (42.4, "42 s"),
+        (59.7, "1 min"),
+        (203, "3 min 20 s"),
+        (1642, "27 min"),
+        (3599, "1 h"),
+        (7600, "2 h 10 min"),
+        (40_000, "11 h"),
+        (555_943, "6 d 10 h"),
+        (5e6, "58 d"),
+        (math.inf, "unknown"),
+        (math.nan, "unknown"),
+    ],
+)
+def test_estimates_are_no_more_exact_than_they_can_be(seconds, text):
+    assert about(seconds) == text
+
+
+@given(st.floats(30, 1e8))
+def test_estimates_are_rounded_by_no_more_than_a_tenth(seconds):
+    scale = {"s": 1, "min": 60, "h": 3600, "d": 86_400}
+    words = about(seconds).replace(",", "").split()
+    said = sum(int(number) * scale[unit] for number, unit in zip(words[::2], words[1::2], strict=True))
+    assert said == pytest.approx(seconds, rel=0.1)

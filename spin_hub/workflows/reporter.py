@@ -1,4 +1,4 @@
-"""What a workflow tells while it works; the command line shows it, a library caller may ignore it."""
+"""The progress that a workflow reports; the command line shows it, a library caller may ignore it."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -6,23 +6,32 @@ from typing import Protocol
 
 
 class Reporter(Protocol):
-    """Told of long work and of things worth a sentence."""
+    """Receives the progress of long work, and notes for the user."""
 
     def task(self, title: str, total: int, unit: str) -> AbstractContextManager[Callable[[int], None]]:
-        """A piece of long work: gives a function to be called with every part of ``total`` that is done."""
+        """Begin a piece of long work.
+
+        Args:
+            title: what is done, such as ``Loading the model``.
+            total: the amount of work; 1 where its parts are not known, so that only its duration is shown.
+            unit: of the amount, in the plural (``tokens``, ``bytes``), or ``step`` for work without one.
+
+        Returns:
+            A context that lasts as long as the work, and yields a function to be called with every amount done.
+        """
         ...
 
     def note(self, text: str) -> None:
-        """A sentence for people."""
+        """Show the user a sentence."""
         ...
 
     def status(self, text: str) -> None:
-        """How far the current task is, in a few words."""
+        """Replace the few words that say how far the current task is."""
         ...
 
 
 class Silent:
-    """A reporter that tells nothing."""
+    """A reporter that shows nothing."""
 
     @contextmanager
     def task(self, title: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
