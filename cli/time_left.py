@@ -31,6 +31,7 @@ class TimeLeft:
 
     def __init__(self, total: float) -> None:
         self._total = total
+        self._done = 0.0
         self._marks = deque([(0.0, 0.0)])
         self._step = 0.0
 
@@ -43,7 +44,8 @@ class TimeLeft:
         """Notes an amount of work, done ``now`` seconds after the start."""
         if amount <= 0:
             return
-        share = min(1.0, self.share + amount / self._total)
+        self._done += amount
+        share = min(1.0, self._done / self._total)
         self._step = share - self.share
         marks = self._marks
         if len(marks) > 1 and share - marks[-2][1] < _GRAIN:
