@@ -1,10 +1,10 @@
-"""env: versions, devices and the state of the token; never the token."""
+"""env: what this machine and its settings mean for spin-hub; and the versions that records keep."""
 
-import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
 from spin_hub.version import __version__
+from spin_hub.workflows.findings import Report
 
 _PACKAGES = ("torch", "transformers", "huggingface_hub", "safetensors", "datasets", "peft", "numpy", "typer")
 
@@ -20,19 +20,21 @@ def versions() -> dict[str, str]:
     return {**found, "system": platform.system(), "machine": platform.machine()}
 
 
-def env() -> dict[str, str]:
-    """Versions, processor cores, accelerators, and whether a Hub token is there."""
-    import torch
+def env() -> Report:
+    """Findings on software, processor, GPUs, memory, folders, the Hub and variables; asks the Hub for 5 s at most."""
+    from spin_hub.workflows.env_devices import accelerators, processor
+    from spin_hub.workflows.env_hub import hub, variables
+    from spin_hub.workflows.env_packages import packages
+    from spin_hub.workflows.env_places import memory, places
 
-    from spin_hub.hub.resolve import token_state
-
-    devices = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
-    if torch.backends.mps.is_available():
-        devices.append("Apple GPU (mps)")
-    return {
-        **versions(),
-        "cores": str(os.cpu_count()),
-        "accelerators": ", ".join(devices) or "none",
-        "hub_token": token_state(),
-        "hub_offline": "yes" if os.environ.get("HF_HUB_OFFLINE", "") in {"1", "true", "True", "YES"} else "no",
-    }
+    return Report(
+        {
+            "software": packages(),
+            "processor": processor(),
+            "gpu": accelerators(),
+            "memory": memory(),
+            "disk": places(),
+            "hub": hub(),
+            "variables": variables(),
+        }
+    )

@@ -1,0 +1,105 @@
+"""Findings of ``env``: a value of this machine, and what it means here."""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal
+from urllib.parse import urlsplit
+
+State = Literal["ok", "note", "problem"]
+
+_MOST: Final = 100
+_SECRET: Final = re.compile(r"hf_[A-Za-z0-9]{4,}")
+_USER: Final = re.compile(r"//[^/\s@]*@")
+_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_HOST: Final = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report.
+
+    Attributes:
+        name: of what was looked at.
+        value: what was found.
+        state: ``problem`` for what does not work or gives wrong results, ``note`` for what one may want to change.
+        note: a sentence on what the value means here.
+        figures: the numbers within the value, for programs.
+    """
+
+    name: str
+    value: str
+    state: State = "ok"
+    note: str = ""
+    figures: Mapping[str, float] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        figures = {"figures": dict(self.figures)} if self.figures else {}
+        return {"value": self.value, "state": self.state, "note": self.note, **figures}
+
+
+@dataclass(frozen=True)
+class Report:
+    """The findings of ``env`` by section."""
+
+    sections: Mapping[str, tuple[Finding, ...]]
+
+    def count(self, state: State) -> int:
+        """The number of findings in a state."""
+        return sum(finding.state == state for findings in self.sections.values() for finding in findings)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values: section -> name -> value, state and note."""
+        sections = {
+            section: {finding.name: finding.to_json() for finding in findings}
+            for section, findings in self.sections.items()
+        }
+        return {"problems": self.count("problem"), "notes": self.count("note"), "sections": sections}
+
+
+def shown(text: str, most: int = _MOST) -> str:
+    """A value from outside, without tokens and passwords, and cut where it is long."""
+    text = _SECRET.sub("hf_...", _USER.sub("//", text))
+    return text if len(text) <= most else f"{text[:most]}... ({len(text):,} characters)"
+
+
+def shown_path(path: Path) -> str:
+    """A path, with ``~`` for the home folder."""
+    home = Path("~").expanduser() if os.environ.get("HOME") or os.name == "nt" else None
+    return shown(str(Path("~") / path.relative_to(home)) if home and path.is_relative_to(home) else str(path))
+
+
+@dataclass(frozen=True)
+class Address:
+    """The parts of a URL that may be shown: no user, no password, no query."""
+
+    scheme: str
+    host: str
+    port: int | None
+    path: str = ""
+
+    @property
+    def place(self) -> str:
+        """Host and port."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return shown(host + (f":{self.port}" if self.port is not None else ""))
+
+
+def address(text: str) -> Address | None:
+    """The address in a URL, ``http`` if it names no scheme; None if no host or port can be read from it."""
+    full = text.strip() if _SCHEME.match(text.strip()) else f"http://{text.strip()}"
+    try:
+        parts = urlsplit(full)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return None
+    return Address(parts.scheme.lower(), host, port, parts.path.rstrip("/")) if _HOST.fullmatch(host) else None
+
+
+def weights_in(size: float) -> str:
+    """The number of weights that so many bytes hold in bfloat16, for people: ``7.2B``, ``350M``."""
+    number = max(0.0, size) / 2
+    return f"{number / 1e9:,.1f}B" if number >= 1e9 else f"{number / 1e6:.0f}M"
