@@ -24,6 +24,15 @@ _SYSTEM: Final = {
     errno.EFBIG: ("A file grew too large for the file system", "Choose another place with --output."),
 }
 
+_OPEN_ELSEWHERE: Final = ("Another program has the file open", "Close it there, and try again.")
+_WINDOWS: Final = {
+    32: _OPEN_ELSEWHERE,
+    33: _OPEN_ELSEWHERE,
+    206: _SYSTEM[errno.ENAMETOOLONG],
+    1224: _OPEN_ELSEWHERE,
+}
+"""By Windows' own codes, which its errno values do not tell apart."""
+
 
 @dataclass(frozen=True)
 class Ending:
@@ -47,14 +56,27 @@ def ending_of(error: BaseException) -> Ending | None:
         case KeyboardInterrupt():
             hint = "Nothing half-written was left; the same command goes on with the layers that were finished."
             return Ending("Interrupted", "Interrupted.", hint, 130)
-        case BrokenPipeError():
+        case OSError() if _reader_is_gone(error):
             # Whoever read the output has enough; nothing more can be written there.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return Ending("BrokenPipe", "", "", 1)
-        case OSError() if error.errno in _SYSTEM:
-            sentence, hint = _SYSTEM[error.errno]
+        case OSError() if found := _WINDOWS.get(getattr(error, "winerror", 0)) or _SYSTEM.get(error.errno or 0):
+            sentence, hint = found
             return Ending(type(error).__name__, f"{sentence}: {error.filename or error.strerror}.", hint, 1)
     return None
+
+
+def _reader_is_gone(error: OSError) -> bool:
+    """Whether nobody reads the output any more; Windows reports that as an invalid argument without a file."""
+    if isinstance(error, BrokenPipeError):
+        return True
+    if os.name != "nt" or error.errno != errno.EINVAL or error.filename is not None:
+        return False
+    try:
+        sys.stdout.flush()
+    except OSError:
+        return True
+    return False
 
 
 class Compared(Protocol):

@@ -1,21 +1,21 @@
 """Copies of files, made by the file system where it can share or move the bytes itself."""
 
-import errno
-import os
-import shutil
 from collections.abc import Callable
+from io import FileIO
 from pathlib import Path
 from typing import Final
 
-_NOT_HERE: Final = {errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM, errno.EBADF}
+from spin_hub.checkpoint.system import copy_in_kernel
+
 _CHUNK: Final = 1 << 28
+_BLOCK: Final = 4 << 20
 
 
 def copy_file(source: Path, target: Path, copied: Callable[[int], None] = lambda _: None) -> None:
     """Copies the content of a file, following links, into a new file with the default permissions.
 
     ``copy_file_range`` lets the kernel share the extents (btrfs, XFS and others) or copy without passing the
-    bytes through this process; where it does not work, the standard library's copy serves.
+    bytes through this process; where it does not work, they are read and written in blocks.
 
     Args:
         source: the file.
@@ -25,23 +25,17 @@ def copy_file(source: Path, target: Path, copied: Callable[[int], None] = lambda
     Raises:
         OSError: the source cannot be read or the target not written.
     """
-    if not (hasattr(os, "copy_file_range") and _copied_by_kernel(source, target, copied)):
-        shutil.copyfile(source, target)
-        copied(target.stat().st_size)
-
-
-def _copied_by_kernel(source: Path, target: Path, copied: Callable[[int], None]) -> bool:
-    with source.open("rb") as reader, target.open("wb") as writer:
-        left = os.fstat(reader.fileno()).st_size
-        while left:
-            try:
-                done = os.copy_file_range(reader.fileno(), writer.fileno(), min(left, _CHUNK))
-            except OSError as error:
-                if error.errno in _NOT_HERE:
-                    return False
-                raise
-            if not done:
-                return False
-            left -= done
+    with source.open("rb", buffering=0) as reader, target.open("wb", buffering=0) as writer:
+        while done := copy_in_kernel(reader, writer, _CHUNK):
             copied(done)
-    return True
+        # Both files are where the kernel stopped; some file systems report their end without one byte copied.
+        _copy_by_blocks(reader, writer, copied)
+
+
+def _copy_by_blocks(reader: FileIO, writer: FileIO, copied: Callable[[int], None]) -> None:
+    block = memoryview(bytearray(_BLOCK))
+    while count := reader.readinto(block):
+        left = block[:count]
+        while left:
+            left = left[writer.write(left) :]
+        copied(count)

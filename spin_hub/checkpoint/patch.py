@@ -1,9 +1,9 @@
 """Edited copies of a checkpoint: the same files with the bytes of some weights changed in place."""
 
-import os
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from enum import Enum
+from io import FileIO
 from pathlib import Path
 from threading import Event
 from typing import Final
@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from spin_hub.checkpoint.copying import copy_file
 from spin_hub.checkpoint.index import CheckpointIndex
+from spin_hub.checkpoint.system import read_at, write_at
 from spin_hub.core.delta import Delta, TensorEdit
 from spin_hub.core.selection import Indices
 from spin_hub.errors.deltas import DeltaMismatch
+from spin_hub.errors.outputs import OutputNotAllowed
 
 _AT_ONCE: Final = 2
 _BLOCK: Final = 1 << 18
@@ -108,7 +110,7 @@ def write_patched_copy(
         if here:
             with path.open("r+b", buffering=0) as file:
                 for start, edit in here:
-                    _write(file.fileno(), start, edit.indices, values(edit))
+                    _write(file, start, edit.indices, values(edit))
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         try:
@@ -122,29 +124,30 @@ def write_patched_copy(
 
 
 def copy_others(folder: Path, names: Iterable[str], target: Path) -> None:
-    """Copies other files of a model folder, by their names relative to it, sub-folders included."""
+    """Copies other files of a model folder, by their names relative to it, sub-folders included.
+
+    Raises:
+        OutputNotAllowed: two names differ in case alone, and the target's file system gives both one file.
+    """
+    known: dict[str, str] = {}
     for name in names:
+        other = known.setdefault(name.casefold(), name)
+        if other != name and (target / name).exists():
+            raise OutputNotAllowed(path=target, why=f"its file system gives {other} and {name} one file")
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         copy_file(folder / name, target / name)
 
 
-def _write(descriptor: int, start: int, indices: Indices, values: NDArray[np.uint8]) -> None:
+def _write(file: FileIO, start: int, indices: Indices, values: NDArray[np.uint8]) -> None:
     """Writes single weights, or where they lie densely a block with what lies between them."""
     size = values.shape[1]
     borders = np.flatnonzero(np.diff(indices // (_BLOCK // size))) + 1
     for places, new in zip(np.split(indices, borders), np.split(values, borders), strict=True):
         if len(places) < _DENSE:
             for position, value in zip(places.tolist(), new, strict=True):
-                _write_all(descriptor, memoryview(value.tobytes()), start + position * size)
+                write_at(file, value.tobytes(), start + position * size)
             continue
         first, last = int(places[0]), int(places[-1]) + 1
-        block = np.frombuffer(bytearray(os.pread(descriptor, (last - first) * size, start + first * size)), np.uint8)
+        block = np.frombuffer(read_at(file, (last - first) * size, start + first * size), np.uint8)
         block.reshape(-1, size)[places - first] = new
-        _write_all(descriptor, block.data, start + first * size)
-
-
-def _write_all(descriptor: int, block: memoryview, start: int) -> None:
-    """A full disk takes a part without a word, and refuses the rest."""
-    while block:
-        written = os.pwrite(descriptor, block, start)
-        block, start = block[written:], start + written
+        write_at(file, block.data, start + first * size)

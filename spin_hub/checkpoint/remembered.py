@@ -13,6 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
+from spin_hub.checkpoint.system import cache_folder
+
 LARGE: Final = 8 << 20
 """Smaller files are hashed faster than looked up."""
 
@@ -65,7 +67,7 @@ class Remembered:
         draft = self.path.with_name(f"{self.path.name}.{os.getpid()}")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            draft.write_text(json.dumps(dict(entries)), "utf-8")
+            draft.write_bytes(json.dumps(dict(entries)).encode())
             draft.replace(self.path)
         except OSError:
             # A home that cannot be written costs time at the next run, and nothing else.
@@ -74,8 +76,8 @@ class Remembered:
 
 
 def _usual_folder() -> Path:
-    own, home = os.environ.get("SPIN_HUB_CACHE"), os.environ.get("HOME", ".")
-    return Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or f"{home}/.cache") / "spin-hub"
+    own = os.environ.get("SPIN_HUB_CACHE")
+    return Path(own) if own else cache_folder() / "spin-hub"
 
 
 def _read(path: Path) -> Mapping[str, Any]:

@@ -15,6 +15,7 @@ from safetensors import SafetensorError, TensorSpec, serialize_file
 
 from spin_hub.core.dtypes import EDITABLE, NAMES, elements, itemsize
 from spin_hub.errors.models import CorruptFile, UnsupportedFormat
+from spin_hub.files.system import read_only_array, system_error
 from spin_hub.header import Header, TensorSpan, read_header
 from spin_hub.strict_json import parse
 
@@ -73,7 +74,9 @@ def write_tensors(
     except SafetensorError as error:
         # The library wraps what the system said in a text of its own.
         code = re.search(r"os error (\d+)", str(error))
-        raise OSError(int(code[1]) if code else errno.EIO, str(error), str(path)) from error
+        if code is None:
+            raise OSError(errno.EIO, str(error), str(path)) from error
+        raise system_error(int(code[1]), str(error), path) from error
     path.chmod(mode)
 
 
@@ -128,7 +131,7 @@ def _vector(path: Path, header: Header, name: str, code: str) -> TensorSpan:
 
 
 def _map(path: Path, span: TensorSpan, dtype: str, shape: tuple[int, ...]) -> Array:
-    return np.memmap(path, dtype, "r", span.start, shape) if span.nbytes else np.empty(shape, dtype)
+    return read_only_array(path, dtype, span.start, shape) if span.nbytes else np.empty(shape, dtype)
 
 
 def layouts_to_json(tensors: Iterable[tuple[str, str, tuple[int, ...]]]) -> list[dict[str, Any]]:

@@ -13,6 +13,8 @@ import shutil
 from pathlib import Path
 from typing import Final
 
+from spin_hub.files.system import process_lives
+
 _OURS: Final = re.compile(r"(?P<machine>[0-9a-f]{6})-(?P<process>\d+)-[0-9a-f]{8}\.partial")
 _making: set[str] = set()
 """The names that this process has given, since its number may have been that of one that was killed."""
@@ -58,12 +60,4 @@ def _machine() -> str:
 
 
 def _lives(process: int) -> bool:
-    if process == os.getpid():
-        return False
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    return process != os.getpid() and process_lives(process)

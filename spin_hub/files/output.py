@@ -12,6 +12,7 @@ from typing import Final
 
 from spin_hub.errors.outputs import NoSpace, OutputExists, OutputNotAllowed
 from spin_hub.files.leftovers import beside, remove_leftovers
+from spin_hub.files.system import is_device, name_problem, renamed
 from spin_hub.recipe import Destination
 from spin_hub.units import human_bytes
 
@@ -40,10 +41,13 @@ class Placed:
 
         Raises:
             OutputExists: it is there, not empty, and may not be replaced.
-            OutputNotAllowed: within or around a forbidden folder, the home or the working folder.
+            OutputNotAllowed: within or around a forbidden folder, the home or the working folder; a name that this
+                system does not allow.
             NoSpace: the disk has no room.
         """
         place = self.path.expanduser().resolve()
+        if problem := name_problem(place.name):
+            raise OutputNotAllowed(path=self.path, why=problem)
         _check_forbidden(self.path, place, forbidden)
         if place.exists() and place in {Path.cwd(), *Path.cwd().parents, Path.home(), *Path.home().parents}:
             raise OutputNotAllowed(path=self.path, why="the working folder or the home lies in it")
@@ -89,7 +93,7 @@ def new_file(target: Path) -> Iterator[Path]:
     with _parents(place):
         try:
             yield work
-            work.replace(place)
+            renamed(lambda: work.replace(place))
         finally:
             work.unlink(missing_ok=True)
 
@@ -109,7 +113,10 @@ def _parents(place: Path) -> Iterator[None]:
 
 def _one_name(default: str) -> str:
     """A default as the name of something in the working folder: a model's name may come from a stranger's record."""
-    return re.sub(r"[^\w.@+-]", "-", default).lstrip(".-")[:_LONGEST_NAME] or "output"
+    name = re.sub(r"[^\w.@+-]", "-", default).lstrip(".-").encode("utf-8", "ignore")[:_LONGEST_NAME]
+    # A name has to serve on every system, so that the same command gives the same one.
+    name = name.decode("utf-8", "ignore").rstrip(".") or "output"
+    return f"model-{name}" if is_device(name) else name
 
 
 def _check_forbidden(target: Path, place: Path, forbidden: Iterable[Path]) -> None:
@@ -123,7 +130,7 @@ def _check_forbidden(target: Path, place: Path, forbidden: Iterable[Path]) -> No
 def _swap(work: Path, place: Path) -> None:
     if not place.exists():
         try:
-            work.rename(place)
+            renamed(lambda: work.rename(place))
         except OSError as error:
             # Another process made it between the look and the renaming.
             if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
@@ -131,11 +138,11 @@ def _swap(work: Path, place: Path) -> None:
             raise
         return
     old = beside(place)
-    place.rename(old)
+    renamed(lambda: place.rename(old))
     try:
-        work.rename(place)
+        renamed(lambda: work.rename(place))
     except BaseException:
-        old.rename(place)
+        renamed(lambda: old.rename(place))
         raise
     shutil.rmtree(old) if old.is_dir() else old.unlink()
 

@@ -61,7 +61,8 @@ def resolve_model(model: str, weights: bool = True) -> ModelSource:
 
 def may_be_id(name: str) -> bool:
     """Whether a name may be a Hub id ``owner/name`` or ``owner/name@revision``."""
-    return name.count("/") == 1 and not name.startswith(("/", "./", "../", "~"))
+    # A drive, as in C:/models, is a path; neither a repo nor a branch has such characters in its name.
+    return name.count("/") == 1 and not name.startswith(("/", "./", "../", "~")) and not set(":\\") & set(name)
 
 
 def split_id(name: str) -> tuple[str, str | None]:

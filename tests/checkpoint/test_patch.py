@@ -165,7 +165,7 @@ def test_dense_weights_are_written_with_what_lies_between(tmp_path, monkeypatch,
         calls.append(len(data))
         return real(descriptor, bytes(data)[:shortest], offset)
 
-    monkeypatch.setattr(patch.os, "pwrite", pwrite)
+    monkeypatch.setattr(os, "pwrite", pwrite)
     for code in ("BF16", "F32"):
         index = checkpoint(tmp_path / code, DTYPES[code])
         positions = {0, 1, 3, 8, 9, 10, 11, 28, 29}
@@ -196,7 +196,7 @@ def test_a_disk_that_is_full_within_a_block_is_told(tmp_path, monkeypatch):
         left[0] -= taken
         return real(descriptor, bytes(data)[:taken], offset)
 
-    monkeypatch.setattr(patch.os, "pwrite", pwrite)
+    monkeypatch.setattr(os, "pwrite", pwrite)
     (tmp_path / "edited").mkdir()
     with pytest.raises(OSError, match="No space"):
         write_patched_copy(index, edits, zeros, tmp_path / "edited", ignore)

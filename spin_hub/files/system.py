@@ -1,0 +1,110 @@
+"""What differs between systems about files and processes: renaming, mapping, names, error codes, living processes.
+
+Windows refuses to rename or remove a file that is open or mapped, and keeps some names for devices.
+"""
+
+import ctypes
+import os
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+WINDOWS: Final = os.name == "nt"
+
+_DEVICES: Final = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])", re.IGNORECASE)
+_WAITS: Final = (0.05, 0.1, 0.2, 0.4, 0.8)
+"""Seconds between tries of a renaming on Windows, where virus scanners and indexers open new files for a moment."""
+
+_QUERY_AND_WAIT: Final = 0x0010_1000
+_ACCESS_DENIED: Final = 5
+_STILL_RUNNING: Final = 0x102
+
+
+def is_device(name: str) -> bool:
+    """Whether Windows keeps a file name for a device, with any ending: ``NUL``, ``con.json``."""
+    return _DEVICES.fullmatch(name.partition(".")[0].rstrip()) is not None
+
+
+def name_problem(name: str) -> str | None:
+    """Why this system would not make a file of exactly this name, as the end of a sentence; None if it would."""
+    if not WINDOWS:
+        return None
+    if is_device(name):
+        return f"Windows keeps the name {name} for a device"
+    if found := re.search(r'[<>:"/\\|?*\x00-\x1f]', name):
+        return f"Windows allows no {found[0]!r} in a name"
+    return "Windows drops dots and spaces at the end of a name" if name != name.rstrip(". ") else None
+
+
+def renamed(rename: Callable[[], object]) -> None:
+    """Renames, and on Windows tries again for a moment while another program holds the file.
+
+    Args:
+        rename: does it.
+
+    Raises:
+        OSError: as the last try.
+    """
+    for seconds in _WAITS if WINDOWS else ():
+        try:
+            rename()
+        except PermissionError:
+            time.sleep(seconds)
+        else:
+            return
+    rename()
+
+
+def read_only_array(path: Path, dtype: str, start: int, shape: tuple[int, ...]) -> NDArray[Any]:
+    """An array that lies in a file: a map of it, or on Windows a copy, since a mapped file could not be replaced.
+
+    Args:
+        path: the file.
+        dtype: of the elements.
+        start: the offset of the first byte.
+        shape: of the array, which is not empty.
+    """
+    if not WINDOWS:
+        return np.memmap(path, dtype, "r", start, shape)
+    array = np.fromfile(path, dtype, int(np.prod(shape)), offset=start).reshape(shape)
+    array.flags.writeable = False
+    return array
+
+
+def system_error(code: int, text: str, path: Path) -> OSError:
+    """The exception for an error code that a library reports as the system gave it: an errno, on Windows a winerror."""
+    return OSError(0, text, str(path), code) if WINDOWS else OSError(code, text, str(path))
+
+
+def process_lives(process: int) -> bool:
+    """Whether a process of this machine with this number is running."""
+    if WINDOWS:
+        return _lives_on_windows(process)
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _lives_on_windows(process: int) -> bool:
+    """As :func:`process_lives`; ``os.kill`` with 0 would send Ctrl-C there."""
+    if process >= 1 << 32:
+        return False
+    # These names exist on Windows alone.
+    library, last_error = vars(ctypes)["WinDLL"], vars(ctypes)["get_last_error"]
+    kernel = library("kernel32", use_last_error=True)
+    handle = kernel.OpenProcess(_QUERY_AND_WAIT, False, process)
+    if not handle:
+        return bool(last_error() == _ACCESS_DENIED)
+    try:
+        return bool(kernel.WaitForSingleObject(handle, 0) == _STILL_RUNNING)
+    finally:
+        kernel.CloseHandle(handle)
