@@ -22,10 +22,11 @@ def versions() -> dict[str, str]:
 
 def env() -> Report:
     """Findings on software, processor, GPUs, memory, folders, the Hub and variables; asks the Hub for 5 s at most."""
-    from spin_hub.workflows.env_devices import accelerators, processor
+    from spin_hub.workflows.env_devices import accelerators
     from spin_hub.workflows.env_hub import hub, variables
     from spin_hub.workflows.env_packages import packages
     from spin_hub.workflows.env_places import memory, places
+    from spin_hub.workflows.env_processor import processor
 
     return Report(
         {

@@ -68,7 +68,11 @@ def _token(state: TokenState) -> Finding:
     if not state.valid:
         note = f"It cannot be a token (from {state.source}): it holds characters that no token has. Copy it again."
         return Finding("token", "present", "problem", note)
-    origin = "From hf auth login" if state.source == "hf auth login" else f"From {state.source}, before hf auth login"
+    origin = (
+        "From hf auth login"
+        if state.source == "hf auth login"
+        else f"From {state.source}, which comes before hf auth login"
+    )
     return Finding("token", "present", note=f"{origin}. It is never shown.")
 
 

@@ -20,7 +20,7 @@ from spin_hub.hub.account import Account
 from spin_hub.hub.token import TokenState
 from spin_hub.scoring.placement import place
 from spin_hub.scoring.speed import Speed, Unusable
-from spin_hub.workflows import env_devices, env_hub, env_packages, env_places
+from spin_hub.workflows import env_devices, env_hub, env_packages, env_places, env_processor
 from spin_hub.workflows.findings import Finding, Report, address, shown, shown_path, weights_in
 
 HIDDEN = ("HF_", "TRANSFORMERS_", "SPIN_HUB_", "OMP_", "CUDA_", "XDG_", "HUGGING")
@@ -175,7 +175,7 @@ def test_a_torchvision_built_for_another_torch(installed):
 
 def processor(monkeypatch, speeds: str) -> dict[str, Finding]:
     monkeypatch.setenv("SPIN_HUB_SPEEDS", speeds)
-    return named(env_devices.processor())
+    return named(env_processor.processor())
 
 
 def test_a_processor_without_half_precision(monkeypatch):
@@ -183,7 +183,7 @@ def test_a_processor_without_half_precision(monkeypatch):
     assert found["float32"].value == "141 / 143 / 140 GFLOP/s"
     assert found["bfloat16"].value == "1.2 / 1.3 / 22 GFLOP/s"
     assert found["bfloat16"].state == "note"
-    assert found["bfloat16"].note == "88 times slower than float32. auto runs bfloat16 models in float32 here."
+    assert found["bfloat16"].note == "88 times slower than float32. --dtype auto runs bfloat16 models in float32 here."
     assert "auto never chooses it" in found["float16"].note
 
 
@@ -191,7 +191,7 @@ def test_a_processor_with_half_precision(monkeypatch):
     found = processor(monkeypatch, "float32:1100,bfloat16:2200,float16:1100")
     assert found["float32"].value == "1,100 / 1,100 / 1,100 GFLOP/s"
     assert found["bfloat16"].state == "ok"
-    assert found["bfloat16"].note == "2.0 times as fast as float32. auto runs bfloat16 models in bfloat16 here."
+    assert found["bfloat16"].note == "2.0 times as fast as float32. --dtype auto runs bfloat16 models in bfloat16 here."
     assert found["float16"].note.startswith("As fast as float32.")
 
 
@@ -207,25 +207,25 @@ def test_precisions_that_cannot_be_used(monkeypatch):
 def test_what_is_said_of_auto_is_what_auto_does(sharded, monkeypatch, bfloat16):
     found = processor(monkeypatch, f"float32:100,bfloat16:{bfloat16}")
     chosen = place("cpu", "auto", read_index(sharded)).precision
-    assert f"auto runs bfloat16 models in {chosen} here." in found["bfloat16"].note
+    assert f"--dtype auto runs bfloat16 models in {chosen} here." in found["bfloat16"].note
 
 
 def test_the_name_of_the_processor(monkeypatch):
-    assert env_devices.processor_name()
+    assert env_processor.processor_name()
     texts = {"/proc/cpuinfo": "processor\t: 0\nmodel name\t: Fast CPU\n"}
     monkeypatch.setattr(Path, "read_text", lambda self, *_: texts[self.as_posix()])
-    assert env_devices.processor_name() == "Fast CPU"
+    assert env_processor.processor_name() == "Fast CPU"
 
     def missing(*_: object) -> str:
         raise FileNotFoundError
 
     monkeypatch.setattr(Path, "read_text", missing)
-    monkeypatch.setattr(env_devices.platform, "system", lambda: "Darwin")
-    monkeypatch.setattr(env_devices.subprocess, "run", lambda *_, **__: SimpleNamespace(stdout="Apple M9\n"))
-    assert env_devices.processor_name() == "Apple M9"
-    monkeypatch.setattr(env_devices.platform, "system", lambda: "Windows")
-    monkeypatch.setattr(env_devices.platform, "processor", lambda: "Intel64 Family 6")
-    assert env_devices.processor_name() == "Intel64 Family 6"
+    monkeypatch.setattr(env_processor.platform, "system", lambda: "Darwin")
+    monkeypatch.setattr(env_processor.subprocess, "run", lambda *_, **__: SimpleNamespace(stdout="Apple M9\n"))
+    assert env_processor.processor_name() == "Apple M9"
+    monkeypatch.setattr(env_processor.platform, "system", lambda: "Windows")
+    monkeypatch.setattr(env_processor.platform, "processor", lambda: "Intel64 Family 6")
+    assert env_processor.processor_name() == "Intel64 Family 6"
 
 
 @pytest.mark.parametrize(
@@ -241,13 +241,13 @@ def test_the_name_of_the_processor(monkeypatch):
     ],
 )
 def test_cores_and_threads(monkeypatch, usable, quota, threads, setting, cores, torch_threads, said):
-    monkeypatch.setattr(env_devices.os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(env_processor.os, "cpu_count", lambda: 8)
     monkeypatch.setattr(psutil, "cpu_count", lambda logical: 4)
-    monkeypatch.setattr(env_devices, "usable_cores", lambda: usable)
-    monkeypatch.setattr(env_devices, "container_cores", lambda: quota)
+    monkeypatch.setattr(env_processor, "usable_cores", lambda: usable)
+    monkeypatch.setattr(env_processor, "container_cores", lambda: quota)
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     monkeypatch.setenv("OMP_NUM_THREADS", setting)
-    found = named(env_devices.processor())
+    found = named(env_processor.processor())
     assert found["cores"].value == "8 (4 physical)"
     assert (found["cores"].state, found["torch threads"].state) == (cores, torch_threads)
     assert said in found["torch threads"].note
@@ -255,25 +255,25 @@ def test_cores_and_threads(monkeypatch, usable, quota, threads, setting, cores, 
 
 def test_the_quota_of_a_container(monkeypatch, tmp_path):
     quota = tmp_path / "cpu.max"
-    monkeypatch.setattr(env_devices, "_QUOTA", quota)
+    monkeypatch.setattr(env_processor, "_QUOTA", quota)
     for text, cores in (("150000 100000\n", 1.5), ("max 100000\n", None), ("", None)):
         quota.write_text(text)
-        assert env_devices.container_cores() == cores
+        assert env_processor.container_cores() == cores
     quota.unlink()
-    assert env_devices.container_cores() is None
+    assert env_processor.container_cores() is None
 
 
 def test_neighbours_on_the_machine(monkeypatch):
-    monkeypatch.setattr(env_devices, "usable_cores", lambda: 2)
+    monkeypatch.setattr(env_processor, "usable_cores", lambda: 2)
     for load, state in ((0.1, "ok"), (7.5, "note")):
         monkeypatch.setattr(psutil, "getloadavg", lambda load=load: (load, 0.0, 0.0))
-        assert named(env_devices.processor())["load"].state == state
+        assert named(env_processor.processor())["load"].state == state
 
     def unknown() -> None:
         raise OSError
 
     monkeypatch.setattr(psutil, "getloadavg", unknown)
-    assert named(env_devices.processor())["load"].value == "unknown"
+    assert named(env_processor.processor())["load"].value == "unknown"
 
 
 @pytest.mark.parametrize(
@@ -291,7 +291,7 @@ def test_neighbours_on_the_machine(monkeypatch):
 )
 def test_settings_of_openmp(monkeypatch, name, value, state, said):
     monkeypatch.setenv(name, value)
-    found = named(env_devices.processor())[name]
+    found = named(env_processor.processor())[name]
     assert found.state == state
     assert said in found.note
 
@@ -323,7 +323,7 @@ def gpus(monkeypatch) -> Callable[..., dict[str, Finding]]:
 def test_gpus_and_what_they_compute(gpus):
     found = gpus((SLOW, FAST, FAST), (SLOW, FAST, FAST))
     assert found["cuda:0"].value == "GPU X, compute capability 9.0"
-    assert found["cuda:0"].note == "auto runs on it."
+    assert found["cuda:0"].note == "--device auto runs on it."
     assert found["cuda:0 memory"].value == "70.0 GiB free of 80.0 GiB"
     assert "28.2B weights" in found["cuda:0 memory"].note
     assert found["cuda:0 float32"].value == "50,000 / 50,000 / 50,000 GFLOP/s"
@@ -609,7 +609,7 @@ def test_a_token_file_that_cannot_be_read(online, monkeypatch, error, value, sta
 
 def test_where_the_token_comes_from(monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_AliceWrites")
-    assert env_hub.hub()[1].note.startswith("From HF_TOKEN, before hf auth login")
+    assert env_hub.hub()[1].note.startswith("From HF_TOKEN, which comes before hf auth login")
     assert env_hub._token(TokenState(True, "hf auth login")).note.startswith("From hf auth login")
 
 
