@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
 from spin_hub.core.expression import PAPER, Expression, parse
-from spin_hub.core.part import ALL, WHOLE
+from spin_hub.core.part import ALL
+from spin_hub.core.part import WHOLE as WHOLE
 from spin_hub.core.part import Part as Part
 from spin_hub.errors.base import UsageError
 from spin_hub.errors.selecting import RatioOutOfRange, UnknownSet

@@ -95,11 +95,19 @@ class SetRecord:
 
 @dataclass(frozen=True)
 class ScoringRecord:
-    """How the weights were scored: the recipe without local paths, the sets as used, and the environment."""
+    """How the weights were scored.
+
+    Attributes:
+        recipe: without local paths.
+        sets: as they were used.
+        environment: versions, by name.
+        precision: why the recipe's precision was taken, such as ``the checkpoint's precision``.
+    """
 
     recipe: ScoringRecipe
     sets: tuple[SetRecord, ...]
     environment: Mapping[str, str]
+    precision: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -107,6 +115,7 @@ class ScoringRecord:
             "recipe": self.recipe.to_json(),
             "sets": [asdict(entry) for entry in self.sets],
             "environment": dict(self.environment),
+            "precision": self.precision,
         }
 
 

@@ -98,10 +98,17 @@ class NoTarget(SpinHubError):
 
 
 class DeviceUnavailable(SpinHubError):
-    """A device that this machine does not have. Facts: device."""
+    """A device that this machine does not have, or on which nothing can be computed. Facts: device, why."""
 
-    sentence = "The device {device!r} is not available here."
-    advice = "Use --device cpu, or --device auto to take what is there."
+    sentence = "The device {device!r} is not available here: {why}."
+    advice = "Use --device cpu, or --device auto to take what is there; spin-hub env shows what this machine has."
+
+
+class PrecisionUnavailable(SpinHubError):
+    """A precision in which a device computes nothing. Facts: dtype, device, why."""
+
+    sentence = "{dtype} cannot be computed on {device}: {why}."
+    advice = "Leave --dtype out to take a precision that works here, or use --dtype float32."
 
 
 class DeviceOutOfMemory(SpinHubError):

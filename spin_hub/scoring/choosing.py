@@ -11,7 +11,7 @@ from spin_hub.recipe import Accumulate
 from spin_hub.scoring.engine import Engine
 from spin_hub.scoring.journal import Journal
 from spin_hub.scoring.layers import LayerSource, LoadedLayers
-from spin_hub.scoring.layerwise import LayerwiseEngine
+from spin_hub.scoring.layerwise import LayerwiseEngine, Pace
 from spin_hub.scoring.selfcheck import Agreement, check_layerwise
 from spin_hub.scoring.shrunk import shrunk
 from spin_hub.scoring.store import EVERYTHING_IN_MEMORY, Room
@@ -28,12 +28,14 @@ class Means:
         room: where the layerwise engine may keep layers' inputs.
         tokens_per_batch: padded tokens that a batch may have; None takes what suits the device.
         journal: of the layerwise engine, for a run that goes on later.
+        pace: what the parts of the layerwise engine's work take beside each other.
     """
 
     source: LayerSource = field(default_factory=LoadedLayers)
     room: Room = EVERYTHING_IN_MEMORY
     tokens_per_batch: int | None = None
     journal: Journal | None = None
+    pace: Pace = field(default_factory=Pace)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,16 +69,24 @@ def make_engine(
         agreement = _agreement(model, targets, means.source, shortcut)
         if agreement.holds:
             engine = LayerwiseEngine(
-                model, targets, accumulate, means.source, means.room, shortcut, means.tokens_per_batch, means.journal
+                model,
+                targets,
+                accumulate,
+                means.source,
+                means.room,
+                shortcut,
+                means.tokens_per_batch,
+                means.journal,
+                means.pace,
             )
             return Choice(engine)
-    if asked == "layerwise" or not means.source.all_present:
+    if asked == "layerwise" or not means.source.runnable:
         raise UnsupportedModel(what=f"{type(model).__name__} with --engine layerwise", why=agreement.sentence)
     return Choice(_whole(model, targets, accumulate, means), f"The engine is whole: {agreement.sentence}.")
 
 
 def _whole(model: PreTrainedModel, targets: Sequence[Target], accumulate: Accumulate, means: Means) -> Engine:
-    if not means.source.all_present:
+    if not means.source.runnable:
         raise UnsupportedModel(what=type(model).__name__, why="the whole engine needs all layers' weights at once")
     return WholeEngine(model, targets, accumulate, means.tokens_per_batch)
 

@@ -1,6 +1,5 @@
-"""What scoring will cost: memory from how the model is held, time from a one-second probe of this machine."""
+"""What scoring and measuring will cost: operations by kind, and seconds by the measured speed of each kind."""
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -8,15 +7,17 @@ from typing import Final
 import torch
 
 from spin_hub.core.example import Example
+from spin_hub.errors.models import PrecisionUnavailable
 from spin_hub.scoring.holding import Demand, Holding
-from spin_hub.scoring.placement import Placement
+from spin_hub.scoring.placement import name_of
+from spin_hub.scoring.speed import Speed, Unusable, speeds
 from spin_hub.scoring.targets import decoder_layers
 
-_SHARE: Final[Mapping[torch.dtype, float]] = {torch.float32: 0.55, torch.bfloat16: 0.35}
-"""The share of the machine's peak in matrix products that the whole engine reaches (benchmarks/RESULTS.md)."""
+_SHARE: Final[Mapping[torch.dtype, float]] = {torch.float32: 0.65, torch.bfloat16: 0.4}
+"""The share of the speed of plain products that scoring reaches (benchmarks/RESULTS.md)."""
 
-_READING_SHARE: Final[Mapping[torch.dtype, float]] = {torch.float32: 0.75, torch.bfloat16: 0.6}
-"""The same for plain forward passes, the softmax over the vocabulary included."""
+_READING_SHARE: Final[Mapping[torch.dtype, float]] = {torch.float32: 0.75, torch.bfloat16: 0.5}
+"""The share that plain forward passes reach, the softmax over the vocabulary included."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,83 @@ class Reading:
     times: int = 1
 
 
+@dataclass(frozen=True)
+class Work:
+    """Weights that a token meets on its way through a model, and what the products with them take.
+
+    Attributes:
+        passed: weights of the decoder layers' matrices.
+        scored: weights of the target matrices.
+        head: weights of the output embedding.
+        speed: of the products.
+        layers: how many decoder layers there are.
+    """
+
+    passed: int
+    scored: int
+    head: int
+    speed: Speed
+    layers: int
+
+    @classmethod
+    def of(cls, demand: Demand, dtype: torch.dtype | None = None) -> "Work":
+        """The work of a demand, in its own precision or another.
+
+        Raises:
+            PrecisionUnavailable: the device cannot compute in that precision.
+        """
+        skeleton, where = demand.skeleton, demand.where
+        layers = decoder_layers(skeleton)[1]
+        embedding = skeleton.get_output_embeddings()
+        return cls(
+            passed=sum(weight.numel() for weight in layers.parameters() if weight.dim() >= 2),
+            scored=sum(target.weight.numel() for target in demand.targets),
+            head=sum(weight.numel() for weight in embedding.parameters()) if embedding is not None else 0,
+            speed=speed_of(where.device, dtype or where.dtype),
+            layers=len(layers),
+        )
+
+    @property
+    def forward(self) -> float:
+        """Seconds of a token's way forwards through one layer."""
+        return self.speed.seconds(forward=2 * self.passed) / self.layers
+
+    @property
+    def backward(self) -> float:
+        """Seconds of its way back: the layer once more, the gradient at its input, and those of its targets."""
+        back = self.speed.seconds(forward=2 * self.passed, backward=2 * self.passed, gradient=2 * self.scored)
+        return back / self.layers
+
+    @property
+    def end(self) -> float:
+        """Seconds of a counted token's way through the head and back."""
+        return self.speed.seconds(forward=2 * self.head, backward=2 * self.head)
+
+
+def speed_of(device: torch.device, dtype: torch.dtype) -> Speed:
+    """The speed of a device in one precision.
+
+    Raises:
+        PrecisionUnavailable: the device cannot compute in it.
+    """
+    known = speeds(device, {dtype})[dtype]
+    if isinstance(known, Unusable):
+        raise PrecisionUnavailable(dtype=name_of(dtype), device=device.type, why=known.why)
+    return known
+
+
+def scoring_seconds(demand: Demand, engine: str, dtype: torch.dtype | None = None) -> float:
+    """Seconds that scoring takes with an engine, in the demand's precision or another."""
+    work = Work.of(demand, dtype)
+    tokens = sum(map(len, demand.examples))
+    counted = sum(example.counted for example in demand.examples)
+    # The whole engine keeps what its forward pass gives, so it needs no second one.
+    passes = work.layers * (work.backward if engine == "whole" else work.forward + work.backward)
+    return (tokens * passes + counted * work.end) / _SHARE.get(dtype or demand.where.dtype, 0.4)
+
+
 def estimate(demand: Demand, holding: Holding, reading: Reading) -> Cost:
-    """Estimates the cost of scoring, and of the measurements after it.
+    """Estimate the cost of scoring, and of the measurements after it.
 
     Per token the whole engine takes 4N + 2M operations for N weights passed through and M scored, and per response
     token 4E for the head's E; the layerwise engine passes forwards once more, which makes 6N. A token that is only
@@ -56,32 +132,15 @@ def estimate(demand: Demand, holding: Holding, reading: Reading) -> Cost:
         holding: how it is held.
         reading: what is read to measure the edit.
     """
-    skeleton, where = demand.skeleton, demand.where
-    passed = sum(weight.numel() for weight in decoder_layers(skeleton)[1].parameters() if weight.dim() >= 2)
-    scored = sum(target.weight.numel() for target in demand.targets)
-    embedding = skeleton.get_output_embeddings()
-    head = sum(weight.numel() for weight in embedding.parameters()) if embedding is not None else 0
+    work = Work.of(demand)
     tokens = sum(map(len, demand.examples))
     counted = sum(example.counted for example in demand.examples)
     passes = 4 if holding.engine == "whole" else 6
-    operations = (passes * passed + 2 * scored) * tokens + 4 * head * counted
-    read = 2 * passed * sum(map(len, reading.examples)) + 2 * head * sum(entry.counted for entry in reading.examples)
-    peak = _peak(where)
+    read = work.forward * work.layers * sum(map(len, reading.examples))
+    read += work.speed.seconds(forward=2 * work.head) * sum(entry.counted for entry in reading.examples)
     return Cost(
         memory=holding.memory,
-        operations=operations,
-        seconds=operations / (peak * _SHARE.get(where.dtype, 0.3)),
-        reading=read * reading.times / (peak * _READING_SHARE.get(where.dtype, 0.5)),
+        operations=(passes * work.passed + 2 * work.scored) * tokens + 4 * work.head * counted,
+        seconds=scoring_seconds(demand, holding.engine),
+        reading=read * reading.times / _READING_SHARE.get(demand.where.dtype, 0.5),
     )
-
-
-def _peak(where: Placement) -> float:
-    """Operations a second in matrix products, from at most a second of them."""
-    size = 1024 if where.device.type == "cpu" else 8192
-    first = torch.randn(size, size, device=where.device).to(where.dtype)
-    best, started = 0.0, time.monotonic()
-    while time.monotonic() - started < 1.0:
-        before = time.monotonic()
-        float((first @ first)[0, 0])  # reading one value waits for the device
-        best = max(best, 2 * size**3 / (time.monotonic() - before))
-    return best

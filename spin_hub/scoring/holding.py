@@ -23,7 +23,7 @@ LIBRARIES: Final = 600 << 20
 _SPARE: Final = 0.9
 """The share of what is free that is used where no limit is given."""
 
-Weights = Literal["mapped", "loaded", "shards"]
+Weights = Literal["mapped", "widened", "loaded", "shards"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,8 @@ class Holding:
     Attributes:
         engine: ``layerwise`` or ``whole``.
         weights: ``mapped`` from the shards as they are (the system drops and reads them again as it likes, so they
-            count as nothing), ``loaded`` into memory, or read from the ``shards`` a layer at a time.
+            count as nothing), mapped and ``widened`` to float32 a layer at a time, ``loaded`` into memory, or read
+            from the ``shards`` a layer at a time.
         room: where the layers' inputs may be kept.
         memory: part -> bytes in the memory that is short: the device's, or the host's where that is the device.
         kept: bytes of the layers' inputs, wherever they are.
@@ -87,12 +88,16 @@ def hold(demand: Demand, engine: EngineName, limit: int | None, folder: Path | N
     on_host = demand.where.device.type == "cpu"
     available = limit if limit is not None else free_memory(demand.where.device)
     if engine == "whole":
-        weights: Weights = "mapped" if _mapped(demand) else "loaded"
+        weights: Weights = "mapped" if is_mapped(demand.where, demand.stored) else "loaded"
         memory = {**_base(demand, weights), "sums": _sums(demand.targets, demand), **_activations(demand, whole=True)}
         if limit is not None and sum(memory.values()) > limit:
             raise _too_small("with the whole engine", limit, memory)
         return Holding("whole", weights, Room(), memory, 0, limit)
-    ways: tuple[Weights, ...] = ("mapped",) if _mapped(demand) else ("loaded", "shards")
+    ways: tuple[Weights, ...] = ("loaded", "shards")
+    if is_mapped(demand.where, demand.stored):
+        ways = ("mapped",)
+    elif is_widened(demand.where, demand.stored):
+        ways = ("widened",)
     for weights in ways:
         memory = {**_base(demand, weights), "sums": _layer_sums(demand), **_activations(demand, whole=False)}
         needed = sum(memory.values())
@@ -112,17 +117,25 @@ def _too_small(how: str, limit: int, memory: Mapping[str, int]) -> MemoryTooSmal
     return MemoryTooSmall(how=how, limit=_gib(limit), needed=_gib(sum(memory.values())), parts=parts)
 
 
-def _mapped(demand: Demand) -> bool:
+def is_mapped(where: Placement, stored: torch.dtype) -> bool:
     """Whether transformers maps the shards into memory as they are: on a CPU, in the checkpoint's own precision."""
-    return demand.where.device.type == "cpu" and demand.where.dtype == demand.stored
+    return where.device.type == "cpu" and where.dtype == stored
+
+
+def is_widened(where: Placement, stored: torch.dtype) -> bool:
+    """Whether weights can be mapped as they are and widened while they are used; see ``scoring/widening.py``."""
+    return where.device.type == "cpu" and where.dtype == torch.float32 and stored in (torch.bfloat16, torch.float16)
 
 
 def _base(demand: Demand, weights: Weights) -> dict[str, int]:
     size = demand.where.dtype.itemsize
     total = _numel(demand.skeleton)
+    layers = [_numel(layer) for layer in decoder_layers(demand.skeleton)[1]]
     if weights == "shards":  # one layer, the next one, and what is no layer
-        layers = [_numel(layer) for layer in decoder_layers(demand.skeleton)[1]]
         total = total - sum(layers) + 2 * max(layers)
+    if weights == "widened":  # one layer and the next one, or the head
+        embedding = demand.skeleton.get_output_embeddings()
+        total = max(2 * max(layers), _numel(embedding) if embedding is not None else 0)
     libraries = LIBRARIES if demand.where.device.type == "cpu" else 0
     return {"libraries": libraries, "weights": 0 if weights == "mapped" else total * size}
 

@@ -19,7 +19,12 @@ class LayerSource(Protocol):
 
     @property
     def all_present(self) -> bool:
-        """Whether every layer has its weights all the time, so that the whole model can be run."""
+        """Whether every layer has its weights all the time, so that the whole model can be differentiated."""
+        ...
+
+    @property
+    def runnable(self) -> bool:
+        """Whether the model can be run forwards as a whole."""
         ...
 
 
@@ -27,6 +32,7 @@ class LoadedLayers:
     """The layers of a model that is loaded whole: there is nothing to do."""
 
     all_present = True
+    runnable = True
 
     @contextmanager
     def present(self, number: int, following: int | None = None) -> Iterator[None]:

@@ -9,7 +9,6 @@ the sums of one layer for one set at a time.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final
 
 import torch
 from transformers import PreTrainedModel
@@ -27,10 +26,21 @@ from spin_hub.scoring.store import EVERYTHING_IN_MEMORY, Room, Store
 from spin_hub.scoring.sums import Sums
 from spin_hub.scoring.targets import Target, by_layer
 
-_FORWARD: Final = 1
-_BACKWARD: Final = 4
-"""About what a layer costs in either direction, beside each other: backwards it takes its forward pass once more,
-a backward pass of as many products, and the products of the scores."""
+
+@dataclass(frozen=True)
+class Pace:
+    """What a token's way through a model takes, in any unit of time, so that progress goes at the speed of time.
+
+    Attributes:
+        forward: through a layer forwards.
+        backward: through a layer backwards: its forward pass once more, a backward pass of as many products, and
+            the products of the scores.
+        end: through the head and back, for a token that counts.
+    """
+
+    forward: float = 1.0
+    backward: float = 3.0
+    end: float = 1.0
 
 
 @dataclass
@@ -46,6 +56,7 @@ class LayerwiseEngine:
         shortcut: whether the value of a layer's last linear map is left out where only gradients are wanted; right
             for models whose layers end by adding it to the residual, as :mod:`spin_hub.scoring.selfcheck` finds out.
         tokens_per_batch: padded tokens that a batch may have; None takes what suits the device.
+        pace: what the parts of the work take beside each other.
         journal: where inputs and gradients are kept for a run that goes on; None keeps them for this run alone.
     """
 
@@ -57,6 +68,7 @@ class LayerwiseEngine:
     shortcut: bool = False
     tokens_per_batch: int | None = None
     journal: Journal | None = None
+    pace: Pace = field(default_factory=Pace)
     name: str = field(default="layerwise", init=False)
 
     def score(self, sets: Mapping[str, Sequence[Example]], keep: float, advance: Advance) -> Iterator[ScoredMatrix]:
@@ -70,15 +82,16 @@ class LayerwiseEngine:
         lowest, sums = min(targets_of), Sums(self.accumulate)
         entries = [Entry(name, batch) for name, examples in sets.items() for batch in self._batches(examples)]
         point = self._point(entries, max(targets_of), lowest)
-        top, ahead = (point.layer - 1, 0) if point else (len(chain) - 1, _FORWARD * len(chain))
-        pace = _Pace(entries, ahead + _BACKWARD * (top + 1 - lowest), advance)
+        top = point.layer - 1 if point else len(chain) - 1
+        progress = _Progress(self.pace, entries, advance)
+        progress.expect(0 if point else len(chain), top + 1 - lowest)
         try:
             with Store(self.room) as store:
                 passes = Passes(chain, store, lowest, self.journal)
                 if point:
                     passes.resume(entries, point)
                 else:
-                    passes.forwards(entries, partial(pace.step, _FORWARD))
+                    passes.forwards(entries, progress.forward, progress.end)
                 for layer in in_turn(self.source, range(top, lowest - 1, -1)):
                     passes.enter(layer)
                     targets = targets_of.get(layer, ())
@@ -87,7 +100,7 @@ class LayerwiseEngine:
                         for number, entry in enumerate(entries):
                             if entry.set_name == set_name:
                                 passes.backwards(layer, number, targets, partial(sums.add, entry.batch))
-                                pace.step(_BACKWARD, entry.batch)
+                                progress.backward(entry.batch)
                         sums.check()
                         yield from sums.finish(keep)
                     passes.leave(layer)
@@ -103,17 +116,38 @@ class LayerwiseEngine:
         return batches_for(examples, self.accumulate, self.tokens_per_batch, self.model.device)
 
 
-class _Pace:
-    """Turns work on layers into tokens told, so that all tokens are told when all work is done."""
+class _Progress:
+    """Turns work on layers into tokens of progress, so that all tokens are done when all work is."""
 
-    def __init__(self, entries: Sequence[Entry], work: int, advance: Advance) -> None:
-        self._work = work
+    def __init__(self, pace: Pace, entries: Sequence[Entry], advance: Advance) -> None:
+        self._pace = pace
         self._advance = advance
-        self._done = self._told = 0
+        self._tokens = sum(sum(entry.batch.lengths) for entry in entries)
+        self._counted = sum(len(entry.batch.labels) for entry in entries)
+        self._work = self._done = 0.0
+        self._reported = 0
 
-    def step(self, work: int, batch: Batch) -> None:
-        """So much work was done for a batch."""
-        self._done += work * sum(batch.lengths)
-        tokens = self._done // self._work
-        self._advance(tokens - self._told)
-        self._told = tokens
+    def expect(self, forwards: int, backwards: int) -> None:
+        """Set out for so many layers in either direction, and for the head where the way begins with the first."""
+        pace = self._pace
+        self._work = self._tokens * (pace.forward * forwards + pace.backward * backwards)
+        self._work += pace.end * self._counted if forwards else 0.0
+
+    def forward(self, batch: Batch) -> None:
+        """Count a batch that has passed a layer forwards."""
+        self._step(self._pace.forward * sum(batch.lengths))
+
+    def backward(self, batch: Batch) -> None:
+        """Count a batch that has passed a layer backwards."""
+        self._step(self._pace.backward * sum(batch.lengths))
+
+    def end(self, batch: Batch) -> None:
+        """Count a batch that has been through the head and back."""
+        self._step(self._pace.end * len(batch.labels))
+
+    def _step(self, work: float) -> None:
+        self._done += work
+        # Rounded, so that the last step ends at the last token.
+        tokens = round(self._tokens * self._done / self._work)
+        self._advance(tokens - self._reported)
+        self._reported = tokens

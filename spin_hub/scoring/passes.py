@@ -46,12 +46,15 @@ class Passes:
         self._calls: list[Sequence[Call]] = []
 
     @torch.no_grad()
-    def forwards(self, entries: Sequence[Entry], after: Callable[[Batch], None]) -> None:
+    def forwards(
+        self, entries: Sequence[Entry], after: Callable[[Batch], None], ended: Callable[[Batch], None]
+    ) -> None:
         """Takes all batches to the last layer's output and differentiates what comes behind it.
 
         Args:
             entries: the batches.
             after: called after every layer with the batch that has passed it.
+            ended: called with every batch that has been through the head and back.
 
         Raises:
             NotFinite: the loss of an example is no finite number.
@@ -71,6 +74,7 @@ class Passes:
         for number, entry in enumerate(entries):
             output = self._store.take((len(self._chain), number))
             self._store.put(("gradient", number), self._chain.end(entry.batch, output, entry.set_name))
+            ended(entry.batch)
         self._keep_gradients(len(self._chain))
 
     @torch.no_grad()

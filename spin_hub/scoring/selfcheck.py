@@ -126,7 +126,7 @@ def _differentiate(chain: Chain, targets: Sequence[Target], batch: Batch, catch:
     lowest = min(targets_of)
     with Store() as store:
         passes = Passes(chain, store, lowest)
-        passes.forwards([Entry("self-check", batch)], lambda _: None)
+        passes.forwards([Entry("self-check", batch)], lambda _: None, lambda _: None)
         for layer in in_turn(chain.source, range(len(chain) - 1, lowest - 1, -1)):
             passes.backwards(layer, 0, targets_of.get(layer, ()), catch)
 

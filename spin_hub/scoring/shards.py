@@ -56,6 +56,7 @@ class ShardLayers:
     """
 
     all_present = False
+    runnable = False
 
     def __init__(self, model: PreTrainedModel, index: CheckpointIndex, where: Placement) -> None:
         remove_hook_from_submodules(model)

@@ -87,7 +87,7 @@ def demo(destination: Destination, reporter: Reporter) -> Iterator[Step | DemoOu
     started = time.monotonic()
     request = EditRequest(
         model=str(base),
-        scoring=ScoringRecipe(dtype="bfloat16", samples=SAMPLES),
+        scoring=ScoringRecipe(samples=SAMPLES),
         selection=SelectionRecipe(p=P, q=Q),
         destination=Destination(edited, place.overwrite),
     )

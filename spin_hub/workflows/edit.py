@@ -96,7 +96,7 @@ def edit(request: EditRequest, reporter: Reporter = SILENT) -> Outcome:
     if not (publication and (target.path / README).is_file()):
         _check_target(target, base, request.kind)
     scoring = replace(request.scoring, sets={name: request.scoring.sets[name] for name in request.selection.names})
-    prepared = prepare(base, scoring, reporter)
+    prepared = prepare(base, scoring, reporter, request.selection.part)
     if request.adapter:
         check_adapter(request.adapter, base, [target.parameter for target in prepared.demand.targets])
     if request.search:
@@ -127,6 +127,8 @@ def _make(request: EditRequest, prepared: Prepared, target: Placed, reporter: Re
     job = Job(target.path, keep, request.scoring.max_memory, request.scoring.resumable, request.search)
     scored = score_prepared(prepared, job, reporter)
     content = scored.content
+    if request.limits and scored.whole:
+        scored.settle(request.scoring.max_memory)
     found = None
     if request.search and request.limits:
         found = search(base, scored, (selection, request.limits, request.anyway), reporter)

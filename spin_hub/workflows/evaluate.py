@@ -13,8 +13,9 @@ from spin_hub.files.output import new_file
 from spin_hub.recipe import ScoringRecipe
 from spin_hub.record import NAME as RECORD
 from spin_hub.record import Record
-from spin_hub.scoring.loading import load_model, load_tokenizer
+from spin_hub.scoring.loading import load_tokenizer
 from spin_hub.scoring.placement import Placement, place
+from spin_hub.scoring.widening import load_running
 from spin_hub.workflows.artefacts import find_delta, open_delta, write_record
 from spin_hub.workflows.base import Base
 from spin_hub.workflows.card import card
@@ -60,7 +61,8 @@ def evaluate(request: EvalRequest, reporter: Reporter = SILENT) -> EvalOutcome:
     """
     sides = open_sides(request.model, request.delta, request.against)
     where = place(request.device, request.dtype, sides.base.index)
-    about: dict[str, Any] = {"dtype": where.precision, "pairs": {}, "general_examples": 0}
+    reporter.note(where.sentence)
+    about: dict[str, Any] = {"dtype": where.precision, "precision": where.why, "pairs": {}, "general_examples": 0}
     if sides.other is not None:
         about["against"] = sides.base.source.name
     if request.backend == "vllm":
@@ -81,7 +83,7 @@ def _in_memory(
     """Every state in one loaded model, or in two."""
     measures = _measures(request, sides.base, where)
     with reporter.task("Loading the model", 1, "step") as advance:
-        model = load_model(sides.base.index, where, request.trust_remote_code)
+        model = load_running(sides.base.index, where, request.trust_remote_code)
         states = states_of(sides, model, where, request.trust_remote_code, request.seed)
         advance(1)
     return (BASE, *states), [measure(model, states, reporter) for measure in measures]

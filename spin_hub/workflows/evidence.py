@@ -40,6 +40,11 @@ class Ranked(Protocol):
         """Its ranking."""
         ...
 
+    @property
+    def precision(self) -> str:
+        """The precision in which it runs."""
+        ...
+
 
 @dataclass(frozen=True)
 class Texts:
@@ -70,7 +75,7 @@ def gather(base: Base, scored: Ranked, selection: Selection, seed: int, reporter
     recipe = scored.content.scoring.recipe
     states = {EDITED: selection, CONTROL: at_random(scored.content.ranking, selection, seed)}
     evidence = read_states(scored.model, texts_for(base, recipe), states, reporter)
-    return replace(evidence, about={**evidence.about, "dtype": recipe.dtype}).to_json()
+    return replace(evidence, about={**evidence.about, "dtype": scored.precision}).to_json()
 
 
 def read_states(model: Any, texts: Texts, states: Mapping[str, State], reporter: Reporter) -> Evidence:

@@ -8,8 +8,10 @@ from spin_hub.evaluation.guards import PROFILES, GuardJudge
 from spin_hub.evaluation.judging import Judge, LexicalJudge
 from spin_hub.recipe import Device
 from spin_hub.scoring.holding import free_memory
-from spin_hub.scoring.loading import check_causal, load_model, load_tokenizer
-from spin_hub.scoring.placement import place
+from spin_hub.scoring.loading import check_causal, load_tokenizer
+from spin_hub.scoring.placement import place, stored_dtype
+from spin_hub.scoring.widening import load_running
+from spin_hub.units import human_bytes
 from spin_hub.workflows.base import open_base, open_headers
 from spin_hub.workflows.reporter import Reporter
 
@@ -42,9 +44,11 @@ def check_judge(judge: str, device: Device) -> None:
         return
     base = open_headers(guard[1])
     check_causal(base.source.folder, base.index.config)
-    free = free_memory(place(device, "auto", base.index).device)
-    if free is not None and base.copy_bytes > free:
-        why = f"its weights take {base.copy_bytes / 2**30:.1f} GiB, and {free / 2**30:.1f} GiB are free"
+    where = place(device, "auto", base.index)
+    free = free_memory(where.device)
+    needed = base.copy_bytes * where.dtype.itemsize // stored_dtype(base.index).itemsize
+    if free is not None and needed > free:
+        why = f"its weights take {human_bytes(needed)} in {where.precision}, and {human_bytes(free)} are free"
         raise GuardUnusable(name=guard[0], why=why)
 
 
@@ -55,7 +59,9 @@ def load_judge(judge: str, device: Device, reporter: Reporter) -> Judge:
         return LexicalJudge()
     profile, name = guard
     base = open_base(name)
+    where = place(device, "auto", base.index)
+    reporter.note(f"The judge: {where.sentence}")
     with reporter.task("Loading the judge", 1, "step") as advance:
-        model = load_model(base.index, place(device, "auto", base.index), trust_remote_code=False)
+        model = load_running(base.index, where, trust_remote_code=False)
         advance(1)
     return GuardJudge(PROFILES[profile], model, load_tokenizer(base.source.folder, False))

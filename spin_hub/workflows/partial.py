@@ -85,16 +85,20 @@ class Partial:
                 raise
 
     def _check(self, content: RankingFile) -> None:
-        mine = {"keep": self.keep, "model": asdict(self.model), "scoring": self.scoring.to_json()}
-        theirs = {
-            "keep": content.ranking.keep, "model": asdict(content.model), "scoring": content.scoring.to_json()
-        }  # fmt: skip
+        mine = _decisive(self.keep, self.model, self.scoring)
+        theirs = _decisive(content.ranking.keep, content.model, content.scoring)
         changed = [name for name, _ in _differences(theirs, mine, "")]
         if changed:
             raise PartialDiffers(path=self.folder, what=", ".join(changed[:_SHOWN]))
 
 
 _SHOWN: Final = 3
+
+
+def _decisive(keep: float, model: ModelRecord, scoring: ScoringRecord) -> dict[str, Any]:
+    """Everything that decides the outcome; the reason for a precision does not, once it is taken."""
+    recorded = {key: value for key, value in scoring.to_json().items() if key != "precision"}
+    return {"keep": keep, "model": asdict(model), "scoring": recorded}
 
 
 def kept_ratio(output: Path) -> float | None:

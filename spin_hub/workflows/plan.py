@@ -12,15 +12,15 @@ from spin_hub.recipe import SelectionRecipe
 from spin_hub.scoring.estimate import Reading, estimate
 from spin_hub.scoring.holding import Demand, hold
 from spin_hub.scoring.loading import check_causal, load_skeleton
-from spin_hub.scoring.placement import choose_dtype, place
-from spin_hub.scoring.targets import find_targets
-from spin_hub.units import human_bytes
+from spin_hub.scoring.placement import place, stored_dtype
+from spin_hub.units import about, human_bytes
 from spin_hub.workflows.adapter import check_adapter
+from spin_hub.workflows.advice import shorter
 from spin_hub.workflows.base import open_headers
 from spin_hub.workflows.edit import EditRequest
 from spin_hub.workflows.evidence import STATES, texts_for
 from spin_hub.workflows.outcome import default_name, needed_bytes
-from spin_hub.workflows.prepare import calibrate
+from spin_hub.workflows.prepare import calibrate, targets_within
 from spin_hub.workflows.publish import most_to_upload, prepare
 from spin_hub.workflows.reporter import SILENT, Reporter
 from spin_hub.workflows.select import shapes_within
@@ -29,6 +29,7 @@ from spin_hub.workflows.sweep import keep_for
 
 _PLACES: Final = {
     "mapped": "mapped from the shards",
+    "widened": "mapped from the shards, in float32 while they are used",
     "loaded": "in memory",
     "shards": "read layer by layer",
 }
@@ -63,6 +64,7 @@ class Plan:
     commit: str | None
     device: str
     dtype: str
+    precision: str
     matrices: tuple[PlannedMatrix, ...]
     sets: tuple[PlannedSet, ...]
     tried: int
@@ -78,6 +80,7 @@ class Plan:
     disk: int
     repo_id: str | None
     upload: int | None
+    advice: tuple[str, ...] = ()
 
     @property
     def facts(self) -> list[tuple[str, str]]:
@@ -85,13 +88,15 @@ class Plan:
         memory = ", ".join(f"{name} {human_bytes(size)}" for name, size in self.memory.items())
         return [
             ("model", self.model + (f"@{self.commit[:12]}" if self.commit else "")),
-            ("runs", f"{self.dtype} on {self.device}, engine {self.engine}, weights {self.weights}"),
+            ("runs", f"{self.dtype} on {self.device}: {self.precision}"),
+            ("engine", f"{self.engine}, weights {self.weights}"),
             ("memory", f"{human_bytes(sum(self.memory.values()))}: {memory}"),
             *([("spills", f"{human_bytes(self.spilled)} of layers' inputs go to a file")] if self.spilled else []),
-            ("scoring", f"about {self.seconds:,.0f} s for {self.operations:.2g} operations"),
+            ("scoring", f"about {about(self.seconds)} for {self.operations:.2g} operations"),
             *([("search", f"{self.tried} pairs of p and q are tried out; above, the largest")] if self.tried else []),
-            ("measuring", f"about {self.reading:,.0f} s" if self.reading else "nothing is measured (--no-eval)"),
+            ("measuring", f"about {about(self.reading)}" if self.reading else "nothing is measured (--no-eval)"),
             ("writes", f"{self.output}, at most {human_bytes(self.disk)}"),
+            *((("shorter" if number == 0 else ""), text) for number, text in enumerate(self.advice)),
             *([("uploads", f"to {self.repo_id}, at most {human_bytes(self.upload)}")] if self.upload else []),
         ]
 
@@ -112,13 +117,13 @@ def plan(request: EditRequest, reporter: Reporter = SILENT) -> Plan:
     scoring, selection = request.scoring, request.selection
     where = place(scoring.device, scoring.dtype, base.index)
     skeleton = load_skeleton(base.index, scoring.trust_remote_code)
-    targets = find_targets(skeleton, scoring.target)
+    targets = targets_within(skeleton, scoring.target, selection.part)
     publication = None
     if who and request.push:
         publication = prepare(who, request.push, request.kind, base.subject, reporter)
     calibrations = calibrate(base, scoring)
     examples = [example for entry in calibrations.values() for example in entry.examples]
-    demand = Demand(skeleton, targets, examples, where, choose_dtype("auto", base.index))
+    demand = Demand(skeleton, targets, examples, where, stored_dtype(base.index))
     holding = hold(demand, scoring.engine, scoring.max_memory, None)
     shapes: dict[str, Shape] = {target.parameter: tuple(target.weight.shape) for target in targets}
     inside = shapes_within(shapes, selection.part)
@@ -136,6 +141,7 @@ def plan(request: EditRequest, reporter: Reporter = SILENT) -> Plan:
         commit=base.source.commit,
         device=where.device.type,
         dtype=where.precision,
+        precision=where.why + (f" ({where.figures})" if where.figures else ""),
         matrices=_matrices(inside, asked),
         sets=tuple(PlannedSet(r.name, r.source, r.licence, r.used, r.tokens, r.counted) for r in records),
         tried=len(tried),
@@ -151,6 +157,7 @@ def plan(request: EditRequest, reporter: Reporter = SILENT) -> Plan:
         disk=needed_bytes(base, request.kind) + adapter,
         repo_id=publication.repo_id if publication else None,
         upload=most_to_upload(publication, base, request.kind) + adapter if publication else None,
+        advice=shorter(request, demand, holding.engine, cost, (1 + STATES) / states),
     )
 
 

@@ -8,13 +8,14 @@ from spin_hub.calibration.examples import make_examples, pieces
 from spin_hub.calibration.sources import Sample, Sampling, read_sample
 from spin_hub.core.example import Example, fingerprint
 from spin_hub.core.ranking import Shape
+from spin_hub.errors.base import UsageError
 from spin_hub.hub.datasets import resolve_dataset
-from spin_hub.recipe import ScoringRecipe
+from spin_hub.recipe import WHOLE, Part, ScoringRecipe
 from spin_hub.record import ModelRecord, ScoringRecord, SetRecord
 from spin_hub.scoring.holding import Demand
 from spin_hub.scoring.loading import check_causal, load_skeleton, load_tokenizer
-from spin_hub.scoring.placement import choose_dtype, place
-from spin_hub.scoring.targets import find_targets
+from spin_hub.scoring.placement import place, stored_dtype
+from spin_hub.scoring.targets import Target, find_targets
 from spin_hub.workflows.base import Base, open_base, record_of
 from spin_hub.workflows.env import versions
 from spin_hub.workflows.reporter import Reporter
@@ -55,6 +56,7 @@ class Prepared:
         demand: what scoring will hold.
         examples: set name -> examples.
         model, record: what a record says of the base and of the scoring, with everything pinned.
+        part: of the model, in which weights are scored.
     """
 
     base: Base
@@ -62,6 +64,7 @@ class Prepared:
     examples: Mapping[str, Sequence[Example]]
     model: ModelRecord
     record: ScoringRecord
+    part: Part = WHOLE
 
     @property
     def shapes(self) -> dict[str, Shape]:
@@ -69,16 +72,23 @@ class Prepared:
         return {target.parameter: tuple(target.weight.shape) for target in self.demand.targets}
 
 
-def prepare(base: Base, recipe: ScoringRecipe, reporter: Reporter) -> Prepared:
+def prepare(base: Base, recipe: ScoringRecipe, reporter: Reporter, part: Part = WHOLE) -> Prepared:
     """Reads everything that scoring needs but the weights, and pins what decides the outcome.
+
+    Args:
+        base: the model.
+        recipe: how importance is measured.
+        reporter: told of progress.
+        part: of the model, outside which nothing needs to be scored.
 
     Raises:
         SpinHubError: the model, its files, the sets or the tokenizer are not usable.
     """
     check_causal(base.source.folder, base.index.config)
     where = place(recipe.device, recipe.dtype, base.index)
+    reporter.note(where.sentence)
     skeleton = load_skeleton(base.index, recipe.trust_remote_code)
-    targets = find_targets(skeleton, recipe.target)
+    targets = targets_within(skeleton, recipe.target, part)
     calibrations = calibrate(base, recipe)
     sets = tuple(entry.record for entry in calibrations.values())
     pinned = replace(
@@ -90,10 +100,25 @@ def prepare(base: Base, recipe: ScoringRecipe, reporter: Reporter) -> Prepared:
         resumable=False,
     )
     examples = {name: entry.examples for name, entry in calibrations.items()}
-    record = ScoringRecord(pinned, sets, versions())
+    record = ScoringRecord(pinned, sets, versions(), where.why)
     everything = [example for group in examples.values() for example in group]
-    demand = Demand(skeleton, targets, everything, where, choose_dtype("auto", base.index))
-    return Prepared(base, demand, examples, record_of(base, reporter), record)
+    demand = Demand(skeleton, targets, everything, where, stored_dtype(base.index))
+    return Prepared(base, demand, examples, record_of(base, reporter), record, part)
+
+
+def targets_within(model: Any, target: str, part: Part) -> tuple[Target, ...]:
+    """The linear weights that a target names in a part of a model.
+
+    Raises:
+        NoTarget: the target names nothing.
+        UsageError: the part holds none of what it names.
+        UnsupportedModel: no decoder layers, or a matching weight is not that of a plain linear map.
+    """
+    targets = find_targets(model, target)
+    inside = tuple(entry for entry in targets if part.holds(entry.parameter))
+    if not inside:
+        raise UsageError(message=f"None of the matrices that are scored lies in the part {str(part)!r} of the model.")
+    return inside
 
 
 def calibrate(base: Base, recipe: ScoringRecipe) -> dict[str, Calibration]:

@@ -101,7 +101,7 @@ def reproduce(request: ReproduceRequest, reporter: Reporter = SILENT) -> Reprodu
     selection = checked(Path(request.artefact), lambda: SelectionRecipe.from_json(record.method))
     check_recipe(selection, tuple(scoring.recipe.sets), scoring.recipe)
     base = open_base(request.base or _base_of(request.artefact, record))
-    prepared = prepare(base, _recipe(request, scoring), reporter)
+    prepared = prepare(base, _recipe(request, scoring), reporter, selection.part)
     _check_base(request.artefact, record, prepared)
     _check_sets(request.artefact, scoring, prepared)
     check_ratios(prepared.shapes, selection)

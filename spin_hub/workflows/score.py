@@ -23,13 +23,18 @@ from spin_hub.hub.resolve import hub_cache
 from spin_hub.recipe import BY_DEFAULT, DEFAULT_KEEP, Destination, ScoringRecipe
 from spin_hub.scoring.choosing import Means, make_engine
 from spin_hub.scoring.engine import ScoredMatrix
-from spin_hub.scoring.holding import Holding, hold
+from spin_hub.scoring.estimate import Work, scoring_seconds
+from spin_hub.scoring.holding import LIBRARIES, Holding, free_memory, hold
 from spin_hub.scoring.layers import LayerSource, LoadedLayers
+from spin_hub.scoring.layerwise import Pace
 from spin_hub.scoring.loading import load_model
-from spin_hub.scoring.targets import Target, find_targets
+from spin_hub.scoring.placement import name_of
+from spin_hub.scoring.targets import Target
+from spin_hub.scoring.widening import WidenedLayers, load_widened
+from spin_hub.units import about
 from spin_hub.workflows.base import open_base
 from spin_hub.workflows.partial import Partial
-from spin_hub.workflows.prepare import Prepared, prepare
+from spin_hub.workflows.prepare import Prepared, prepare, targets_within
 from spin_hub.workflows.reporter import SILENT, Reporter
 
 
@@ -66,14 +71,36 @@ class Scored:
     """A ranking, and the model that it was made with.
 
     Attributes:
-        whole: whether all the model's weights are there, so that it can be run.
+        source: of its layers' weights.
         partial: the finished layers beside the output, to be removed once that is written.
     """
 
     content: RankingFile
     model: Any
-    whole: bool
+    source: LayerSource
     partial: Partial
+
+    @property
+    def whole(self) -> bool:
+        """Whether the model can be run as a whole."""
+        return self.source.runnable
+
+    @property
+    def precision(self) -> str:
+        """The precision in which it runs."""
+        return self.content.scoring.recipe.dtype
+
+    def settle(self, limit: int | None) -> None:
+        """Widen weights for good that every pass would widen again, where the memory is there.
+
+        Args:
+            limit: bytes of this process; None takes what is free.
+        """
+        if isinstance(self.source, WidenedLayers):
+            size = 4 * sum(parameter.numel() for parameter in self.model.parameters())
+            free = free_memory(self.model.device) if limit is None else limit - LIBRARIES
+            if free is None or size <= free:
+                self.source.settle()
 
 
 def score(
@@ -125,23 +152,36 @@ def score_prepared(prepared: Prepared, job: Job, reporter: Reporter) -> Scored:
     partial = Partial.beside(job.output, prepared.model, layered, job.keep)
     tensors = partial.finished() if recipe.engine != "whole" else {}
     holding = hold(prepared.demand, recipe.engine, job.max_memory, existing_folder(job.output.absolute().parent))
+    _warn_of_time(prepared, holding, reporter)
     if job.whole and holding.weights == "shards":
         raise NotToMeasure(model=base.source.name, why="its weights do not fit into memory at once")
     with reporter.task("Loading the model", 1, "step") as advance:
         model, source = _load(prepared, holding)
         advance(1)
-    targets = find_targets(model, recipe.target)
-    if source.all_present:
+    targets = targets_within(model, recipe.target, prepared.part)
+    if source.runnable:
         for target in targets:
             check_identity(base.index, target.parameter, target.weight)
     if tensors:
         reporter.note(f"{len(tensors)} of {len(targets)} matrices were scored before; going on with the others.")
     run = _Run(prepared, job.keep, model, targets, partial, tensors)
     journal = partial.journal if job.resumable else None
-    by_layer = run.complete(Means(source, holding.room, journal=journal), reporter)
+    work = Work.of(prepared.demand)
+    pace = Pace(work.forward, work.backward, work.end)
+    by_layer = run.complete(Means(source, holding.room, journal=journal, pace=pace), reporter)
     record = layered if by_layer else replace(prepared.record, recipe=replace(recipe, engine="whole"))
     ranking = Ranking(dict(sorted(tensors.items())), job.keep)
-    return Scored(RankingFile(ranking, prepared.model, record), model, source.all_present, partial)
+    return Scored(RankingFile(ranking, prepared.model, record), model, source, partial)
+
+
+def _warn_of_time(prepared: Prepared, holding: Holding, reporter: Reporter) -> None:
+    """Says what a slow precision costs, before any of it."""
+    demand, faster = prepared.demand, prepared.demand.where.faster
+    if faster is not None:
+        own, other = (about(scoring_seconds(demand, holding.engine, dtype)) for dtype in (None, faster))
+        reporter.note(
+            f"Scoring in {demand.where.precision} takes about {own} here; in {name_of(faster)}, about {other}."
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,6 +259,8 @@ def _load(prepared: Prepared, holding: Holding) -> tuple[Any, LayerSource]:
     """The model, and where its layers' weights come from."""
     index, demand = prepared.base.index, prepared.demand
     trust = prepared.record.recipe.trust_remote_code
+    if holding.weights == "widened":
+        return load_widened(index, trust)
     if holding.weights != "shards":
         return load_model(index, demand.where, trust), LoadedLayers()
     from spin_hub.scoring.shards import ShardLayers, hollow_map

@@ -37,7 +37,9 @@ def search(base: Base, scored: Scored, wish: tuple[SelectionRecipe, Limits, bool
         NothingGained: nothing within the limits moves the model to the aware answers, or none more than chance.
     """
     recipe, limits, anyway = wish
-    subject = Subject(scored.model, scored.content, texts_for(base, scored.content.scoring.recipe, "pick"))
+    subject = Subject(
+        scored.model, scored.content, texts_for(base, scored.content.scoring.recipe, "pick"), scored.precision
+    )
     candidates = [replace(recipe, p=p, q=q) for p, q in default_grid(scored.content.ranking.keep)]
     path: Path = scored.partial.folder / study.NAME
     found = study.run(subject, candidates, path, reporter)

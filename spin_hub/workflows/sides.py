@@ -16,8 +16,9 @@ from spin_hub.errors.measuring import ModelsDiffer
 from spin_hub.evaluation.state import Other, State
 from spin_hub.hub.artefact import resolve_delta
 from spin_hub.live.editing import revert_
-from spin_hub.scoring.loading import check_causal, load_model, load_tokenizer
+from spin_hub.scoring.loading import check_causal, load_tokenizer
 from spin_hub.scoring.placement import Placement
+from spin_hub.scoring.widening import load_running
 from spin_hub.workflows.artefacts import open_delta
 from spin_hub.workflows.base import Base, open_base
 from spin_hub.workflows.evidence import CONTROL, EDITED
@@ -81,7 +82,7 @@ def states_of(sides: Sides, model: Any, where: Placement, trust_remote_code: boo
     """
     if sides.other is not None:
         _check_tokenizers(sides.base, sides.other, trust_remote_code)
-        loaded = load_model(sides.other.index, where, trust_remote_code)
+        loaded = load_running(sides.other.index, where, trust_remote_code)
         switched = Selection({}) if sides.own or sides.delta is None else sides.delta.selection
         return {EDITED: Other(loaded, switched), **control_of(sides.delta, seed)}
     if sides.delta is None:

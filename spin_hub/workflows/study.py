@@ -118,11 +118,13 @@ class Subject:
         model: loaded whole, in eval mode.
         content: its ranking.
         texts: what is read; other texts than those that report on the edit that is picked.
+        precision: in which the model runs.
     """
 
     model: Any
     content: RankingFile
     texts: Texts
+    precision: str
 
     def try_out(self, states: Mapping[str, Selection], reporter: Reporter, title: str) -> dict[str, Trial]:
         """Measures some states of the model, and the base beside them."""
@@ -139,8 +141,7 @@ class Subject:
             "keep": self.content.ranking.keep,
         }
         found = {name: _sha256(value) for name, value in known.items()}
-        parameter = next(self.model.parameters())
-        found["precision"] = f"{parameter.dtype} on {parameter.device.type}".removeprefix("torch.")
+        found["precision"] = f"{self.precision} on {self.model.device.type}"
         return found | {"texts": fingerprint(self.texts.all), **versions()}
 
 

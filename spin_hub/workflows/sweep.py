@@ -18,8 +18,9 @@ from spin_hub.hub.resolve import hub_cache
 from spin_hub.model_cards.licences import derived_name
 from spin_hub.model_cards.pareto import pareto_plot
 from spin_hub.recipe import Destination, Limits, Rule, ScoringRecipe, SelectionRecipe
-from spin_hub.scoring.loading import check_causal, load_model
+from spin_hub.scoring.loading import check_causal
 from spin_hub.scoring.placement import place
+from spin_hub.scoring.widening import load_running
 from spin_hub.workflows import picking, study
 from spin_hub.workflows.base import Base, open_base, record_of, shard_digests
 from spin_hub.workflows.evidence import gather, texts_for
@@ -123,14 +124,14 @@ def sweep(request: SweepRequest, reporter: Reporter = SILENT) -> SweepOutcome:
         _check_parts(request, {name: tensor.shape for name, tensor in content.ranking.tensors.items()})
         base = _base_of(content, request)
         target = _target(request, base, (ranking,))
-        model = _loaded(base, content, request.scoring, reporter)
+        model, precision = _loaded(base, content, request.scoring, reporter)
     else:
         _check(request, tuple(request.scoring.sets), request.scoring, request.keep or KEEP)
         base = open_base(request.model)
         target = _target(request, base, ())
-        content, model = _scored(base, request, target.path, reporter)
+        content, model, precision = _scored(base, request, target.path, reporter)
     recipe = content.scoring.recipe
-    subject = Subject(model, content, texts_for(base, recipe, "pick"))
+    subject = Subject(model, content, texts_for(base, recipe, "pick"), precision)
     candidates = candidates_for(request, content.ranking.keep)
     found = study.run(subject, candidates, target.path / study.NAME, reporter)
     with new_file(target.path / PLOT) as path:
@@ -202,22 +203,24 @@ def _base_of(content: RankingFile, request: SweepRequest) -> Base:
     return open_base(name)
 
 
-def _loaded(base: Base, content: RankingFile, scoring: ScoringRecipe, reporter: Reporter) -> Any:
+def _loaded(base: Base, content: RankingFile, scoring: ScoringRecipe, reporter: Reporter) -> tuple[Any, str]:
+    """The ranking's model, and the precision in which it runs."""
     here = shard_digests(record_of(base, reporter).files)
     there = shard_digests(content.model.files)
     wrong = next((name for name in sorted(here.keys() | there.keys()) if here.get(name) != there.get(name)), None)
     if wrong:
         raise RankingMismatch(why=f"the model's {wrong} is not the file that was scored")
-    recipe = content.scoring.recipe
     check_causal(base.source.folder, base.index.config)
+    where = place(scoring.device, scoring.dtype, base.index)
+    reporter.note(where.sentence)
     with reporter.task("Loading the model", 1, "step") as advance:
-        model = load_model(base.index, place(scoring.device, recipe.dtype, base.index), scoring.trust_remote_code)
+        model = load_running(base.index, where, scoring.trust_remote_code)
         advance(1)
-    return model
+    return model, where.precision
 
 
-def _scored(base: Base, request: SweepRequest, folder: Path, reporter: Reporter) -> tuple[RankingFile, Any]:
-    """The ranking that the folder holds already, or a new one, and the loaded model."""
+def _scored(base: Base, request: SweepRequest, folder: Path, reporter: Reporter) -> tuple[RankingFile, Any, str]:
+    """The ranking that the folder holds already, or a new one, the loaded model, and its precision."""
     prepared = prepare(base, request.scoring, reporter)
     _check_parts(request, prepared.shapes)
     keep = request.keep or keep_for(prepared.shapes.values())
@@ -227,14 +230,15 @@ def _scored(base: Base, request: SweepRequest, folder: Path, reporter: Reporter)
         same = replace(content.scoring.recipe, engine=prepared.record.recipe.engine) == prepared.record.recipe
         if content.model == prepared.model and same and content.ranking.keep == keep:
             reporter.note(f"{path} holds this very ranking already.")
-            return content, _loaded(base, content, request.scoring, reporter)
+            return content, *_loaded(base, content, request.scoring, reporter)
     scored = score_prepared(
         prepared, Job(path, keep, request.scoring.max_memory, request.scoring.resumable, True), reporter
     )
     with new_file(path) as file:
         write_ranking(file, scored.content)
     scored.partial.remove()
-    return read_ranking(path), scored.model
+    scored.settle(request.scoring.max_memory)
+    return read_ranking(path), scored.model, scored.precision
 
 
 def _write_delta(base: Base, subject: Subject, chosen: SelectionRecipe, place: Path, reporter: Reporter) -> Outcome:

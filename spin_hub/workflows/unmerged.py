@@ -19,8 +19,9 @@ from spin_hub.errors.models import CoordinatesDiffer
 from spin_hub.evaluation.unmerged import Pair, unmerged_error
 from spin_hub.recipe import ScoringRecipe
 from spin_hub.scoring.holding import free_memory
-from spin_hub.scoring.loading import load_model, load_tokenizer
+from spin_hub.scoring.loading import load_tokenizer
 from spin_hub.scoring.placement import choose_device, place
+from spin_hub.scoring.widening import load_running
 from spin_hub.workflows.base import Base
 from spin_hub.workflows.reporter import Reporter
 
@@ -51,8 +52,9 @@ def measure_unmerged(
     rows = builtin_rows("general", "calibration")[:TEXTS]
     examples = make_examples("general", rows, tokenizer, ScoringRecipe(trust_remote_code=trust_remote_code))
     where = place("auto", "auto", base.index)
+    reporter.note(where.sentence)
     with reporter.task("Loading the model", 1, "step") as advance:
-        model = load_model(base.index, where, trust_remote_code)
+        model = load_running(base.index, where, trust_remote_code)
         advance(1)
     for module in modules:
         _check_same(module, model)

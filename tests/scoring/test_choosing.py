@@ -9,6 +9,13 @@ from spin_hub.scoring.targets import find_targets
 
 class Absent(LoadedLayers):
     all_present = False
+    runnable = False
+
+
+class Passing(LoadedLayers):
+    """Layers that can only be run forwards, as widened ones."""
+
+    all_present = False
 
 
 def test_layerwise_is_the_default_where_it_is_right():
@@ -37,6 +44,12 @@ def test_layerwise_is_refused_where_it_would_be_wrong_and_nothing_else_will_do(a
     model = random_model(LEAKY)
     with pytest.raises(UnsupportedModel, match="another gradient"):
         make_engine(asked, model, find_targets(model, "*.mlp.*"), "float32", means)
+
+
+def test_whole_is_the_way_out_for_a_model_that_can_be_run_as_a_whole():
+    model = random_model(LEAKY)
+    choice = make_engine("auto", model, find_targets(model, "*.mlp.*"), "float32", Means(Passing()))
+    assert choice.engine.name == "whole"
 
 
 def test_a_model_that_is_not_all_there_is_judged_by_a_small_one():

@@ -50,11 +50,17 @@ def test_its_sums_are_the_reason_why_the_whole_engine_is_not(seven):
 
 
 def test_another_precision_is_loaded_where_it_fits_and_else_read_layer_by_layer(seven):
-    wide = demand(seven, torch.float32)
-    assert hold(wide, "auto", 64 * GIB, None).weights == "loaded"
-    held = hold(wide, "auto", 16 * GIB, None)
+    wide = demand(seven, torch.float64)
+    assert hold(wide, "auto", 128 * GIB, None).weights == "loaded"
+    held = hold(wide, "auto", 32 * GIB, None)
     assert held.weights == "shards"
-    assert held.memory["weights"] < 8 * GIB
+    assert held.memory["weights"] < 16 * GIB
+
+
+def test_seven_billion_weights_in_bfloat16_are_scored_in_float32_within_6_gib(seven):
+    held = hold(demand(seven, torch.float32), "auto", 6 * GIB, None)
+    assert (held.engine, held.weights) == ("layerwise", "widened")
+    assert sum(held.memory.values()) <= 6 * GIB
 
 
 def test_what_is_left_is_for_inputs_and_the_rest_goes_to_a_file(seven, tmp_path):

@@ -1,16 +1,15 @@
 import json
 import shutil
 
-import models
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertForMaskedLM
 
 from spin_hub.checkpoint.index import read_config, read_index
-from spin_hub.errors.models import DeviceUnavailable, ModelNotLoadable, NotCausal, QuantisedCheckpoint
+from spin_hub.errors.models import ModelNotLoadable, NotCausal, QuantisedCheckpoint
 from spin_hub.scoring.loading import check_causal, load_model, load_tokenizer
-from spin_hub.scoring.placement import Placement, choose_device, choose_dtype
+from spin_hub.scoring.placement import Placement
 
 HERE = Placement(torch.device("cpu"), torch.float32)
 
@@ -58,25 +57,6 @@ def test_a_damaged_tokenizer_is_refused(tiny, tmp_path):
     (folder / "tokenizer.json").write_text("{")
     with pytest.raises(ModelNotLoadable, match="tokenizer"):
         load_tokenizer(folder, False)
-
-
-def test_auto_dtype_is_that_of_the_checkpoint(tiny, sharded):
-    assert choose_dtype("auto", read_index(tiny)) is torch.float32
-    assert choose_dtype("auto", read_index(sharded)) is torch.bfloat16
-    assert choose_dtype("float16", read_index(tiny)) is torch.float16
-
-
-def test_auto_dtype_of_fp8_is_float32(tmp_path):
-    folder = models.save_checkpoint(tmp_path / "model")
-    tensors = {name: tensor.to(torch.float8_e4m3fn) for name, tensor in load_file(folder / "model.safetensors").items()}
-    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
-    assert choose_dtype("auto", read_index(folder)) is torch.float32
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has the device")
-def test_a_device_that_is_not_there_is_refused():
-    with pytest.raises(DeviceUnavailable, match="cuda"):
-        choose_device("cuda")
 
 
 def test_loading_errors_are_one_sentence(tiny, tmp_path):
