@@ -33,5 +33,5 @@ def combine(
     from spin_hub.workflows.combine import combine as run
 
     screen = Screen(as_json, quiet)
-    outcome = run(a, b, how, Destination(output, overwrite))
+    outcome = run(a, b, how, Destination(output, overwrite), screen.reporter)
     screen.result(outcome.to_json(), outcome.output, lambda: show_edit(screen, outcome))

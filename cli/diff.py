@@ -22,6 +22,6 @@ def diff(
     from spin_hub.workflows.diff import diff as run
 
     screen = Screen(as_json, quiet)
-    found = run(a, b)
+    found = run(a, b, screen.reporter)
     data = found.to_json()
     screen.result(data, None, lambda: show_overlap(screen, data))

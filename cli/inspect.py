@@ -29,11 +29,12 @@ def inspect(
     from spin_hub.workflows.inspect import inspect as run
 
     screen = Screen(as_json, quiet)
-    found = run(artefact)
+    found = run(artefact, screen.reporter)
     if png is not None:
         from spin_hub.workflows.plots import draw
+        from spin_hub.workflows.reporter import step
 
-        with screen.reporter.task("Drawing", 1, "step"):
+        with step(screen.reporter, "Drawing"):
             drawn = draw(found, png)
         if not (as_json or quiet):
             screen.facts("Plots", [(file.stem, str(file)) for file in drawn])

@@ -58,6 +58,6 @@ def score(
     if show_examples and not quiet:
         show_tokens(screen, model, recipe, show_examples)
     outcome = run(model, recipe, Destination(output, overwrite), keep, screen.reporter)
-    found = inspect(outcome.output)
+    found = inspect(outcome.output, screen.reporter)
     data = {"output": str(outcome.output), "seconds": round(outcome.seconds, 3), **found.data}
     screen.result(data, outcome.output, lambda: screen.facts("Ranking", found.facts.items()))

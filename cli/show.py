@@ -175,7 +175,7 @@ def show_tokens(screen: Screen, model: str, recipe: ScoringRecipe, count: int) -
     """Examples as the model reads them, on stderr: tokens that count in brackets and in colour."""
     from spin_hub.workflows.prepare import show_examples
 
-    for name, examples in show_examples(model, recipe, count).items():
+    for name, examples in show_examples(model, recipe, count, screen.reporter).items():
         for number, pieces in enumerate(examples, 1):
             counted = sum(counts for _, counts in pieces)
             screen.err.print(

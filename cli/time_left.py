@@ -21,7 +21,7 @@ class TimeLeft:
 
     Both are means of the pace so far, and the time left is the mean pace that is still to come. So the estimate is
     within a factor r as long as the fastest and the slowest part of the work differ by no more than r. A greater
-    change cannot be known before it comes; half of it or more is followed within the next twentieth of the work.
+    change cannot be known before it comes; half of it or more is followed within the next tenth of the work.
 
     Between two advances the work is taken to go on as before, for as much as the last advance brought.
 

@@ -66,30 +66,30 @@ class Answers:
         metrics: one for every set of questions.
         about: plain JSON values: the judge, how many of its verdicts could not be read, what changed from the base
             question by question, and the frequency of cautionary phrases.
-        texts: by set's label and state, the answers themselves, which no record holds.
     """
 
     metrics: tuple[Metric, ...]
     about: Mapping[str, Any]
-    texts: Mapping[str, Mapping[str, Sequence[str]]]
 
 
-def ask(
+def collect_answers(
     model: Any, asked: Sequence[Asked], states: Mapping[str, State], manner: Manner, advance: Callable[[int], None]
-) -> Answers:
-    """Asks a loaded model in every state, the base first, and judges all answers at the end.
+) -> dict[str, dict[str, Sequence[str]]]:
+    """Ask a loaded model all questions in every state, the base first.
 
     Args:
         model: a causal language model of transformers in eval mode; it is left as it was, bit by bit.
         asked: the sets of questions.
         states: name -> the weights that are zero in it, or another model.
         manner: how.
-        advance: told the number of questions that were answered; :func:`questions_to_ask` in all.
+        advance: called with the number of questions that were answered; :func:`questions_to_ask` in all.
+
+    Returns:
+        By set's label and state, the answers in the order of the questions. No record holds them.
 
     Raises:
         NoChatTemplate: it is asked for and cannot be used.
         DeviceOutOfMemory: the device is too small.
-        JudgeUnreadable: too many verdicts of the judge cannot be read.
     """
     everyone = beside_base(states)
     texts: dict[str, dict[str, Sequence[str]]] = {entry.label: {} for entry in asked}
@@ -102,23 +102,29 @@ def ask(
                     )
     except torch.OutOfMemoryError as error:
         raise DeviceOutOfMemory(device=model.device, why="writing answers needs more") from error
-    return judged(asked, texts, manner)
+    return texts
 
 
-def judged(asked: Sequence[Asked], texts: Mapping[str, Mapping[str, Sequence[str]]], manner: Manner) -> Answers:
-    """Judges answers that are written.
+def judged(
+    asked: Sequence[Asked],
+    texts: Mapping[str, Mapping[str, Sequence[str]]],
+    manner: Manner,
+    advance: Callable[[int], None] = nothing,
+) -> Answers:
+    """Judge answers that are written.
 
     Args:
         asked: the sets of questions.
         texts: by set's label and state, the base among them, the answers in the order of the questions.
         manner: how was asked, and the judge.
+        advance: called with the number of answers that were judged; :func:`answers_to_judge` in all.
 
     Raises:
         JudgeUnreadable: too many verdicts of the judge cannot be read.
     """
     metrics, changes, unread = [], {}, Counter[str]()
     for entry in asked:
-        metric, change, unparsed = _judged(entry, texts[entry.label], manner.judge)
+        metric, change, unparsed = _judged(entry, texts[entry.label], manner.judge, advance)
         metrics.append(metric)
         changes[entry.label] = {state: found.to_json() for state, found in change.items()}
         unread[entry.label] += unparsed
@@ -131,7 +137,7 @@ def judged(asked: Sequence[Asked], texts: Mapping[str, Mapping[str, Sequence[str
         "paired": changes,
         "caution": {state: _caution(texts, state) for state in texts[asked[0].label] if state != BASE},
     }
-    return Answers(tuple(metrics), about, texts)
+    return Answers(tuple(metrics), about)
 
 
 def questions_to_ask(asked: Sequence[Asked], states: int) -> int:
@@ -139,7 +145,16 @@ def questions_to_ask(asked: Sequence[Asked], states: int) -> int:
     return sum(len(entry.questions) for entry in asked) * (1 + states)
 
 
-def _judged(entry: Asked, texts: Mapping[str, Sequence[str]], judge: Judge) -> tuple[Metric, dict[str, Paired], int]:
+def answers_to_judge(asked: Sequence[Asked], texts: Mapping[str, Mapping[str, Sequence[str]]]) -> int:
+    """How many answers a judge reads; those of over-refusal are not among them, since phrases are counted in them."""
+    return sum(
+        len(answers) for entry in asked if entry.metric != "over_refusal" for answers in texts[entry.label].values()
+    )
+
+
+def _judged(
+    entry: Asked, texts: Mapping[str, Sequence[str]], judge: Judge, advance: Callable[[int], None]
+) -> tuple[Metric, dict[str, Paired], int]:
     """The metric of a set, by state what changed from the base, and how many verdicts could not be read."""
     values: dict[str, Estimate] = {}
     if entry.metric == "over_refusal":
@@ -148,7 +163,7 @@ def _judged(entry: Asked, texts: Mapping[str, Sequence[str]], judge: Judge) -> t
         change = {state: paired(outcomes[BASE], found) for state, found in outcomes.items() if state != BASE}
         return Metric(**over_refusal.ABOUT, axis=entry.axis, values=values), change, 0
     verdicts: dict[str, list[Verdict]] = {
-        state: list(judge.judge(entry.questions, answers, nothing)) for state, answers in texts.items()
+        state: list(judge.judge(entry.questions, answers, advance)) for state, answers in texts.items()
     }
     for found in verdicts.values():
         check_parsed(judge.name, found)

@@ -24,7 +24,7 @@ from spin_hub.units import human_bytes
 from spin_hub.workflows.artefacts import base_ref
 from spin_hub.workflows.base import Base
 from spin_hub.workflows.outcome import Outcome, Provenance, write_adapter_folder
-from spin_hub.workflows.reporter import Reporter
+from spin_hub.workflows.reporter import Reporter, step
 from spin_hub.workflows.unmerged import is_cheap, measure_unmerged
 
 Form = Literal["peft", "lora"]
@@ -117,7 +117,8 @@ def make_adapter(options: AdapterOptions, delta: Delta, base: Base, reporter: Re
         AdapterRefused: the delta touches what no adapter can hold.
         RankTooLarge: the LoRA's rank, without ``yes``.
     """
-    made = made_from(options, delta, base)
+    with step(reporter, "Making the adapter"):
+        made = made_from(options, delta, base)
     adapter = made.adapter
     reporter.note(_announced(adapter))
     if adapter.rank is not None and options.form == "lora" and adapter.rank > LARGEST and not options.yes:
@@ -167,7 +168,8 @@ def write_adapter(made: Made, target: Placed, delta: Delta, provenance: Provenan
         return made.options.form
 
     held = Delta(delta.edits, base_ref(model), delta.method)
-    return write_adapter_folder(target, made.base, held, replace(provenance, adapter=told), write)
+    with step(reporter, "Writing the adapter"):
+        return write_adapter_folder(target, made.base, held, replace(provenance, adapter=told), write)
 
 
 def write_own_config(folder: Path, made: Made, model: ModelRecord) -> None:

@@ -9,9 +9,10 @@ from spin_hub.errors.adapters import AdapterRefused, NotTheBase
 from spin_hub.errors.base import UsageError
 from spin_hub.record import ModelRecord, Record
 from spin_hub.workflows.base import Base, open_base, open_headers, shard_digests
+from spin_hub.workflows.reporter import SILENT, Reporter, step
 
 
-def adapter_base(delta: Delta, name: str | None, weights: bool) -> Base:
+def adapter_base(delta: Delta, name: str | None, weights: bool, reporter: Reporter = SILENT) -> Base:
     """The base of a delta, by the name given or the one that the delta recorded.
 
     A model whose weights are still on the Hub is the base where the Hub's sha256 of its shards are those that the
@@ -21,6 +22,7 @@ def adapter_base(delta: Delta, name: str | None, weights: bool) -> Base:
         delta: says what its base holds.
         name: a folder or Hub id; None takes the delta's own base at its commit.
         weights: whether a Hub model's weights are needed here.
+        reporter: called with progress.
 
     Raises:
         UsageError: the delta's base is a local folder, and none is named.
@@ -29,12 +31,14 @@ def adapter_base(delta: Delta, name: str | None, weights: bool) -> Base:
         AdapterRefused: its weights are quantised.
     """
     name = name or _recorded(delta)
-    base = open_base(name) if weights else open_headers(name)
+    base = open_base(name, reporter) if weights else open_headers(name, reporter)
     if base.index.config.get("quantization_config"):
         raise AdapterRefused(what=f"An edit of {name}", why="the model is quantised, so that a sum is rounded")
-    why = (
-        _other_files(base, delta.base.files, delta) if base.source.elsewhere is not None else _other_values(base, delta)
-    )
+    with step(reporter, "Comparing the base with the delta"):
+        if base.source.elsewhere is not None:
+            why = _other_files(base, delta.base.files, delta)
+        else:
+            why = _other_values(base, delta)
     if why:
         raise NotTheBase(model=name, why=why)
     return base

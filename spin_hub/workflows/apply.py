@@ -11,18 +11,17 @@ from spin_hub.core.lineage import architecture_difference
 from spin_hub.errors.deltas import DeltaMismatch
 from spin_hub.files.output import Placed
 from spin_hub.hub.account import account
-from spin_hub.hub.artefact import resolve_delta
 from spin_hub.hub.resolve import hub_cache
 from spin_hub.recipe import BY_DEFAULT, Destination
 from spin_hub.record import ModelRecord
 from spin_hub.workflows import publish
 from spin_hub.workflows.after_push import verified
-from spin_hub.workflows.artefacts import open_delta, record_at
+from spin_hub.workflows.artefacts import fetch_delta, record_at
 from spin_hub.workflows.base import open_base
 from spin_hub.workflows.outcome import Outcome, Provenance, default_name, describe, needed_bytes, write_model_folder
 from spin_hub.workflows.publish import PushOptions, most_to_upload
 from spin_hub.workflows.rebase import Opened, rebase
-from spin_hub.workflows.reporter import SILENT, Reporter
+from spin_hub.workflows.reporter import SILENT, Reporter, step
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ def apply(
     """
     # A token that cannot push is told before anything is downloaded.
     who = account() if options.push else None
-    opened = _open(str(delta), str(model))
+    opened = _open(str(delta), str(model), reporter)
     base = opened.base
     reporter.note(summary(opened.fit))
     why = refusal(opened.fit) or _other_architecture(opened)
@@ -108,11 +107,11 @@ def apply(
     return verified(replace(outcome, fit=fit, pushed=pushed), publication.options, base.source, reporter)
 
 
-def _open(delta: str, model: str) -> Opened:
-    source = resolve_delta(delta)
-    found, record = open_delta(source.path)
-    base = open_base(model)
-    return Opened(model, source, found, record, base, fit_of(base.index, found))
+def _open(delta: str, model: str, reporter: Reporter) -> Opened:
+    source, found, record = fetch_delta(delta, reporter)
+    base = open_base(model, reporter)
+    with step(reporter, "Comparing the delta with the model"):
+        return Opened(model, source, found, record, base, fit_of(base.index, found))
 
 
 def summary(fit: Fit) -> str:

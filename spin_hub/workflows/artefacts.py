@@ -16,9 +16,11 @@ from spin_hub.evaluation.evidence import Evidence
 from spin_hub.files.container import checked
 from spin_hub.files.delta_file import NAME as DELTA
 from spin_hub.files.delta_file import read_delta
+from spin_hub.hub.artefact import Artefact, resolve_delta
 from spin_hub.record import NAME as RECORD
 from spin_hub.record import ModelRecord, Record
 from spin_hub.strict_json import parse
+from spin_hub.workflows.reporter import Reporter, step
 
 
 def find_delta(path: Path) -> Path:
@@ -48,6 +50,19 @@ def open_delta(path: Path) -> tuple[Delta, Record | None]:
         return delta, None
     record = read_record(file.with_name(RECORD))
     return delta, record if record.result.delta_sha256 == sha256(file, lambda _: None) else None
+
+
+def fetch_delta(name: str, reporter: Reporter) -> tuple[Artefact, Delta, Record | None]:
+    """Find a delta by path or Hub id, download it if need be, and read it and its record.
+
+    Raises:
+        ArtefactNotFound, DeltaNotFound: there is none.
+        CorruptFile, DownloadDamaged: the delta or its record is damaged.
+        AccessDenied, HubUnreachable: the Hub does not give it.
+    """
+    with step(reporter, "Fetching the delta"):
+        source = resolve_delta(name)
+        return source, *open_delta(source.path)
 
 
 def record_at(path: Path) -> Record | None:

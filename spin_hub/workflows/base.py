@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 from spin_hub.checkpoint.digest import contents_of, known_digests
 from spin_hub.checkpoint.index import CheckpointIndex, TensorPlace, read_config, read_index
@@ -13,7 +13,9 @@ from spin_hub.hub.remote import remote_spans
 from spin_hub.hub.resolve import ModelSource, resolve_model
 from spin_hub.model_cards.base_card import read_base_card
 from spin_hub.record import ModelRecord
-from spin_hub.workflows.reporter import Reporter
+from spin_hub.workflows.reporter import SILENT, Reporter, step
+
+_FETCHING: Final = "Fetching the model"
 
 
 @dataclass(frozen=True)
@@ -50,22 +52,28 @@ class Base:
         return sum((self.index.folder / name).stat().st_size for name in names)
 
 
-def open_base(model: str) -> Base:
-    """Finds a model by folder or Hub id and reads its checkpoint's headers.
+def open_base(model: str, reporter: Reporter = SILENT) -> Base:
+    """Find a model by folder or Hub id, download it if need be, and read its checkpoint's headers.
 
     Raises:
         SpinHubError: it is not there, not readable, quantised or damaged.
     """
-    source = resolve_model(model)
-    return Base(source, read_index(source.folder))
+    with step(reporter, _FETCHING):
+        source = resolve_model(model)
+        return Base(source, read_index(source.folder))
 
 
-def open_headers(model: str) -> Base:
-    """The same without a Hub model's weights: config, tokenizer and headers alone.
+def open_headers(model: str, reporter: Reporter = SILENT) -> Base:
+    """Open a model without downloading a Hub model's weights: config, tokenizer and headers alone.
 
     Raises:
         SpinHubError: as :func:`open_base`.
     """
+    with step(reporter, _FETCHING):
+        return _headers(model)
+
+
+def _headers(model: str) -> Base:
     source = resolve_model(model, weights=False)
     if source.elsewhere is None or source.repo_id is None or source.commit is None:
         return Base(source, read_index(source.folder))

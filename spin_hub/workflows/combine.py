@@ -11,13 +11,14 @@ from spin_hub.core.algebra import combine as combined
 from spin_hub.core.delta import Delta
 from spin_hub.errors.selecting import EmptySelection
 from spin_hub.files.output import Placed
-from spin_hub.hub.artefact import Artefact, resolve_delta
+from spin_hub.hub.artefact import Artefact
 from spin_hub.hub.resolve import hub_cache
 from spin_hub.model_cards.metadata import sets_of
 from spin_hub.recipe import BY_DEFAULT, Destination
 from spin_hub.record import ModelRecord, Record
-from spin_hub.workflows.artefacts import find_delta, open_delta
+from spin_hub.workflows.artefacts import fetch_delta, find_delta
 from spin_hub.workflows.outcome import Outcome, Provenance, default_name, write_delta_folder
+from spin_hub.workflows.reporter import SILENT, Reporter, step
 
 
 @dataclass(frozen=True)
@@ -29,19 +30,21 @@ class OpenedDelta:
     record: Record | None
 
 
-def open_pair(a: str | Path, b: str | Path) -> tuple[OpenedDelta, OpenedDelta]:
+def open_pair(a: str | Path, b: str | Path, reporter: Reporter = SILENT) -> tuple[OpenedDelta, OpenedDelta]:
     """Two deltas of one base, each a file, a folder, an edited model, or the Hub id of one.
 
     Raises:
         BasesDiffer: they are not of one base.
         SpinHubError: one is not there, or damaged.
     """
-    first, second = _open(a), _open(b)
+    first, second = _open(a, reporter), _open(b, reporter)
     check_one_base(first.delta, second.delta)
     return first, second
 
 
-def combine(a: str | Path, b: str | Path, how: How, destination: Destination = BY_DEFAULT) -> Outcome:
+def combine(
+    a: str | Path, b: str | Path, how: How, destination: Destination = BY_DEFAULT, reporter: Reporter = SILENT
+) -> Outcome:
     """Writes the delta of the weights that two deltas share, that either has, or that only the first has.
 
     Its record names the two deltas with their methods, their calibration sets and those sets' licences. What was
@@ -51,14 +54,17 @@ def combine(a: str | Path, b: str | Path, how: How, destination: Destination = B
         a, b: deltas or edited models: files, folders or Hub ids.
         how: ``and``, ``or``, or ``sub`` for the weights of a that b does not have.
         destination: the delta's folder; ``./<model name>-spin-delta`` by default.
+        reporter: called with progress.
 
     Raises:
         BasesDiffer: the two are not of one base.
         EmptySelection: no weight is left.
         SpinHubError: anything wrong with the deltas or the output.
     """
-    first, second = open_pair(a, b)
-    delta = combined(first.delta, second.delta, how)
+    first, second = open_pair(a, b, reporter)
+    with step(reporter, "Combining the deltas"):
+        delta = combined(first.delta, second.delta, how)
+        origins = {"a": _origin(first), "b": _origin(second)}
     model = _model(first, second, delta)
     target = Placed.of(destination, default_name(model.name, model.card, "delta"))
     target.check((first.source.path, second.source.path, hub_cache()))
@@ -67,14 +73,12 @@ def combine(a: str | Path, b: str | Path, how: How, destination: Destination = B
         expression = delta.method["expression"]
         advice = "See how they overlap with `spin-hub diff`."
         raise EmptySelection(counts=f"{counts}, but '{expression}' leaves none", advice=advice)
-    origins = {"a": _origin(first), "b": _origin(second)}
     delta = replace(delta, method={**delta.method, "deltas": origins})
-    return write_delta_folder(target, None, delta, Provenance(model, None, None))
+    return write_delta_folder(target, None, delta, Provenance(model, None, None), reporter)
 
 
-def _open(name: str | Path) -> OpenedDelta:
-    source = resolve_delta(str(name))
-    return OpenedDelta(source, *open_delta(source.path))
+def _open(name: str | Path, reporter: Reporter) -> OpenedDelta:
+    return OpenedDelta(*fetch_delta(str(name), reporter))
 
 
 def _model(first: OpenedDelta, second: OpenedDelta, delta: Delta) -> ModelRecord:

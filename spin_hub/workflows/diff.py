@@ -8,6 +8,7 @@ from typing import Any
 from spin_hub.core.algebra import Overlap, overlaps, total
 from spin_hub.workflows.combine import open_pair
 from spin_hub.workflows.outcome import rule_text
+from spin_hub.workflows.reporter import SILENT, Reporter, step
 
 
 @dataclass(frozen=True)
@@ -28,17 +29,18 @@ class Difference:
         return {"rules": {"a": self.rules[0], "b": self.rules[1]}, **self.total.to_json(), "tensors": tensors}
 
 
-def diff(a: str | Path, b: str | Path) -> Difference:
+def diff(a: str | Path, b: str | Path, reporter: Reporter = SILENT) -> Difference:
     """Compares the weights of two deltas of one base.
 
     Args:
         a, b: deltas or edited models: files, folders or Hub ids.
+        reporter: called with progress.
 
     Raises:
         BasesDiffer: the two are not of one base.
         SpinHubError: one is not there, or damaged.
     """
-    first, second = open_pair(a, b)
-    return Difference(
-        (rule_text(first.delta.method), rule_text(second.delta.method)), overlaps(first.delta, second.delta)
-    )
+    first, second = open_pair(a, b, reporter)
+    rules = rule_text(first.delta.method), rule_text(second.delta.method)
+    with step(reporter, "Comparing the deltas"):
+        return Difference(rules, overlaps(first.delta, second.delta))

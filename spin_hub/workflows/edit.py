@@ -30,7 +30,7 @@ from spin_hub.workflows.outcome import (
 from spin_hub.workflows.partial import kept_ratio
 from spin_hub.workflows.prepare import Prepared, prepare
 from spin_hub.workflows.publish import PushOptions
-from spin_hub.workflows.reporter import SILENT, Reporter
+from spin_hub.workflows.reporter import SILENT, Reporter, step
 from spin_hub.workflows.score import Job, score_prepared
 from spin_hub.workflows.search import search
 from spin_hub.workflows.select import candidates_of, check_ratios, delta_from, shapes_within
@@ -88,7 +88,7 @@ def edit(request: EditRequest, reporter: Reporter = SILENT) -> Outcome:
     """
     # A token that cannot push is told before anything is downloaded.
     who = account() if request.push else None
-    base = open_base(request.model)
+    base = open_base(request.model, reporter)
     target = Placed.of(request.destination, default_name(base.source.name, base.card, request.kind))
     publication = None
     if who and request.push:
@@ -98,7 +98,8 @@ def edit(request: EditRequest, reporter: Reporter = SILENT) -> Outcome:
     scoring = replace(request.scoring, sets={name: request.scoring.sets[name] for name in request.selection.names})
     prepared = prepare(base, scoring, reporter, request.selection.part)
     if request.adapter:
-        check_adapter(request.adapter, base, [target.parameter for target in prepared.demand.targets])
+        with step(reporter, "Checking the adapter"):
+            check_adapter(request.adapter, base, [target.parameter for target in prepared.demand.targets])
     if request.search:
         shapes_within(prepared.shapes, request.selection.part)
     else:
@@ -128,12 +129,14 @@ def _make(request: EditRequest, prepared: Prepared, target: Placed, reporter: Re
     scored = score_prepared(prepared, job, reporter)
     content = scored.content
     if request.limits and scored.whole:
-        scored.settle(request.scoring.max_memory)
+        with step(reporter, "Widening the weights"):
+            scored.settle(request.scoring.max_memory)
     found = None
     if request.search and request.limits:
         found = search(base, scored, (selection, request.limits, request.anyway), reporter)
         selection = found.recipe
-    delta = delta_from(content, selection, base if selection.rule == "random" else None)
+    with step(reporter, "Choosing the weights"):
+        delta = delta_from(content, selection, base if selection.rule == "random" else None)
     matrices = candidates_of(content, selection)
     reporter.note(f"Selected {delta.weights:,} weights in {len(delta.edits)} of {matrices} matrices.")
     evaluation = None
@@ -147,7 +150,7 @@ def _make(request: EditRequest, prepared: Prepared, target: Placed, reporter: Re
     for sentence in terms_of(content.scoring.sets):
         reporter.note(sentence)
     if request.kind == "delta":
-        outcome = write_delta_folder(target, base, delta, provenance)
+        outcome = write_delta_folder(target, base, delta, provenance, reporter)
     elif request.adapter:
         made = make_adapter(request.adapter, delta, base, reporter)
         for sentence in made.warnings:

@@ -47,8 +47,11 @@ def processor_name() -> str:
 
 def usable_cores() -> int:
     """The cores on which this process may run."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
+    process = psutil.Process()
+    # Linux and Windows can tie a process to cores; psutil has no such method elsewhere.
+    if hasattr(process, "cpu_affinity"):
+        with suppress(OSError, psutil.Error):
+            return len(process.cpu_affinity()) or 1
     return os.cpu_count() or 1
 
 

@@ -33,7 +33,7 @@ from spin_hub.workflows.measures import (
     window_of,
     windowed,
 )
-from spin_hub.workflows.reporter import SILENT, Reporter
+from spin_hub.workflows.reporter import SILENT, Reporter, step
 from spin_hub.workflows.served import ask_served
 from spin_hub.workflows.sides import Sides, open_sides, states_of
 
@@ -59,7 +59,7 @@ def evaluate(request: EvalRequest, reporter: Reporter = SILENT) -> EvalOutcome:
         ModelsDiffer: the two models have different tokenizers.
         SpinHubError: anything else wrong with the models, the edit, the questions, the judge, the text or the tasks.
     """
-    sides = open_sides(request.model, request.delta, request.against)
+    sides = open_sides(request.model, request.delta, request.against, reporter)
     where = place(request.device, request.dtype, sides.base.index)
     reporter.note(where.sentence)
     about: dict[str, Any] = {"dtype": where.precision, "precision": where.why, "pairs": {}, "general_examples": 0}
@@ -81,42 +81,44 @@ def _in_memory(
     request: EvalRequest, sides: Sides, where: Placement, reporter: Reporter
 ) -> tuple[tuple[str, ...], list[Measured]]:
     """Every state in one loaded model, or in two."""
-    measures = _measures(request, sides.base, where)
-    with reporter.task("Loading the model", 1, "step") as advance:
+    measures = _measures(request, sides.base, where, reporter)
+    with step(reporter, "Loading the model"):
         model = load_running(sides.base.index, where, request.trust_remote_code)
         states = states_of(sides, model, where, request.trust_remote_code, request.seed)
-        advance(1)
     return (BASE, *states), [measure(model, states, reporter) for measure in measures]
 
 
 def _by_vllm(request: EvalRequest, sides: Sides, reporter: Reporter) -> tuple[tuple[str, ...], list[Measured]]:
     """Every state in a folder that vLLM loads."""
     check_vllm()
-    answers = _answers(request, load_tokenizer(sides.base.source.folder, request.trust_remote_code))
+    with step(reporter, "Reading the questions"):
+        answers = _answers(request, load_tokenizer(sides.base.source.folder, request.trust_remote_code))
     texts = ask_served(sides, answers.asked, answers.manner, request.seed, reporter)
     found = answers.of(texts, reporter)
     about = {"answers": {**found.about["answers"], "backend": "vllm"}}
     return tuple(texts[answers.asked[0].label]), [Measured(found.metrics, about)]
 
 
-def _measures(request: EvalRequest, base: Base, where: Placement) -> list[Measure]:
-    """What is asked for, made ready: whatever is wrong with it is said before a model is loaded."""
+def _measures(request: EvalRequest, base: Base, where: Placement, reporter: Reporter) -> list[Measure]:
+    """Make ready what is asked for, so that whatever is wrong with it is said before a model is loaded."""
     wanted, found = request.metrics, list[Measure]()
     folder = base.source.folder
-    tokenizer = None if wanted == ("likelihood",) else load_tokenizer(folder, request.trust_remote_code)
-    if "likelihood" in wanted:
-        found.append(Likelihood(texts_for(base, ScoringRecipe(trust_remote_code=request.trust_remote_code))))
-    if set(wanted) & set(ANSWERS):
-        found.append(_answers(request, tokenizer))
-    if "coupling" in wanted:
-        found.append(coupled(request.sets, tokenizer, request.limit))
-    if "wikitext" in wanted:
-        size = window_of(base.index.config, where, request.window)
-        found.append(windowed(request.text, tokenizer, size, request.limit))
+    with step(reporter, "Reading the questions"):
+        tokenizer = None if wanted == ("likelihood",) else load_tokenizer(folder, request.trust_remote_code)
+        if "likelihood" in wanted:
+            found.append(Likelihood(texts_for(base, ScoringRecipe(trust_remote_code=request.trust_remote_code))))
+        if set(wanted) & set(ANSWERS):
+            found.append(_answers(request, tokenizer))
+        if "coupling" in wanted:
+            found.append(coupled(request.sets, tokenizer, request.limit))
+        if "wikitext" in wanted:
+            size = window_of(base.index.config, where, request.window)
+            found.append(windowed(request.text, tokenizer, size, request.limit))
     # What takes longest comes last.
     if "capability" in wanted:
         tasks = Tasks(request.tasks, request.task_dir, request.limit)
-        found.append(Harness(tasks, open_tasks(tasks), tokenizer))
+        with step(reporter, "Finding the tasks"):
+            found.append(Harness(tasks, open_tasks(tasks), tokenizer))
     return found
 
 

@@ -18,7 +18,7 @@ from spin_hub.files.ranking_file import RankingFile
 from spin_hub.recipe import Limits, ScoringRecipe
 from spin_hub.scoring.loading import load_tokenizer
 from spin_hub.workflows.base import Base
-from spin_hub.workflows.reporter import Reporter
+from spin_hub.workflows.reporter import Reporter, step
 
 Use: TypeAlias = Literal["pick", "report"]
 """What texts are read for: to pick an edit, or to report what the picked one does."""
@@ -73,8 +73,11 @@ def gather(base: Base, scored: Ranked, selection: Selection, seed: int, reporter
         The evidence as plain JSON values.
     """
     recipe = scored.content.scoring.recipe
-    states = {EDITED: selection, CONTROL: at_random(scored.content.ranking, selection, seed)}
-    evidence = read_states(scored.model, texts_for(base, recipe), states, reporter)
+    with step(reporter, "Reading the texts"):
+        texts = texts_for(base, recipe)
+    with step(reporter, "Drawing a random control"):
+        states = {EDITED: selection, CONTROL: at_random(scored.content.ranking, selection, seed)}
+    evidence = read_states(scored.model, texts, states, reporter)
     return replace(evidence, about={**evidence.about, "dtype": scored.precision}).to_json()
 
 

@@ -5,13 +5,12 @@ from typing import Final
 
 from spin_hub.adapters.config import config_class
 from spin_hub.files.output import Placed
-from spin_hub.hub.artefact import resolve_delta
 from spin_hub.hub.resolve import hub_cache
 from spin_hub.recipe import BY_DEFAULT, Destination
 from spin_hub.record import ModelRecord, Record
 from spin_hub.workflows.adapter import AdapterOptions, make_adapter, write_adapter
 from spin_hub.workflows.adapter_base import adapter_base, described
-from spin_hub.workflows.artefacts import open_delta
+from spin_hub.workflows.artefacts import fetch_delta
 from spin_hub.workflows.outcome import Outcome, Provenance, default_name
 from spin_hub.workflows.reporter import SILENT, Reporter
 
@@ -49,9 +48,8 @@ def export(request: ExportRequest, reporter: Reporter = SILENT) -> Outcome:
         SpinHubError: anything else wrong with the delta, the base or the output.
     """
     config_class(request.type)
-    source = resolve_delta(request.delta)
-    delta, record = open_delta(source.path)
-    base = adapter_base(delta, request.base, weights=bool(request.measure))
+    source, delta, record = fetch_delta(request.delta, reporter)
+    base = adapter_base(delta, request.base, bool(request.measure), reporter)
     model = described(delta, record, base)
     target = Placed.of(request.destination, default_name(model.name, model.card, request.form))
     forbidden = (base.source.folder, source.path, hub_cache())

@@ -18,6 +18,7 @@ from spin_hub.record import Record
 from spin_hub.units import human_bytes
 from spin_hub.workflows.artefacts import base_ref, find_delta, open_delta
 from spin_hub.workflows.outcome import rule_text
+from spin_hub.workflows.reporter import SILENT, Reporter, step
 
 
 @dataclass(frozen=True)
@@ -44,20 +45,21 @@ class Inspection:
         return by_layer(self.counts)
 
 
-def inspect(artefact: str | Path) -> Inspection:
+def inspect(artefact: str | Path, reporter: Reporter = SILENT) -> Inspection:
     """Reads a delta file or folder, an edited model, or a ranking; a delta or an edited model may be a Hub id.
 
     Raises:
         ArtefactNotFound, DeltaNotFound: there is nothing of the kind.
         CorruptFile, UnsupportedFormat: it cannot be read.
     """
-    path = resolve_delta(str(artefact)).path
+    with step(reporter, "Fetching the delta"):
+        path = resolve_delta(str(artefact)).path
     ranking = path / RANKING if path.is_dir() else path
     if ranking.is_file() and _is_ranking(ranking):
-        return _inspect_ranking(ranking)
-    file = find_delta(path)
-    delta, record = open_delta(path)
-    return _inspect_delta(file, delta, record)
+        with step(reporter, "Reading the ranking"):
+            return _inspect_ranking(ranking)
+    with step(reporter, "Reading the delta"):
+        return _inspect_delta(find_delta(path), *open_delta(path))
 
 
 def _is_ranking(path: Path) -> bool:

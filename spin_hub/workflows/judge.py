@@ -13,7 +13,7 @@ from spin_hub.scoring.placement import place, stored_dtype
 from spin_hub.scoring.widening import load_running
 from spin_hub.units import human_bytes
 from spin_hub.workflows.base import open_base, open_headers
-from spin_hub.workflows.reporter import Reporter
+from spin_hub.workflows.reporter import Reporter, step
 
 LEXICAL: Final = "lexical"
 
@@ -58,10 +58,9 @@ def load_judge(judge: str, device: Device, reporter: Reporter) -> Judge:
     if guard is None:
         return LexicalJudge()
     profile, name = guard
-    base = open_base(name)
+    base = open_base(name, reporter)
     where = place(device, "auto", base.index)
     reporter.note(f"The judge: {where.sentence}")
-    with reporter.task("Loading the judge", 1, "step") as advance:
+    with step(reporter, "Loading the judge"):
         model = load_running(base.index, where, trust_remote_code=False)
-        advance(1)
-    return GuardJudge(PROFILES[profile], model, load_tokenizer(base.source.folder, False))
+        return GuardJudge(PROFILES[profile], model, load_tokenizer(base.source.folder, False))

@@ -13,7 +13,15 @@ from spin_hub.calibration.texts import read_text
 from spin_hub.core.example import IGNORE, Example
 from spin_hub.errors.base import UsageError
 from spin_hub.errors.calibration import TextError
-from spin_hub.evaluation.asking import Asked, Manner, MetricName, ask, judged, questions_to_ask
+from spin_hub.evaluation.asking import (
+    Asked,
+    Manner,
+    MetricName,
+    answers_to_judge,
+    collect_answers,
+    judged,
+    questions_to_ask,
+)
 from spin_hub.evaluation.capability import Tasks, capability
 from spin_hub.evaluation.coupling import coupling, tokens_of
 from spin_hub.evaluation.interval import Metric
@@ -83,19 +91,23 @@ class Answers:
         # A judge that does not fit beside the model is told before anything is asked.
         manner = self._judging(reporter)
         with reporter.task("Asking", questions_to_ask(self.asked, len(states)), "answers") as advance:
-            answers = ask(model, self.asked, states, manner, advance)
-        self._write(answers.texts)
-        return Measured(answers.metrics, {"answers": answers.about})
+            texts = collect_answers(model, self.asked, states, manner, advance)
+        self._write(texts)
+        return self._judged(texts, manner, reporter)
 
     def of(self, texts: Mapping[str, Mapping[str, Sequence[str]]], reporter: Reporter) -> Measured:
         """The same of answers that another program wrote, by set's label and state."""
         self._write(texts)
         # Only now is the device free for a judge.
-        answers = judged(self.asked, texts, self._judging(reporter))
-        return Measured(answers.metrics, {"answers": answers.about})
+        return self._judged(texts, self._judging(reporter), reporter)
 
     def _judging(self, reporter: Reporter) -> Manner:
         return replace(self.manner, judge=load_judge(self.judge, self.device, reporter))
+
+    def _judged(self, texts: Mapping[str, Mapping[str, Sequence[str]]], manner: Manner, reporter: Reporter) -> Measured:
+        with reporter.task("Judging", answers_to_judge(self.asked, texts), "answers") as advance:
+            answers = judged(self.asked, texts, manner, advance)
+        return Measured(answers.metrics, {"answers": answers.about})
 
     def _write(self, texts: Mapping[str, Mapping[str, Sequence[str]]]) -> None:
         """One JSON object a line."""

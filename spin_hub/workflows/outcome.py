@@ -23,7 +23,7 @@ from spin_hub.record import NAME as RECORD
 from spin_hub.record import ModelRecord, Record, Result, ScoringRecord
 from spin_hub.workflows.artefacts import write_record
 from spin_hub.workflows.base import Base
-from spin_hub.workflows.reporter import Reporter
+from spin_hub.workflows.reporter import SILENT, Reporter, step
 from spin_hub.workflows.verification import Verification
 
 BASE_README = "base-README.md"
@@ -136,9 +136,11 @@ def needed_bytes(base: Base, kind: Kind) -> int:
     return _SMALL_OUTPUT + (base.copy_bytes if kind == "model" else 0)
 
 
-def write_delta_folder(target: Placed, base: Base | None, delta: Delta, provenance: Provenance) -> Outcome:
-    """Writes a delta with its record and card, whole or not at all; the base's licence files go along."""
-    with new_folder(target) as folder:
+def write_delta_folder(
+    target: Placed, base: Base | None, delta: Delta, provenance: Provenance, reporter: Reporter = SILENT
+) -> Outcome:
+    """Write a delta with its record and card, whole or not at all; the base's licence files go along."""
+    with step(reporter, "Writing the delta"), new_folder(target) as folder:
         record = _write_spin(folder, "delta", delta, provenance)
         if base is not None:
             copy_others(base.index.folder, [name for name in base.contents.kept if is_licence(name)], folder)
@@ -152,13 +154,14 @@ def write_model_folder(target: Placed, base: Base, delta: Delta, provenance: Pro
         with reporter.task("Writing the edited model", base.copy_bytes, "bytes") as advance:
             write_patched_copy(base.index, delta.edits, zeros, folder, advance)
             copy_others(base.index.folder, set(base.contents.kept) - set(base.index.shards), folder)
-        spin = folder / SPIN
-        spin.mkdir()
-        if base.contents.readme:
-            copy_others(base.index.folder, [README], spin)
-            (spin / README).rename(spin / BASE_README)
-        record = _write_spin(spin, "model", delta, provenance)
-        _write_texts(folder, record)
+        with step(reporter, "Writing the delta"):
+            spin = folder / SPIN
+            spin.mkdir()
+            if base.contents.readme:
+                copy_others(base.index.folder, [README], spin)
+                (spin / README).rename(spin / BASE_README)
+            record = _write_spin(spin, "model", delta, provenance)
+            _write_texts(folder, record)
     return Outcome(target.path, record)
 
 

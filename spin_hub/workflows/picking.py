@@ -10,7 +10,7 @@ from spin_hub.errors.measuring import NothingGained
 from spin_hub.evaluation.interval import Estimate
 from spin_hub.evaluation.trial import Trial
 from spin_hub.recipe import Limits, SelectionRecipe
-from spin_hub.workflows.reporter import Reporter
+from spin_hub.workflows.reporter import Reporter, step
 from spin_hub.workflows.select import choose
 from spin_hub.workflows.study import Row, Study, Subject
 
@@ -88,7 +88,8 @@ def pick(
     place, recipe = candidate
     row = study.rows[place]
     ranking = subject.content.ranking
-    control = at_random(ranking, choose(ranking, recipe), recipe.seed)
+    with step(reporter, "Drawing a random control"):
+        control = at_random(ranking, choose(ranking, recipe), recipe.seed)
     measured = subject.try_out({_CONTROL: control}, reporter, "Measuring a random control")
     trial = row.trial
     assert trial is not None

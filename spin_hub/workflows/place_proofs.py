@@ -9,7 +9,7 @@ import numpy as np
 from spin_hub.checkpoint.touched import Place, Touched
 from spin_hub.core.reading import Allowance, Pieces, pieces_for
 from spin_hub.header import header_size, parse_header
-from spin_hub.workflows.reporter import Reporter
+from spin_hub.workflows.reporter import Reporter, step
 from spin_hub.workflows.shard_proofs import Weights, wrong_originals
 from spin_hub.workflows.verification import Difference, Store
 
@@ -41,7 +41,7 @@ def place_rows(weights: Weights, reporter: Reporter) -> Looked:
     """
     looked = Looked(weights.delta.weights, rows=list(_known_rows(weights)))
     shards = [shard for shard in weights.tensors if shard in weights.present]
-    with reporter.task("Looking at the touched weights", 1, "step"):
+    with step(reporter, "Looking at the touched weights"):
         touched = dict(_headers(weights, shards, looked))
         pieces = _pieces(weights, touched)
         looked.checked = pieces.places

@@ -22,7 +22,7 @@ from spin_hub.workflows.evidence import STATES, texts_for
 from spin_hub.workflows.outcome import default_name, needed_bytes
 from spin_hub.workflows.prepare import calibrate, targets_within
 from spin_hub.workflows.publish import most_to_upload, prepare
-from spin_hub.workflows.reporter import SILENT, Reporter
+from spin_hub.workflows.reporter import SILENT, Reporter, step
 from spin_hub.workflows.select import shapes_within
 from spin_hub.workflows.study import states_of
 from spin_hub.workflows.sweep import keep_for
@@ -112,7 +112,7 @@ def plan(request: EditRequest, reporter: Reporter = SILENT) -> Plan:
         SpinHubError: anything that the edit itself would refuse at this point.
     """
     who = account() if request.push else None
-    base = open_headers(request.model)
+    base = open_headers(request.model, reporter)
     check_causal(base.source.folder, base.index.config)
     scoring, selection = request.scoring, request.selection
     where = place(scoring.device, scoring.dtype, base.index)
@@ -121,7 +121,7 @@ def plan(request: EditRequest, reporter: Reporter = SILENT) -> Plan:
     publication = None
     if who and request.push:
         publication = prepare(who, request.push, request.kind, base.subject, reporter)
-    calibrations = calibrate(base, scoring)
+    calibrations = calibrate(base, scoring, reporter)
     examples = [example for entry in calibrations.values() for example in entry.examples]
     demand = Demand(skeleton, targets, examples, where, stored_dtype(base.index))
     holding = hold(demand, scoring.engine, scoring.max_memory, None)
@@ -133,7 +133,8 @@ def plan(request: EditRequest, reporter: Reporter = SILENT) -> Plan:
     cost = estimate(demand, holding, texts)
     asked = replace(selection, p=tried[-1][0], q=tried[-1][1]) if tried else selection
     if request.adapter:
-        check_adapter(request.adapter, base, [target.parameter for target in targets])
+        with step(reporter, "Checking the adapter"):
+            check_adapter(request.adapter, base, [target.parameter for target in targets])
     adapter = _largest_lora(inside, asked) if request.kind == "lora" else 0
     records = [entry.record for entry in calibrations.values()]
     return Plan(

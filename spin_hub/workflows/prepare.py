@@ -18,7 +18,7 @@ from spin_hub.scoring.placement import place, stored_dtype
 from spin_hub.scoring.targets import Target, find_targets
 from spin_hub.workflows.base import Base, open_base, record_of
 from spin_hub.workflows.env import versions
-from spin_hub.workflows.reporter import Reporter
+from spin_hub.workflows.reporter import SILENT, Reporter, step
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,9 +87,10 @@ def prepare(base: Base, recipe: ScoringRecipe, reporter: Reporter, part: Part = 
     check_causal(base.source.folder, base.index.config)
     where = place(recipe.device, recipe.dtype, base.index)
     reporter.note(where.sentence)
-    skeleton = load_skeleton(base.index, recipe.trust_remote_code)
+    with step(reporter, "Reading the model's architecture"):
+        skeleton = load_skeleton(base.index, recipe.trust_remote_code)
     targets = targets_within(skeleton, recipe.target, part)
-    calibrations = calibrate(base, recipe)
+    calibrations = calibrate(base, recipe, reporter)
     sets = tuple(entry.record for entry in calibrations.values())
     pinned = replace(
         recipe,
@@ -121,26 +122,29 @@ def targets_within(model: Any, target: str, part: Part) -> tuple[Target, ...]:
     return inside
 
 
-def calibrate(base: Base, recipe: ScoringRecipe) -> dict[str, Calibration]:
+def calibrate(base: Base, recipe: ScoringRecipe, reporter: Reporter = SILENT) -> dict[str, Calibration]:
     """Reads, samples and tokenises every set of a recipe, in its order.
 
     Raises:
         SpinHubError: a source, a row or the tokenizer is not usable.
     """
     sampling = Sampling(recipe.samples, recipe.seed)
-    samples = {name: read_sample(name, spec, sampling, resolve_dataset) for name, spec in recipe.sets.items()}
-    tokenizer = load_tokenizer(base.source.folder, recipe.trust_remote_code)
-    return {
-        name: Calibration(sample, make_examples(name, sample.rows, tokenizer, recipe))
-        for name, sample in samples.items()
-    }
+    with step(reporter, "Reading the calibration sets"):
+        samples = {name: read_sample(name, spec, sampling, resolve_dataset) for name, spec in recipe.sets.items()}
+        tokenizer = load_tokenizer(base.source.folder, recipe.trust_remote_code)
+        return {
+            name: Calibration(sample, make_examples(name, sample.rows, tokenizer, recipe))
+            for name, sample in samples.items()
+        }
 
 
-def show_examples(model: str, recipe: ScoringRecipe, count: int) -> dict[str, list[list[tuple[str, bool]]]]:
+def show_examples(
+    model: str, recipe: ScoringRecipe, count: int, reporter: Reporter = SILENT
+) -> dict[str, list[list[tuple[str, bool]]]]:
     """The first examples of every set as the model reads them: per token its text, and whether it counts."""
-    base = open_base(model)
+    base = open_base(model, reporter)
     tokenizer: Any = load_tokenizer(base.source.folder, recipe.trust_remote_code)
     return {
         name: [pieces(example, tokenizer) for example in entry.examples[:count]]
-        for name, entry in calibrate(base, recipe).items()
+        for name, entry in calibrate(base, recipe, reporter).items()
     }

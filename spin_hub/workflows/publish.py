@@ -29,7 +29,7 @@ from spin_hub.version import __version__
 from spin_hub.workflows.artefacts import read_card
 from spin_hub.workflows.base import Base
 from spin_hub.workflows.outcome import default_name
-from spin_hub.workflows.reporter import Reporter
+from spin_hub.workflows.reporter import Reporter, step
 
 _LOADABLE: Final = frozenset({"config.json", "adapter_config.json", "generation_config.json"})
 """Names that would make a delta's repo look like a model that can be loaded."""
@@ -115,14 +115,16 @@ def prepare(who: Account, options: PushOptions, kind: Kind, model: ModelRecord, 
     repo_id = repo_id if "/" in repo_id else f"{who.name}/{repo_id}"
     check_name(repo_id)
     who.check_write(repo_id, options.create_pr)
-    remote = look_at(repo_id, options.branch or MAIN, tags=options.tag is not None)
+    with step(reporter, "Looking at the repo"):
+        remote = look_at(repo_id, options.branch or MAIN, tags=options.tag is not None)
     if remote is None:
         who.check_write(repo_id)
     else:
         repo_id = remote.repo_id
         who.check_write(repo_id, options.create_pr)
         _check_repo(remote, options)
-    base = look_at_base(model.repo_id, model.commit) if model.repo_id else None
+    with step(reporter, "Looking at the base's repo"):
+        base = look_at_base(model.repo_id, model.commit) if model.repo_id else None
     private = options.private
     if base and base.closed and remote is None and private is None:
         private = True
@@ -177,11 +179,12 @@ def publish(publication: Publication, folder: Path, record: Record, reporter: Re
         base = record.model.repo_id or record.model.name
         usual = f"Set {record.result.weights:,} weights of {base} to zero (spin-hub {__version__})"
         message = options.message or usual
-        pushed = push(
-            Target(repo_id, remote, publication.private, branch, options.create_pr, message), changes, reporter.note
-        )
+        target = Target(repo_id, remote, publication.private, branch, options.create_pr, message)
+        with step(reporter, "Pushing"):
+            pushed = push(target, changes, reporter.note)
     if options.tag:
-        set_tag(repo_id, options.tag, pushed.commit)
+        with step(reporter, "Tagging the commit"):
+            set_tag(repo_id, options.tag, pushed.commit)
     return pushed
 
 

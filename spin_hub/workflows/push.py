@@ -20,7 +20,7 @@ from spin_hub.workflows.artefacts import open_delta, read_card
 from spin_hub.workflows.base import open_base
 from spin_hub.workflows.outcome import Outcome, Provenance, write_delta_folder
 from spin_hub.workflows.publish import PushOptions
-from spin_hub.workflows.reporter import SILENT, Reporter
+from spin_hub.workflows.reporter import SILENT, Reporter, step
 
 
 def push(folder: str | Path, options: PushOptions, kind: Kind | None = None, reporter: Reporter = SILENT) -> Outcome:
@@ -37,7 +37,7 @@ def push(folder: str | Path, options: PushOptions, kind: Kind | None = None, rep
         SpinHubError: anything wrong with the token, the repo or the Hub; nothing was changed there.
     """
     folder = Path(folder)
-    delta, record = _checked(folder)
+    delta, record = _checked(folder, reporter)
     if kind == record.kind or kind is None:
         return _push(folder, record, options, reporter)
     if kind == "model":
@@ -46,7 +46,8 @@ def push(folder: str | Path, options: PushOptions, kind: Kind | None = None, rep
         provenance = Provenance(
             record.model, record.scoring, record.result.candidates, record.evaluation, record.applied, record.search
         )
-        alone = write_delta_folder(Placed(Path(place) / "delta", False), open_base(str(folder)), delta, provenance)
+        target, base = Placed(Path(place) / "delta", False), open_base(str(folder), reporter)
+        alone = write_delta_folder(target, base, delta, provenance, reporter)
         outcome = _push(Path(place) / "delta", alone.record, options, reporter)
     return replace(outcome, output=folder)
 
@@ -59,15 +60,17 @@ def _push(folder: Path, record: Record, options: PushOptions, reporter: Reporter
     return verified(replace(Outcome(folder, record), pushed=pushed), options, None, reporter)
 
 
-def _checked(folder: Path) -> tuple[Delta, Record]:
+def _checked(folder: Path, reporter: Reporter) -> tuple[Delta, Record]:
     """What a folder holds that is what its record says, as far as the touched weights and the names tell."""
     if not folder.is_dir():
         raise DeltaNotFound(path=folder, what="edited model or delta")
-    delta, record = open_delta(folder)
+    with step(reporter, "Reading the delta"):
+        delta, record = open_delta(folder)
     if record is None:
         raise NotPushable(path=folder, why="it has no record (spin.json) that speaks of its delta")
     if record.kind == "model":
-        _check_model(folder, delta)
+        with step(reporter, "Checking the touched weights"):
+            _check_model(folder, delta)
     return delta, record
 
 

@@ -15,7 +15,7 @@ from spin_hub.record import ModelRecord, Record
 from spin_hub.workflows.artefacts import base_ref, find_delta
 from spin_hub.workflows.base import Base, record_of, shard_digests
 from spin_hub.workflows.outcome import Provenance
-from spin_hub.workflows.reporter import Reporter
+from spin_hub.workflows.reporter import Reporter, step
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,8 @@ def rebase(opened: Opened, force: bool, reporter: Reporter) -> tuple[Delta, Prov
         return _on_base(delta, record, here)
     if same_repo and not force and base.source.commit != delta.base.commit:
         raise BaseChanged(model=opened.name, shard=shard or "config", at=delta.base.pinned)
-    lineage = lineage_of(base.source, base.index.config, delta.base)
+    with step(reporter, "Looking up the model's lineage"):
+        lineage = lineage_of(base.source, base.index.config, delta.base)
     if lineage.architecture:
         raise DeltaMismatch(path=opened.name, why=lineage.architecture)
     why = unrelated(lineage, opened.fit)
@@ -56,7 +57,8 @@ def rebase(opened: Opened, force: bool, reporter: Reporter) -> tuple[Delta, Prov
         raise Unrelated(model=opened.name, base=name, why=why)
     for note in _notes(lineage):
         reporter.note(note)
-    return _on_variant(opened, here, lineage)
+    with step(reporter, "Reading the model's own values"):
+        return _on_variant(opened, here, lineage)
 
 
 def _on_base(delta: Delta, record: Record | None, here: ModelRecord) -> tuple[Delta, Provenance]:

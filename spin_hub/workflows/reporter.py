@@ -46,3 +46,14 @@ class Silent:
 
 
 SILENT = Silent()
+
+
+@contextmanager
+def step(reporter: Reporter, title: str) -> Iterator[None]:
+    """Report the block as a task of which only the duration is known.
+
+    Steps are not nested: a terminal shows one task at a time.
+    """
+    with reporter.task(title, 1, "step") as advance:
+        yield
+        advance(1)

@@ -14,14 +14,13 @@ from spin_hub.errors.measuring import NotReproducible
 from spin_hub.files.container import checked
 from spin_hub.files.delta_file import NAME, write_delta
 from spin_hub.files.output import Placed
-from spin_hub.hub.artefact import resolve_delta
 from spin_hub.recipe import BY_DEFAULT, Device, ScoringRecipe, SelectionRecipe
 from spin_hub.record import Record, ScoringRecord
-from spin_hub.workflows.artefacts import find_delta, open_delta
+from spin_hub.workflows.artefacts import fetch_delta, find_delta
 from spin_hub.workflows.base import open_base
 from spin_hub.workflows.env import versions
 from spin_hub.workflows.prepare import Prepared, prepare
-from spin_hub.workflows.reporter import SILENT, Reporter
+from spin_hub.workflows.reporter import SILENT, Reporter, step
 from spin_hub.workflows.score import Job, score_prepared
 from spin_hub.workflows.select import check_ratios, check_recipe, delta_from
 
@@ -97,10 +96,10 @@ def reproduce(request: ReproduceRequest, reporter: Reporter = SILENT) -> Reprodu
         NotReproducible: there is no record that says how, or the base or a set is not the recorded one.
         SpinHubError: anything wrong with the model, the sets or the machine.
     """
-    delta, record, scoring = _recorded(request.artefact)
+    delta, record, scoring = _recorded(request.artefact, reporter)
     selection = checked(Path(request.artefact), lambda: SelectionRecipe.from_json(record.method))
     check_recipe(selection, tuple(scoring.recipe.sets), scoring.recipe)
-    base = open_base(request.base or _base_of(request.artefact, record))
+    base = open_base(request.base or _base_of(request.artefact, record), reporter)
     prepared = prepare(base, _recipe(request, scoring), reporter, selection.part)
     _check_base(request.artefact, record, prepared)
     _check_sets(request.artefact, scoring, prepared)
@@ -110,26 +109,27 @@ def reproduce(request: ReproduceRequest, reporter: Reporter = SILENT) -> Reprodu
     place = Placed.of(BY_DEFAULT, f"{record.model.name}-reproduced").path
     job = Job(place.absolute(), keep)
     scored = score_prepared(prepared, job, reporter)
-    found = delta_from(scored.content, selection, base if selection.rule == "random" else None)
+    with step(reporter, "Choosing the weights"):
+        found = delta_from(scored.content, selection, base if selection.rule == "random" else None)
     scored.partial.remove()
     # What came out says which model it was made for; the recorded one is what the file must say to be the same.
     same_file = replace(found, base=delta.base)
-    return Reproduction(
-        name=request.artefact,
-        weights=delta.weights,
-        shared=(delta.selection & found.selection).weights,
-        tensors=_differences(delta, found),
-        file_equal=_sha256(same_file) == record.result.delta_sha256,
-        versions=_other_versions(scoring.environment),
-    )
+    with step(reporter, "Comparing the deltas"):
+        return Reproduction(
+            name=request.artefact,
+            weights=delta.weights,
+            shared=(delta.selection & found.selection).weights,
+            tensors=_differences(delta, found),
+            file_equal=_sha256(same_file) == record.result.delta_sha256,
+            versions=_other_versions(scoring.environment),
+        )
 
 
-def _recorded(artefact: str) -> tuple[Delta, Record, ScoringRecord]:
-    path = resolve_delta(artefact).path
-    delta, record = open_delta(path)
+def _recorded(artefact: str, reporter: Reporter) -> tuple[Delta, Record, ScoringRecord]:
+    source, delta, record = fetch_delta(artefact, reporter)
     why = None
     if record is None:
-        why = f"no record that belongs to {find_delta(path).name} lies beside it"
+        why = f"no record that belongs to {find_delta(source.path).name} lies beside it"
     elif record.applied:
         base = record.applied.get("base", {})
         why = f"it was chosen on {base.get('repo_id') or base.get('name')}, and applied to this model; take that delta"

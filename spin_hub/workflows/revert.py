@@ -15,7 +15,7 @@ from spin_hub.hub.resolve import hub_cache
 from spin_hub.recipe import BY_DEFAULT, Destination
 from spin_hub.workflows.artefacts import open_delta
 from spin_hub.workflows.outcome import BASE_README
-from spin_hub.workflows.reporter import SILENT, Reporter
+from spin_hub.workflows.reporter import SILENT, Reporter, step
 
 
 @dataclass(frozen=True)
@@ -42,16 +42,18 @@ def revert(edited: str | Path, destination: Destination = BY_DEFAULT, reporter: 
         DeltaNotFound: the folder has no ``spin/``.
         RevertFailed: the folder was changed since, so that the base does not come back exactly.
     """
-    folder = resolve_edited(str(edited)).path
+    with step(reporter, "Fetching the edited model"):
+        folder = resolve_edited(str(edited)).path
     if not (folder / SPIN).is_dir():
         raise DeltaNotFound(path=edited, what="edited model")
     return _revert(folder, destination, reporter)
 
 
 def _revert(edited: Path, destination: Destination, reporter: Reporter) -> RevertOutcome:
-    delta, record = open_delta(edited / SPIN)
-    index = read_index(edited)
-    _check(edited, index, delta)
+    with step(reporter, "Checking the touched weights"):
+        delta, record = open_delta(edited / SPIN)
+        index = read_index(edited)
+        _check(edited, index, delta)
     target = Placed.of(destination, f"{record.model.name if record else edited.resolve().name}-reverted")
     total = sum(_source(edited, name).stat().st_size for name in delta.base.files)
     target.check((edited, hub_cache()), total)
@@ -81,7 +83,7 @@ def _write(edited: Path, index: CheckpointIndex, delta: Delta, folder: Path, rep
     size = sum((edited / shard).stat().st_size for shard in index.shards)
     with reporter.task("Putting the weights back", size, "bytes") as advance:
         write_patched_copy(index, delta.edits, originals, folder, advance)
-    copy_others(edited, delta.base.files.keys() - set(index.shards) - {README}, folder)
+        copy_others(edited, delta.base.files.keys() - set(index.shards) - {README}, folder)
     if README in delta.base.files:
         copy_others(edited / SPIN, [BASE_README], folder)
         (folder / BASE_README).rename(folder / README)

@@ -35,7 +35,7 @@ from spin_hub.units import about
 from spin_hub.workflows.base import open_base
 from spin_hub.workflows.partial import Partial
 from spin_hub.workflows.prepare import Prepared, prepare, targets_within
-from spin_hub.workflows.reporter import SILENT, Reporter
+from spin_hub.workflows.reporter import SILENT, Reporter, step
 
 
 @dataclass(frozen=True)
@@ -124,13 +124,13 @@ def score(
     """
     if not 0 < keep < 1:
         raise RatioOutOfRange(name="keep", value=keep)
-    base = open_base(model)
+    base = open_base(model, reporter)
     target = Placed.of(destination, RANKING)
     target.check((base.source.folder, hub_cache()))
     started = time.monotonic()
     job = Job(target.path, keep, recipe.max_memory, recipe.resumable)
     scored = score_prepared(prepare(base, recipe, reporter), job, reporter)
-    with new_file(target.path) as path:
+    with step(reporter, "Writing the ranking"), new_file(target.path) as path:
         write_ranking(path, scored.content)
     scored.partial.remove()
     return ScoreOutcome(target.path, scored.content, time.monotonic() - started)
@@ -150,18 +150,19 @@ def score_prepared(prepared: Prepared, job: Job, reporter: Reporter) -> Scored:
     base, recipe = prepared.base, prepared.record.recipe
     layered = replace(prepared.record, recipe=replace(recipe, engine="layerwise"))
     partial = Partial.beside(job.output, prepared.model, layered, job.keep)
-    tensors = partial.finished() if recipe.engine != "whole" else {}
+    with step(reporter, "Reading the finished layers"):
+        tensors = partial.finished() if recipe.engine != "whole" else {}
     holding = hold(prepared.demand, recipe.engine, job.max_memory, existing_folder(job.output.absolute().parent))
     _warn_of_time(prepared, holding, reporter)
     if job.whole and holding.weights == "shards":
         raise NotToMeasure(model=base.source.name, why="its weights do not fit into memory at once")
-    with reporter.task("Loading the model", 1, "step") as advance:
+    with step(reporter, "Loading the model"):
         model, source = _load(prepared, holding)
-        advance(1)
     targets = targets_within(model, recipe.target, prepared.part)
     if source.runnable:
-        for target in targets:
-            check_identity(base.index, target.parameter, target.weight)
+        with step(reporter, "Comparing the weights with the checkpoint"):
+            for target in targets:
+                check_identity(base.index, target.parameter, target.weight)
     if tensors:
         reporter.note(f"{len(tensors)} of {len(targets)} matrices were scored before; going on with the others.")
     run = _Run(prepared, job.keep, model, targets, partial, tensors)
@@ -217,7 +218,8 @@ class _Run:
         if not left:
             return True
         recipe = self.prepared.record.recipe
-        choice = make_engine(recipe.engine, self.model, left, recipe.accumulate, means)
+        with step(reporter, "Checking the engine"):
+            choice = make_engine(recipe.engine, self.model, left, recipe.accumulate, means)
         if choice.note:
             reporter.note(choice.note)
         by_layer = choice.engine.name == "layerwise"

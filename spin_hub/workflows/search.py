@@ -10,7 +10,7 @@ from spin_hub.recipe import Limits, SelectionRecipe
 from spin_hub.workflows import picking, study
 from spin_hub.workflows.base import Base
 from spin_hub.workflows.evidence import texts_for
-from spin_hub.workflows.reporter import Reporter
+from spin_hub.workflows.reporter import Reporter, step
 from spin_hub.workflows.score import Scored
 from spin_hub.workflows.study import Subject
 
@@ -37,9 +37,9 @@ def search(base: Base, scored: Scored, wish: tuple[SelectionRecipe, Limits, bool
         NothingGained: nothing within the limits moves the model to the aware answers, or none more than chance.
     """
     recipe, limits, anyway = wish
-    subject = Subject(
-        scored.model, scored.content, texts_for(base, scored.content.scoring.recipe, "pick"), scored.precision
-    )
+    with step(reporter, "Reading the texts"):
+        texts = texts_for(base, scored.content.scoring.recipe, "pick")
+    subject = Subject(scored.model, scored.content, texts, scored.precision)
     candidates = [replace(recipe, p=p, q=q) for p, q in default_grid(scored.content.ranking.keep)]
     path: Path = scored.partial.folder / study.NAME
     found = study.run(subject, candidates, path, reporter)

@@ -20,7 +20,7 @@ from spin_hub.recipe import BY_DEFAULT, Destination, ScoringRecipe, SelectionRec
 from spin_hub.workflows.artefacts import base_ref
 from spin_hub.workflows.base import Base, open_base
 from spin_hub.workflows.outcome import Outcome, Provenance, default_name, write_delta_folder
-from spin_hub.workflows.reporter import SILENT, Reporter
+from spin_hub.workflows.reporter import SILENT, Reporter, step
 
 
 def select(
@@ -48,13 +48,15 @@ def select(
         raise DeltaNotFound(path=ranking, what="ranking")
     if recipe.rule == "random" and model is None:
         raise UsageError(message="The random rule draws weights whose values no ranking holds: name the --base.")
-    content = read_ranking(path)
+    with step(reporter, "Reading the ranking"):
+        content = read_ranking(path)
     target = Placed.of(destination, default_name(content.model.name, content.model.card, "delta"))
     target.check((path, hub_cache()))
-    base = open_base(model) if model is not None else None
-    delta = delta_from(content, recipe, base)
+    base = open_base(model, reporter) if model is not None else None
+    with step(reporter, "Choosing the weights"):
+        delta = delta_from(content, recipe, base)
     provenance = Provenance(content.model, content.scoring, candidates_of(content, recipe))
-    return write_delta_folder(target, base, delta, provenance)
+    return write_delta_folder(target, base, delta, provenance, reporter)
 
 
 def delta_from(content: RankingFile, recipe: SelectionRecipe, base: Base | None) -> Delta:

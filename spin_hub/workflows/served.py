@@ -19,7 +19,7 @@ from spin_hub.evaluation.evidence import BASE
 from spin_hub.evaluation.served import served
 from spin_hub.workflows.base import Base
 from spin_hub.workflows.evidence import EDITED
-from spin_hub.workflows.reporter import Reporter
+from spin_hub.workflows.reporter import Reporter, step
 from spin_hub.workflows.sides import Sides, control_of
 
 Bytes: TypeAlias = Mapping[str, TensorEdit]
@@ -37,7 +37,8 @@ def ask_served(
     Raises:
         ServerFailed: vLLM did not write the answers.
     """
-    states = _states(sides, seed)
+    with step(reporter, "Comparing the edit with the model"):
+        states = _states(sides, seed)
     texts: dict[str, dict[str, list[str]]] = {entry.label: {} for entry in asked}
     prompts = [question for entry in asked for question in entry.questions]
     with reporter.task("Asking through vLLM", len(states), "states") as advance:

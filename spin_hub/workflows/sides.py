@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from spin_hub.checkpoint.fitting import fit_of, refusal
 from spin_hub.core.contents import SPIN
@@ -14,14 +14,16 @@ from spin_hub.errors.base import UsageError
 from spin_hub.errors.deltas import DeltaMismatch
 from spin_hub.errors.measuring import ModelsDiffer
 from spin_hub.evaluation.state import Other, State
-from spin_hub.hub.artefact import resolve_delta
 from spin_hub.live.editing import revert_
 from spin_hub.scoring.loading import check_causal, load_tokenizer
 from spin_hub.scoring.placement import Placement
 from spin_hub.scoring.widening import load_running
-from spin_hub.workflows.artefacts import open_delta
+from spin_hub.workflows.artefacts import fetch_delta, open_delta
 from spin_hub.workflows.base import Base, open_base
 from spin_hub.workflows.evidence import CONTROL, EDITED
+from spin_hub.workflows.reporter import SILENT, Reporter, step
+
+_COMPARING: Final = "Comparing the edit with the model"
 
 
 @dataclass(frozen=True)
@@ -43,13 +45,14 @@ class Sides:
     own: bool = False
 
 
-def open_sides(model: str, delta: str | None, against: str | None) -> Sides:
+def open_sides(model: str, delta: str | None, against: str | None, reporter: Reporter = SILENT) -> Sides:
     """Finds the models and the edit, and refuses what cannot stand side by side.
 
     Args:
         model: a base, an edited model, or with ``against`` any model made from the same base.
         delta: an edit of the model; None takes the model's own, where it has one.
         against: the base; None restores it in memory from the edit.
+        reporter: called with progress.
 
     Raises:
         DeltaMismatch: the edit does not fit the model, or was made for another base than the one that is named.
@@ -57,20 +60,22 @@ def open_sides(model: str, delta: str | None, against: str | None) -> Sides:
         UsageError: a model against itself.
         SpinHubError: a model or an edit that cannot be opened.
     """
-    opened = open_base(model)
+    opened = open_base(model, reporter)
     check_causal(opened.source.folder, opened.index.config)
-    found, folder = _edit_of(opened, delta)
+    found, folder = _edit_of(opened, delta, reporter)
     if against is None:
-        _check_fit(opened, found)
+        with step(reporter, _COMPARING):
+            _check_fit(opened, found)
         return Sides(opened, found, folder)
-    base = open_base(against)
+    base = open_base(against, reporter)
     check_causal(base.source.folder, base.index.config)
     if base.source.folder.resolve() == opened.source.folder.resolve():
         raise UsageError(message="--against names the model itself.")
     own = delta is None and found is not None
-    _check_fit(opened, found)
-    if own and found is not None:
-        _check_base(base, found)
+    with step(reporter, _COMPARING):
+        _check_fit(opened, found)
+        if own and found is not None:
+            _check_base(base, found)
     return Sides(base, found, folder, opened, own)
 
 
@@ -100,15 +105,15 @@ def control_of(delta: Delta | None, seed: int) -> dict[str, Selection]:
     return {CONTROL: at_random(Ranking(shapes, 0.0), delta.selection, seed)}
 
 
-def _edit_of(base: Base, delta: str | None) -> tuple[Delta | None, Path | None]:
+def _edit_of(base: Base, delta: str | None, reporter: Reporter) -> tuple[Delta | None, Path | None]:
     """The edit, and the local folder whose record speaks of it."""
     if delta is None:
         if not (base.source.folder / SPIN).is_dir():
             return None, None
-        found, record = open_delta(base.source.folder)
+        with step(reporter, "Reading the delta"):
+            found, record = open_delta(base.source.folder)
         return found, base.source.folder if record and base.source.repo_id is None else None
-    source = resolve_delta(delta)
-    found, record = open_delta(source.path)
+    source, found, record = fetch_delta(delta, reporter)
     local = record is not None and source.repo_id is None and source.path.is_dir()
     return found, source.path if local else None
 

@@ -24,7 +24,7 @@ from spin_hub.files.ranking_file import RankingFile
 from spin_hub.recipe import Limits, SelectionRecipe
 from spin_hub.workflows.env import versions
 from spin_hub.workflows.evidence import Texts
-from spin_hub.workflows.reporter import Reporter
+from spin_hub.workflows.reporter import Reporter, step
 from spin_hub.workflows.select import choose
 
 NAME: Final = "study.json"
@@ -170,7 +170,8 @@ def run(subject: Subject, candidates: Sequence[SelectionRecipe], path: Path | No
     left = [candidate for key, candidate in zip(keys, candidates, strict=True) if key not in known]
     if known and left:
         reporter.note(f"{len(candidates) - len(left)} of {len(candidates)} edits were tried before; going on.")
-    rows, states = _rows(left, subject.content.ranking, {row.digest for row in study.rows if row.trial})
+    with step(reporter, "Choosing the weights of every edit"):
+        rows, states = _rows(left, subject.content.ranking, {row.digest for row in study.rows if row.trial})
     known |= {_key(row.method): row for row in rows if row.why}
     worth = [row for row in rows if not row.why]
     texts, base = subject.texts, study.base

@@ -27,7 +27,7 @@ from spin_hub.workflows.evidence import gather, texts_for
 from spin_hub.workflows.outcome import Outcome, Provenance, write_delta_folder
 from spin_hub.workflows.picking import Picked
 from spin_hub.workflows.prepare import prepare
-from spin_hub.workflows.reporter import SILENT, Reporter
+from spin_hub.workflows.reporter import SILENT, Reporter, step
 from spin_hub.workflows.score import Job, score_prepared
 from spin_hub.workflows.select import candidates_of, check_recipe, delta_from, shapes_within
 from spin_hub.workflows.study import Study, Subject
@@ -119,22 +119,25 @@ def sweep(request: SweepRequest, reporter: Reporter = SILENT) -> SweepOutcome:
     given = Path(request.model).expanduser()
     ranking = given / RANKING if (given / RANKING).is_file() else given
     if ranking.is_file():
-        content = read_ranking(ranking)
+        with step(reporter, "Reading the ranking"):
+            content = read_ranking(ranking)
         _check(request, content.ranking.sets, content.scoring.recipe, content.ranking.keep)
         _check_parts(request, {name: tensor.shape for name, tensor in content.ranking.tensors.items()})
-        base = _base_of(content, request)
+        base = _base_of(content, request, reporter)
         target = _target(request, base, (ranking,))
         model, precision = _loaded(base, content, request.scoring, reporter)
     else:
         _check(request, tuple(request.scoring.sets), request.scoring, request.keep or KEEP)
-        base = open_base(request.model)
+        base = open_base(request.model, reporter)
         target = _target(request, base, ())
         content, model, precision = _scored(base, request, target.path, reporter)
     recipe = content.scoring.recipe
-    subject = Subject(model, content, texts_for(base, recipe, "pick"), precision)
+    with step(reporter, "Reading the texts"):
+        texts = texts_for(base, recipe, "pick")
+    subject = Subject(model, content, texts, precision)
     candidates = candidates_for(request, content.ranking.keep)
     found = study.run(subject, candidates, target.path / study.NAME, reporter)
-    with new_file(target.path / PLOT) as path:
+    with step(reporter, "Drawing"), new_file(target.path / PLOT) as path:
         _draw(found, request.limits, content.model.name, path)
     if request.pick is None:
         return SweepOutcome(target.path, found, request.limits)
@@ -196,11 +199,11 @@ def _target(request: SweepRequest, base: Base, inputs: tuple[Path, ...]) -> Plac
     return target
 
 
-def _base_of(content: RankingFile, request: SweepRequest) -> Base:
+def _base_of(content: RankingFile, request: SweepRequest, reporter: Reporter) -> Base:
     name = request.base or content.model.pinned
     if name is None:
         raise UsageError(message="The ranking is of a local model: name it with --base.")
-    return open_base(name)
+    return open_base(name, reporter)
 
 
 def _loaded(base: Base, content: RankingFile, scoring: ScoringRecipe, reporter: Reporter) -> tuple[Any, str]:
@@ -213,9 +216,8 @@ def _loaded(base: Base, content: RankingFile, scoring: ScoringRecipe, reporter: 
     check_causal(base.source.folder, base.index.config)
     where = place(scoring.device, scoring.dtype, base.index)
     reporter.note(where.sentence)
-    with reporter.task("Loading the model", 1, "step") as advance:
+    with step(reporter, "Loading the model"):
         model = load_running(base.index, where, scoring.trust_remote_code)
-        advance(1)
     return model, where.precision
 
 
@@ -226,7 +228,8 @@ def _scored(base: Base, request: SweepRequest, folder: Path, reporter: Reporter)
     keep = request.keep or keep_for(prepared.shapes.values())
     path = folder / RANKING
     if path.is_file() and not request.destination.overwrite:
-        content = read_ranking(path)
+        with step(reporter, "Reading the ranking"):
+            content = read_ranking(path)
         same = replace(content.scoring.recipe, engine=prepared.record.recipe.engine) == prepared.record.recipe
         if content.model == prepared.model and same and content.ranking.keep == keep:
             reporter.note(f"{path} holds this very ranking already.")
@@ -234,19 +237,22 @@ def _scored(base: Base, request: SweepRequest, folder: Path, reporter: Reporter)
     scored = score_prepared(
         prepared, Job(path, keep, request.scoring.max_memory, request.scoring.resumable, True), reporter
     )
-    with new_file(path) as file:
+    with step(reporter, "Writing the ranking"), new_file(path) as file:
         write_ranking(file, scored.content)
     scored.partial.remove()
-    scored.settle(request.scoring.max_memory)
-    return read_ranking(path), scored.model, scored.precision
+    with step(reporter, "Widening the weights"):
+        scored.settle(request.scoring.max_memory)
+    with step(reporter, "Reading the ranking"):
+        return read_ranking(path), scored.model, scored.precision
 
 
 def _write_delta(base: Base, subject: Subject, chosen: SelectionRecipe, place: Path, reporter: Reporter) -> Outcome:
     content = subject.content
-    delta = delta_from(content, chosen, base if chosen.rule == "random" else None)
+    with step(reporter, "Choosing the weights"):
+        delta = delta_from(content, chosen, base if chosen.rule == "random" else None)
     evaluation = gather(base, subject, delta.selection, chosen.seed, reporter)
     provenance = Provenance(content.model, content.scoring, candidates_of(content, chosen), evaluation)
-    return write_delta_folder(Placed(place, True), base, delta, provenance)
+    return write_delta_folder(Placed(place, True), base, delta, provenance, reporter)
 
 
 def _draw(found: Study, limits: Limits, name: str, path: Path) -> None:

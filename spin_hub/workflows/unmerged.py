@@ -23,7 +23,7 @@ from spin_hub.scoring.loading import load_tokenizer
 from spin_hub.scoring.placement import choose_device, place
 from spin_hub.scoring.widening import load_running
 from spin_hub.workflows.base import Base
-from spin_hub.workflows.reporter import Reporter
+from spin_hub.workflows.reporter import Reporter, step
 
 TEXTS: Final = 8
 """How many texts are read: the first of the built-in calibration set ``general``."""
@@ -53,11 +53,11 @@ def measure_unmerged(
     examples = make_examples("general", rows, tokenizer, ScoringRecipe(trust_remote_code=trust_remote_code))
     where = place("auto", "auto", base.index)
     reporter.note(where.sentence)
-    with reporter.task("Loading the model", 1, "step") as advance:
+    with step(reporter, "Loading the model"):
         model = load_running(base.index, where, trust_remote_code)
-        advance(1)
-    for module in modules:
-        _check_same(module, model)
+    with step(reporter, "Comparing the weights with the checkpoint"):
+        for module in modules:
+            _check_same(module, model)
     selection = Selection({f"{module.name}.weight": module.edit.indices for module in modules})
     with reporter.task("Measuring the unmerged LoRA", 2 * sum(map(len, examples)), "tokens") as advance:
         found = unmerged_error(model, selection, pairs_of(modules), examples, advance)

@@ -1,17 +1,17 @@
 """verify: an edited model is its base with the delta's weights set to zero, byte for byte, or what differs is told."""
 
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from spin_hub.errors.hub import HubSilent
-from spin_hub.hub.artefact import resolve_delta
 from spin_hub.hub.repo import why_no_commit
-from spin_hub.workflows.artefacts import open_delta
+from spin_hub.workflows.artefacts import fetch_delta
 from spin_hub.workflows.claims import card_rows, delta_rows, record_rows
 from spin_hub.workflows.kept_files import Kept, added, added_beside, base_rows, file_rows
 from spin_hub.workflows.place_proofs import place_rows
-from spin_hub.workflows.reporter import SILENT, Reporter
+from spin_hub.workflows.reporter import SILENT, Reporter, step
 from spin_hub.workflows.shard_proofs import Weights, shard_rows, weights_of
 from spin_hub.workflows.subject import Subject, open_base, opened
 from spin_hub.workflows.verification import Difference, Store, Verification
@@ -60,18 +60,23 @@ def verify(edited: str | Path, options: VerifyOptions = _USUAL, reporter: Report
         CorruptFile: a file is damaged so that nothing can be compared.
         MissingDependency, PeftTooOld, ModelNotLoadable: an adapter cannot be made again here.
     """
-    with opened(str(edited)) as subject:
-        rows = [*record_rows(subject)]
+    with ExitStack() as stack:
+        with step(reporter, "Fetching the edit"):
+            subject = stack.enter_context(opened(str(edited)))
+            rows = [*record_rows(subject)]
         if options.delta:
-            given = open_delta(resolve_delta(options.delta).path)[0]
+            _, given, _ = fetch_delta(options.delta, reporter)
             rows += delta_rows(subject, given)
             subject = replace(subject, delta=given)
-        base = open_base(options.base, str(edited), subject.delta)
-        weights = weights_of(base, subject.store if subject.kind == "model" else None, subject.delta)
+        with step(reporter, "Looking at the base"):
+            base = open_base(options.base, str(edited), subject.delta)
+            weights = weights_of(base, subject.store if subject.kind == "model" else None, subject.delta)
+            told, notes = _told(subject, base)
         kept = Kept(subject, base, weights.shards, options.quick)
-        told, notes = _told(subject, base)
-        filed, remarks = _files(kept, weights)
-        own, adapted = _adapter(subject, _named(base))
+        with step(reporter, "Comparing the files"):
+            filed, remarks = _files(kept, weights)
+        with step(reporter, "Making the adapter again"):
+            own, adapted = _adapter(subject, _named(base))
         checked, weighed = _weights(weights, options.quick, reporter)
         return Verification(
             edited=_named(subject.store),
