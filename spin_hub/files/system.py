@@ -3,7 +3,6 @@
 Windows refuses to rename or remove a file that is open or mapped, and keeps some names for devices.
 """
 
-import ctypes
 import os
 import re
 import time
@@ -19,10 +18,6 @@ WINDOWS: Final = os.name == "nt"
 _DEVICES: Final = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])", re.IGNORECASE)
 _WAITS: Final = (0.05, 0.1, 0.2, 0.4, 0.8)
 """Seconds between tries of a renaming on Windows, where virus scanners and indexers open new files for a moment."""
-
-_QUERY_AND_WAIT: Final = 0x0010_1000
-_ACCESS_DENIED: Final = 5
-_STILL_RUNNING: Final = 0x102
 
 
 def is_device(name: str) -> bool:
@@ -82,29 +77,11 @@ def system_error(code: int, text: str, path: Path) -> OSError:
 
 
 def process_lives(process: int) -> bool:
-    """Whether a process of this machine with this number is running."""
-    if WINDOWS:
-        return _lives_on_windows(process)
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return True
+    """Whether a process of this machine with this number is running; ``os.kill`` with 0 sends Ctrl-C on Windows."""
+    # Only leftovers need it, and they are rare.
+    import psutil
 
-
-def _lives_on_windows(process: int) -> bool:
-    """As :func:`process_lives`; ``os.kill`` with 0 would send Ctrl-C there."""
-    if process >= 1 << 32:
-        return False
-    # These names exist on Windows alone.
-    library, last_error = vars(ctypes)["WinDLL"], vars(ctypes)["get_last_error"]
-    kernel = library("kernel32", use_last_error=True)
-    handle = kernel.OpenProcess(_QUERY_AND_WAIT, False, process)
-    if not handle:
-        return bool(last_error() == _ACCESS_DENIED)
     try:
-        return bool(kernel.WaitForSingleObject(handle, 0) == _STILL_RUNNING)
-    finally:
-        kernel.CloseHandle(handle)
+        return bool(psutil.pid_exists(process))
+    except OverflowError:
+        return False

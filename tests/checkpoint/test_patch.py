@@ -1,5 +1,6 @@
 import errno
 import os
+import sys
 
 import numpy as np
 import pytest
@@ -127,6 +128,7 @@ def test_a_delta_of_another_checkpoint_is_refused(tmp_path, name, shape, dtype, 
         state_of(index, Delta({name: edit}, BaseRef(), {}))
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
 def test_links_are_followed_and_the_copy_is_a_file(tmp_path):
     index = checkpoint(tmp_path / "base", torch.float32)
     blob = tmp_path / "blob"
@@ -153,6 +155,7 @@ def test_other_files_are_copied_to_the_same_places(tmp_path):
     assert found == {name: f"this is {name}" for name in ("config.json", "parts/a.json", "parts/deep/b.json")}
 
 
+@pytest.mark.skipif(not hasattr(os, "pwrite"), reason="this system has no pwrite")
 @pytest.mark.parametrize("least", [1, 3, 10**9])
 @pytest.mark.parametrize("shortest", [1, 7, None])
 def test_dense_weights_are_written_with_what_lies_between(tmp_path, monkeypatch, least, shortest):
@@ -183,6 +186,7 @@ def test_dense_weights_are_written_with_what_lies_between(tmp_path, monkeypatch,
     assert (max(calls) > 4) == (least != 10**9)
 
 
+@pytest.mark.skipif(not hasattr(os, "pwrite"), reason="this system has no pwrite")
 def test_a_disk_that_is_full_within_a_block_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(patch, "_DENSE", 2)
     index = checkpoint(tmp_path / "base", torch.float32)

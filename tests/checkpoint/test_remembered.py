@@ -89,7 +89,8 @@ def test_a_memory_that_cannot_be_written_costs_only_time(tmp_path, monkeypatch):
 
 def test_digests_lie_where_caches_lie(tmp_path, monkeypatch):
     monkeypatch.delenv("SPIN_HUB_CACHE")
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(tmp_path / "home"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     path = old_file(tmp_path / "shard", b"12345678", monkeypatch)
     known_digests(tmp_path, [path.name], lambda _: None)

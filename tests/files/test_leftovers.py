@@ -25,6 +25,7 @@ def named(place, process, machine=None):
     return place.with_name(f".{place.name}.{machine or here}-{process}-{tail}")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
 def test_the_leftovers_of_a_dead_process_go(tmp_path, dead):
     place = tmp_path / "out"
     folder, file, link = (named(place, dead) for _ in range(3))

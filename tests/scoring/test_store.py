@@ -1,5 +1,5 @@
 import errno
-import resource
+import tempfile
 
 import pytest
 import torch
@@ -77,6 +77,7 @@ def test_the_file_has_no_name_and_is_gone_after_a_failure(tmp_path):
 
 
 def test_a_file_that_cannot_grow_is_an_error_that_says_why(tmp_path):
+    resource = pytest.importorskip("resource")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
     try:
@@ -85,6 +86,17 @@ def test_a_file_that_cannot_grow_is_an_error_that_says_why(tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert caught.value.errno == errno.EFBIG
+
+
+def test_a_file_that_has_a_name_serves_too(tmp_path, monkeypatch):
+    """Windows keeps a temporary file's name until the file is closed."""
+    monkeypatch.setattr(tempfile, "TemporaryFile", tempfile.NamedTemporaryFile)
+    with Store(Room(host=0, folder=tmp_path)) as store:
+        for number, tensor in enumerate(TENSORS):
+            store.put(number, tensor)
+        assert len(list(tmp_path.iterdir())) == 1
+        assert all(torch.equal(store.get(number), tensor) for number, tensor in enumerate(TENSORS))
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_that_is_not_there_is_an_error(tmp_path):
