@@ -12,6 +12,7 @@ from spin_hub.cli.plain import plain, plain_json
 from spin_hub.errors.base import SpinHubError
 
 _DIFFERENT: Final = 3
+_ON_WINDOWS: Final = os.name == "nt"
 _SYSTEM: Final = {
     errno.ENOSPC: ("No space is left on the disk", "Free some space, or choose another place with --output."),
     errno.EDQUOT: ("The disk quota is used up", "Free some space, or choose another place with --output."),
@@ -70,7 +71,7 @@ def _reader_is_gone(error: OSError) -> bool:
     """Whether nobody reads the output any more; Windows reports that as an invalid argument without a file."""
     if isinstance(error, BrokenPipeError):
         return True
-    if os.name != "nt" or error.errno != errno.EINVAL or error.filename is not None:
+    if not _ON_WINDOWS or error.errno != errno.EINVAL or error.filename is not None:
         return False
     try:
         sys.stdout.flush()
