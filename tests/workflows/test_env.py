@@ -253,6 +253,15 @@ def test_cores_and_threads(monkeypatch, usable, quota, threads, setting, cores, 
     assert said in found["torch threads"].note
 
 
+def test_cores_that_a_process_may_use(monkeypatch):
+    monkeypatch.setattr(env_processor.os, "cpu_count", lambda: 8)
+    process = SimpleNamespace(cpu_affinity=lambda: [0, 3])
+    monkeypatch.setattr(psutil, "Process", lambda: process)
+    assert env_processor.usable_cores() == 2
+    del process.cpu_affinity
+    assert env_processor.usable_cores() == 8
+
+
 def test_the_quota_of_a_container(monkeypatch, tmp_path):
     quota = tmp_path / "cpu.max"
     monkeypatch.setattr(env_processor, "_QUOTA", quota)
