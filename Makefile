@@ -4,10 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PYTEST_WORKERS ?= 2
+PYTEST := $(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: demo test check lint types setup bench clean
+.PHONY: demo test test-fast test-all test-slow-kind check check-all lint types setup bench clean
 
 setup: $(READY)
 
@@ -25,7 +26,19 @@ demo: $(READY)
 	$(BIN)/spin-hub demo --overwrite
 
 test: $(READY)
-	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadgroup
+	$(PYTEST) -m "not slow"
+
+# What one runs while working: no whole commands in processes of their own, a fifth of the examples of each property.
+test-fast: $(READY)
+	SPIN_HUB_HYPOTHESIS=fast $(PYTEST) -m "not slow and not moderate"
+
+test-all: $(READY)
+	$(PYTEST)
+
+# The tests as on a processor without AVX-512 and without units for bfloat16; a real one is slower still in bfloat16.
+test-slow-kind: export ATEN_CPU_CAPABILITY := avx2
+test-slow-kind: export ONEDNN_MAX_CPU_ISA := AVX2
+test-slow-kind: test
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -38,6 +51,8 @@ types: $(READY)
 	$(BIN)/mypy
 
 check: lint types test
+
+check-all: lint types test-all
 
 bench: $(READY)
 	$(BIN)/python benchmarks/scoring.py

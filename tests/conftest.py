@@ -1,5 +1,9 @@
-"""Shared fixtures: checkpoints that are made once and never changed, and a workplace without a network."""
+"""Shared fixtures: checkpoints that are made once and never changed, and a workplace without a network.
 
+Run them with ``--dist loadfile``, so that what the tests of a file share is made by one worker; slow files come first.
+"""
+
+import importlib.util
 import os
 import signal
 from collections.abc import Iterator
@@ -10,23 +14,67 @@ os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["OMP_NUM_THREADS"] = "1"
+# Speeds in GFLOP/s instead of measured ones, so that the same precisions are chosen on every processor.
+os.environ["SPIN_HUB_SPEEDS"] = "float32:150,bfloat16:300,float16:10,float64:75"
 
 import models
 import pytest
 import torch
+from filelock import FileLock
 from hypothesis import HealthCheck, settings
+
+from spin_hub.workflows import evidence
+from spin_hub.workflows.demo import NAME, PACKAGE, unpack
 
 # Where the tests are run in the background, Ctrl-C is ignored, and what they start would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-settings.register_profile(
-    "spin", max_examples=100, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
-)
-settings.load_profile("spin")
+for profile, examples in {"spin": 100, "fast": 20}.items():
+    settings.register_profile(
+        profile, max_examples=examples, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+    )
+settings.load_profile(os.environ.get("SPIN_HUB_HYPOTHESIS", "spin"))
 torch.set_num_threads(1)
 
 REFERENCE = Path(__file__).parent.parent.parent / "shared" / "reference"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the files first that take long, so that no worker is left alone with one of them."""
+    costs: dict[Path, int] = {}
+    for item in items:
+        cost = next((cost for cost, name in ((2, "slow"), (1, "moderate")) if item.get_closest_marker(name)), 0)
+        costs[item.path] = max(costs.get(item.path, 0), cost)
+    items.sort(key=lambda item: -costs[item.path])
+
+
+@pytest.fixture(scope="session")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all workers of this run share."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+@pytest.fixture(scope="session")
+def smollm2(run_folder: Path) -> Path:
+    """The demo's real model in bfloat16, unpacked once in a run; never changed."""
+    if importlib.util.find_spec(PACKAGE) is None:
+        pytest.skip(f"the package {PACKAGE} with the real model is not installed")
+    with FileLock(run_folder / "real.lock"):
+        if not (run_folder / "real" / NAME).is_dir():
+            unpack(run_folder / "real" / NAME)
+    return run_folder / "real" / NAME
+
+
+@pytest.fixture(scope="module")
+def few_texts() -> Iterator[None]:
+    """Evidence of an edit by a few texts and pairs: all of them take seconds for every state of a tiny model."""
+    rows, pairs = evidence.builtin_rows, evidence.pair_examples
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evidence, "builtin_rows", lambda *given: rows(*given)[:8])
+        patch.setattr(evidence, "pair_examples", lambda *given: pairs(*given)[:12])
+        yield
 
 
 @pytest.fixture(scope="session")

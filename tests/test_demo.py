@@ -3,19 +3,36 @@
 import filecmp
 import importlib.util
 import json
+import shutil
 
 import pytest
 
 from spin_hub.cli import app as cli
-from spin_hub.workflows.demo import NAME, PACKAGE
-
-pytestmark = [
-    pytest.mark.xdist_group("real model"),
-    pytest.mark.skipif(importlib.util.find_spec(PACKAGE) is None, reason=f"the package {PACKAGE} is not installed"),
-]
+from spin_hub.workflows import demo
+from spin_hub.workflows.demo import NAME
 
 
-def test_the_demo_edits_a_real_model_and_proves_that_it_can_be_undone(own_folder, capsys):
+@pytest.fixture
+def measured_speeds(monkeypatch):
+    """The real model is run in the precision that is fast here."""
+    monkeypatch.delenv("SPIN_HUB_SPEEDS")
+
+
+@pytest.mark.moderate
+def test_the_demo_edits_a_real_model_and_proves_that_it_can_be_undone(
+    smollm2, own_folder, capsys, monkeypatch, measured_speeds, few_texts
+):
+    monkeypatch.setattr(demo, "SAMPLES", 2)
+    shutil.copytree(smollm2, own_folder / "spin-demo" / NAME)
+    check(own_folder, capsys)
+
+
+@pytest.mark.slow
+def test_the_whole_demo_from_the_package_to_the_proof(smollm2, own_folder, capsys, measured_speeds):
+    check(own_folder, capsys)
+
+
+def check(own_folder, capsys):
     assert cli.run(["demo", "--json"]) == 0
     data = json.loads(capsys.readouterr().out)
     assert data["identical"] is True

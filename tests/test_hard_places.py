@@ -14,6 +14,8 @@ import torch
 
 from spin_hub.cli import app as cli
 
+pytestmark = pytest.mark.moderate
+
 RATIOS = ("--p", "5e-2", "--q", "1e-1", "--samples", "2", "--no-eval")
 STRANGE = ["two words", 'it\'s "quoted"', "größe 模型 модель", "-dash", "a#b%20c", "new\nline", "[bold]x[/bold]"]
 

@@ -17,6 +17,8 @@ import server
 import torch
 from pushing import Desk, in_repo
 
+pytestmark = pytest.mark.moderate
+
 COUNT = 5
 RATIOS = ("--p", "5e-2", "--q", "1e-1", "--samples", "2", "--seed", "3")
 COMMANDS = {

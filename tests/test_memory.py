@@ -19,6 +19,8 @@ from spin_hub.checkpoint.index import read_index
 from spin_hub.core.delta import BaseRef, Delta, TensorEdit
 from spin_hub.files.delta_file import write_delta
 
+pytestmark = pytest.mark.moderate
+
 MIB = 1 << 20
 LIMIT = 200_000_000
 LAYERS, WEIGHTS = 32, 33

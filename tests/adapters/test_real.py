@@ -1,8 +1,7 @@
 """The adapters of a real model: stock PEFT, without spin-hub, gives the edited model bit by bit in every precision."""
 
-import importlib.util
 import json
-import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,21 +14,16 @@ from transformers import AutoModelForCausalLM
 
 import spin_hub
 from spin_hub.recipe import Destination
-from spin_hub.workflows.demo import NAME, PACKAGE, unpack
+from spin_hub.workflows.demo import NAME
 
-pytestmark = [
-    pytest.mark.xdist_group("real model"),
-    pytest.mark.skipif(importlib.util.find_spec(PACKAGE) is None, reason=f"the package {PACKAGE} is not installed"),
-]
+HALVES = ("bfloat16", "float16")
 
 
-SLOW = pytest.mark.skipif("SPIN_HUB_SLOW" not in os.environ, reason="a minute more; set SPIN_HUB_SLOW")
-
-
-@pytest.mark.parametrize("dtype", ["bfloat16", *(pytest.param(name, marks=SLOW) for name in ("float32", "float16"))])
-def test_stock_peft_gives_the_edited_model(tmp_path, dtype):
+@pytest.mark.moderate
+@pytest.mark.parametrize("dtype", ["float32", *(pytest.param(name, marks=pytest.mark.slow) for name in HALVES)])
+def test_stock_peft_gives_the_edited_model(smollm2, tmp_path, dtype):
     base = tmp_path / NAME
-    unpack(base)
+    shutil.copytree(smollm2, base)
     if dtype != "bfloat16":
         AutoModelForCausalLM.from_pretrained(base, dtype=DTYPES[dtype]).save_pretrained(base)
     delta = delta_file(base, tmp_path / "delta.safetensors", share=2e-5)

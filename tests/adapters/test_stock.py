@@ -15,6 +15,8 @@ from making import delta_file
 import spin_hub
 from spin_hub.recipe import Destination
 
+pytestmark = pytest.mark.moderate
+
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 PEFT = ("llama", "qwen2", "gemma3")
 LORA = (*PEFT, "gpt2")

@@ -9,6 +9,8 @@ import pytest
 from spin_hub.core.delta import BaseRef, Delta, TensorEdit
 from spin_hub.files.delta_file import write_delta
 
+pytestmark = pytest.mark.moderate
+
 PROBE = """
 import sys
 from spin_hub.cli.app import run

@@ -71,7 +71,7 @@ def by_hand(model, document):
     return max(range(3), key=scores.__getitem__) == document["answer"]
 
 
-@pytest.mark.xdist_group("lm_eval")
+@pytest.mark.moderate
 def test_the_figures_are_those_of_the_harness_and_of_a_model_called_by_hand(folder, model):
     import lm_eval
     from lm_eval.models.huggingface import HFLM
@@ -107,14 +107,14 @@ def test_the_figures_are_those_of_the_harness_and_of_a_model_called_by_hand(fold
     assert found.about["paired"]["spin_both"]["edited"]["gained"] == 2 * change["gained"]
 
 
-@pytest.mark.xdist_group("lm_eval")
+@pytest.mark.moderate
 def test_at_most_so_many_documents(folder, model):
     tasks = Tasks(("spin_one",), folder, limit=5)
     found = capability(model, models.byte_tokenizer(), tasks, open_tasks(tasks), {}, nothing)
     assert found.metrics[0].values["base"].n == found.about["tasks"]["spin_one"] == 5
 
 
-@pytest.mark.xdist_group("lm_eval")
+@pytest.mark.moderate
 def test_tasks_that_cannot_be_run_are_named(folder, model, tmp_path):
     with pytest.raises(TasksUnusable, match="no task 'spin_four'"):
         open_tasks(Tasks(("spin_one", "spin_four"), folder))

@@ -4,10 +4,9 @@ import json
 import os
 import pickle
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
+import forked
 import numpy as np
 import pytest
 from deltas_of import delta_of
@@ -16,10 +15,13 @@ from safetensors.numpy import save_file
 
 from spin_hub.checkpoint.digest import sha256
 from spin_hub.checkpoint.index import read_index
+from spin_hub.cli import app as cli
 from spin_hub.core.delta import Delta
 from spin_hub.errors.base import SpinHubError
 from spin_hub.files.delta_file import write_delta
 from spin_hub.record import Record
+
+pytestmark = pytest.mark.moderate
 
 HOSTILE = (
     "{{ cycler.__init__.__globals__.os.system('touch pwned') }}{% for x in ().__class__.__base__.__subclasses__() %}"
@@ -139,8 +141,7 @@ def ran(world):
     environment = {**os.environ, "HOME": str(world / "inner"), "HF_HUB_OFFLINE": "1", "COLUMNS": "100"}
     done = {}
     for name, words in COMMANDS.items():
-        command = [sys.executable, "-m", "spin_hub.cli.app", *words]
-        done[name] = subprocess.run(command, cwd=desk, env=environment, capture_output=True, timeout=120)
+        done[name] = forked.run(cli.main, ["spin-hub", *words], desk, environment)
     return before, done
 
 

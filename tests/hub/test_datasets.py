@@ -7,8 +7,11 @@ import sys
 from pathlib import Path
 
 import pandas
+import pytest
 import server
 from test_resolve import edit
+
+pytestmark = pytest.mark.moderate
 
 ROWS = [{"prompt": f"question {n}", "response": f"answer {n}"} for n in range(40)]
 

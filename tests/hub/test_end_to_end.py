@@ -6,7 +6,6 @@ taken back. The steps stand in fixtures, so that each is gone once.
 """
 
 import filecmp
-import importlib.util
 import json
 import shutil
 import subprocess
@@ -28,13 +27,9 @@ from spin_hub.files.delta_file import read_delta
 from spin_hub.files.output import Placed
 from spin_hub.scoring.loading import without_bars
 from spin_hub.workflows.artefacts import open_delta
-from spin_hub.workflows.demo import PACKAGE, unpack
 from spin_hub.workflows.outcome import Provenance, write_delta_folder
 
-pytestmark = [
-    pytest.mark.xdist_group("real model"),
-    pytest.mark.skipif(importlib.util.find_spec(PACKAGE) is None, reason=f"the package {PACKAGE} is not installed"),
-]
+pytestmark = pytest.mark.moderate
 
 TOKENS = {"alice": "hf_alice", "bob": "hf_bob"}
 BASE, TUNED = "org/SmolLM2", "bob/tuned"
@@ -107,16 +102,14 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def base(place: Path) -> Path:
+def base(place: Path, smollm2: Path) -> Path:
     """The real model in shards, the first of which holds the embeddings and nothing that an edit touches."""
-    unpack(place / "unpacked")
     with without_bars():
-        model = AutoModelForCausalLM.from_pretrained(place / "unpacked", dtype=torch.bfloat16)
+        model = AutoModelForCausalLM.from_pretrained(smollm2, dtype=torch.bfloat16)
         model.save_pretrained(place / "SmolLM2", max_shard_size="57MB")
-    for path in (place / "unpacked").iterdir():
+    for path in smollm2.iterdir():
         if path.suffix != ".safetensors" and not (place / "SmolLM2" / path.name).exists():
             shutil.copy(path, place / "SmolLM2")
-    shutil.rmtree(place / "unpacked")
     return place / "SmolLM2"
 
 
@@ -156,7 +149,7 @@ def world(place: Path, base: Path, tuned: Path) -> Iterator[World]:
 def edited(world: World) -> dict[str, Any]:
     """What ``edit --push`` says, with the large bytes that it sent."""
     sizes = ("--p", "1e-2", "--q", "1e-3", "--samples", "1")
-    data = world.run("edit", BASE, "--push", "--no-eval", "--dtype", "bfloat16", *sizes)
+    data = world.run("edit", BASE, "--push", "--no-eval", "--dtype", "float32", *sizes)
     return {**data, "put": world.hub.traffic["put"].bytes_in, "copies": world.hub.traffic["copy"].requests}
 
 

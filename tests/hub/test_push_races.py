@@ -8,6 +8,8 @@ import pytest
 from pushing import REPO, THERE, as_pushed, in_repo, large
 from server import Fault
 
+pytestmark = pytest.mark.moderate
+
 EDIT = ("edit", "org/tiny", "--p", "1e-2", "--q", "1e-1", "--samples", "2", "--no-eval", "--push")
 
 

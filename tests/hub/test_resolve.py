@@ -14,6 +14,8 @@ import server
 from spin_hub.core.delta import BaseRef, Delta, TensorEdit
 from spin_hub.files.delta_file import write_delta
 
+pytestmark = pytest.mark.moderate
+
 
 def spin_hub(hub, folder: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
     environment = {

@@ -20,6 +20,8 @@ from spin_hub.workflows.edit import EditRequest, edit
 from spin_hub.workflows.eval_request import EvalRequest
 from spin_hub.workflows.evaluate import evaluate
 
+pytestmark = [pytest.mark.moderate, pytest.mark.usefixtures("few_texts")]
+
 ASKING = {"suite": "answers", "limit": 4, "new_tokens": 4}
 
 

@@ -24,6 +24,8 @@ from spin_hub.workflows.recipe_file import read_recipe_file
 from spin_hub.workflows.reproduce import ReproduceRequest, reproduce
 from spin_hub.workflows.sweep import SweepRequest, sweep
 
+pytestmark = pytest.mark.moderate
+
 SCORING = ScoringRecipe(samples=3)
 PART = spin_hub.Part("*.up_proj.weight", "1-2")
 WHOLE = SelectionRecipe(p=1e-2, q=1e-1)

@@ -15,6 +15,8 @@ from spin_hub.workflows import reproduce as workflow
 from spin_hub.workflows.edit import EditRequest, edit
 from spin_hub.workflows.reproduce import ReproduceRequest, reproduce
 
+pytestmark = pytest.mark.moderate
+
 SELECTIONS = {
     "paper": SelectionRecipe(p=5e-2, q=1e-1),
     "own ratio": SelectionRecipe(p=5e-2, q=1e-1, ratios={"privacy": 2e-1}),

@@ -3,13 +3,12 @@
 import errno
 import os
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
 
+import killing
 import models
 import pytest
 import torch
@@ -159,16 +158,16 @@ def test_a_device_without_memory_is_tried_once_with_smaller_batches(sharded, tmp
 def test_a_killed_scoring_goes_on_and_gives_equal_bytes(tmp_path):
     model = models.save_checkpoint(tmp_path / "deep", models.tiny_config(num_hidden_layers=40))
     score(model, tmp_path / "once")
-    command = [sys.executable, "-m", "spin_hub.cli.app", "score", str(model), "--samples", "3", "--keep", str(KEEP)]
-    process = subprocess.Popen([*command, "-o", str(tmp_path / "again")], stderr=subprocess.PIPE)
+    command = ["score", str(model), "--samples", "3", "--keep", str(KEEP), "-o", str(tmp_path / "again")]
     partial = tmp_path / "again.partial"
+    child = killing.start(command, tmp_path, killing.no_hub)
     deadline = time.monotonic() + 60
-    while not list(partial.glob("layer-*")) and process.poll() is None and time.monotonic() < deadline:
+    while not list(partial.glob("layer-*")) and time.monotonic() < deadline:
         time.sleep(0.001)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    assert process.returncode in (-signal.SIGKILL, 0)
-    subprocess.run([*command, "-o", str(tmp_path / "again"), "--overwrite"], check=True, stderr=sys.stderr)
+    os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) in (-signal.SIGKILL, 0)
+    assert killing.run([*command, "--overwrite"], tmp_path, killing.no_hub)[0] == 0
     assert (tmp_path / "again").read_bytes() == (tmp_path / "once").read_bytes()
     assert not partial.exists()
 

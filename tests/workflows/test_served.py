@@ -1,10 +1,15 @@
 """Every state in a folder of its own: the same answers as in memory, through a stand-in for vLLM."""
 
 import json
+import os
+import runpy
 import shutil
+import sys
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
+import forked
 import models
 import pytest
 
@@ -37,12 +42,29 @@ def vllm(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(FAKE))
 
 
+@pytest.fixture
+def forked_vllm(vllm, monkeypatch):
+    """The program that calls vLLM runs in a fork, where everything is imported already."""
+
+    def run(command, **_):
+        assert command[:2] == [sys.executable, "-m"]
+        module, *arguments = command[2:]
+
+        def main():
+            sys.path.insert(0, str(FAKE))
+            runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+        return forked.run(main, [module, *arguments], Path.cwd(), os.environ)
+
+    monkeypatch.setattr(serving, "subprocess", SimpleNamespace(run=run))
+
+
 def answers(path):
     return [tuple(json.loads(line).values()) for line in path.read_text().splitlines()]
 
 
 @pytest.mark.parametrize("way", ["own", "delta", "against"])
-def test_the_answers_are_those_of_the_loaded_model(folders, vllm, tmp_path, monkeypatch, way):
+def test_the_answers_are_those_of_the_loaded_model(folders, forked_vllm, tmp_path, monkeypatch, way):
     base, edited = map(str, folders)
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
@@ -61,7 +83,8 @@ def test_the_answers_are_those_of_the_loaded_model(folders, vllm, tmp_path, monk
     assert not list((tmp_path / "tmp").iterdir())
 
 
-def test_a_model_without_an_edit_is_asked_where_it_lies(folders, vllm, monkeypatch):
+@pytest.mark.moderate
+def test_a_model_without_an_edit_is_asked_where_it_lies_by_a_process_of_its_own(folders, vllm, monkeypatch):
     from spin_hub.workflows import served
 
     monkeypatch.setattr(served, "write_patched_copy", lambda *_: pytest.fail("a copy was written"))

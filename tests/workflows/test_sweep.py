@@ -18,6 +18,8 @@ from spin_hub.workflows import picking, study
 from spin_hub.workflows.edit import EditRequest, edit
 from spin_hub.workflows.sweep import SweepRequest, sweep
 
+pytestmark = [pytest.mark.moderate, pytest.mark.usefixtures("few_texts")]
+
 SCORING = ScoringRecipe(samples=2)
 WIDE = Limits(max_kl=1e3, max_perplexity_ratio=1e3)
 RATIOS = {"ps": (1e-2, 5e-2), "qs": (2e-2, 5e-2, 1e-1, 2e-1)}
