@@ -48,11 +48,12 @@ def copy_in_kernel(reader: FileIO, writer: FileIO, size: int) -> int | None:
     if not hasattr(os, "copy_file_range"):
         return None
     try:
-        return os.copy_file_range(reader.fileno(), writer.fileno(), size)
+        copied: int = os.copy_file_range(reader.fileno(), writer.fileno(), size)
     except OSError as error:
         if error.errno in _NO_KERNEL_COPY:
             return None
         raise
+    return copied
 
 
 def cache_folder() -> Path:
@@ -71,13 +72,15 @@ def _home() -> Path:
 
 def _read(file: FileIO, size: int, start: int) -> bytes:
     if hasattr(os, "pread"):
-        return os.pread(file.fileno(), size, start)
+        part: bytes = os.pread(file.fileno(), size, start)
+        return part
     file.seek(start)
     return file.read(size) or b""
 
 
 def _write(file: FileIO, data: bytes | memoryview, start: int) -> int:
     if hasattr(os, "pwrite"):
-        return os.pwrite(file.fileno(), data, start)
+        written: int = os.pwrite(file.fileno(), data, start)
+        return written
     file.seek(start)
     return file.write(data) or 0

@@ -113,9 +113,9 @@ def _parents(place: Path) -> Iterator[None]:
 
 def _one_name(default: str) -> str:
     """A default as the name of something in the working folder: a model's name may come from a stranger's record."""
-    name = re.sub(r"[^\w.@+-]", "-", default).lstrip(".-").encode("utf-8", "ignore")[:_LONGEST_NAME]
+    raw = re.sub(r"[^\w.@+-]", "-", default).lstrip(".-").encode("utf-8", "ignore")[:_LONGEST_NAME]
     # A name has to serve on every system, so that the same command gives the same one.
-    name = name.decode("utf-8", "ignore").rstrip(".") or "output"
+    name = raw.decode("utf-8", "ignore").rstrip(".") or "output"
     return f"model-{name}" if is_device(name) else name
 
 
