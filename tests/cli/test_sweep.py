@@ -8,7 +8,7 @@ import pytest
 
 from spin_hub.cli.app import run as command_line
 
-pytestmark = pytest.mark.moderate
+pytestmark = [pytest.mark.moderate, pytest.mark.usefixtures("few_texts")]
 
 GRID = ["--p", "5e-2", "--q", "5e-2", "--q", "1e-1", "--q", "1e-6"]
 SWEEP = ["--samples", "2", *GRID, "--keep", "1e-1", "--max-kl", "9", "--max-perplexity-ratio", "9"]
