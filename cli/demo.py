@@ -17,7 +17,7 @@ def demo(
 
         spin-hub demo
 
-        spin-hub demo -o /tmp/demo --overwrite
+        spin-hub demo -o my-demo --overwrite
     """
     # The reader of GGUF files draws a bar of its own, past every switch but this one.
     os.environ.setdefault("TQDM_DISABLE", "1")

@@ -136,7 +136,7 @@ def read_table(spec: Spec) -> datasets.Dataset:
             raise spec.refused("the file is empty")
     # Words such as "None" and "NA" are text in a response, not missing values.
     options: dict[str, Any] = {"keep_default_na": False} if loader == "csv" else {}
-    with tempfile.TemporaryDirectory(prefix="spin-hub-") as cache:
+    with tempfile.TemporaryDirectory(prefix="spin-hub-", ignore_cleanup_errors=True) as cache:
         options |= {"data_files": str(path), "cache_dir": cache, "keep_in_memory": True}
         try:
             table = datasets.load_dataset(loader, split="train", **options)

@@ -53,7 +53,8 @@ def split_names(names: Iterable[str], shards: Collection[str]) -> Contents:
 
 def stays_inside(name: object) -> bool:
     """Whether a name, which may come from a stranger, is that of a file within a model's folder."""
-    if not isinstance(name, str) or "\\" in name or "\0" in name:
+    # A backslash or a colon leads elsewhere on Windows, and a model that one system refuses is no use to share.
+    if not isinstance(name, str) or set(name) & set("\\:\0"):
         return False
     parts = name.split("/")
     return all(part and not part.startswith(".") and len(part.encode()) <= LONGEST_NAME for part in parts)

@@ -59,7 +59,7 @@ def served(
         ServerFailed: the process ended with an error, or gave no answers.
     """
     ends = ends_of(tokenizer, _own_end(folder))
-    with tempfile.TemporaryDirectory(prefix="spin-hub-") as place:
+    with tempfile.TemporaryDirectory(prefix="spin-hub-", ignore_cleanup_errors=True) as place:
         request, output = Path(place, "request.json"), Path(place, "answers.json")
         asked = {
             "model": str(folder), "prompts": prompt_tokens(tokenizer, prompts, chat_template), "ends": ends,

@@ -3,6 +3,7 @@
 Windows refuses to rename or remove a file that is open or mapped, and keeps some names for devices.
 """
 
+import errno
 import os
 import re
 import time
@@ -14,6 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 WINDOWS: Final = os.name == "nt"
+
+IN_USE: Final = {errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT} | ({errno.EACCES} if WINDOWS else set())
+"""Codes of a folder that cannot be removed because another process adds, removes or holds files in it."""
 
 _DEVICES: Final = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])", re.IGNORECASE)
 _WAITS: Final = (0.05, 0.1, 0.2, 0.4, 0.8)

@@ -1,10 +1,12 @@
 """What scoring holds at the same time, and where, settled before any of it is loaded."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+import psutil
 import torch
 from torch import nn
 from transformers import PreTrainedModel
@@ -19,6 +21,12 @@ from spin_hub.scoring.targets import Target, decoder_layers
 
 LIBRARIES: Final = 600 << 20
 """What the imported libraries take before any model is loaded, in bytes (measured with the pinned versions)."""
+
+_GROUP: Final = Path("/sys/fs/cgroup")
+_GROUPS: Final = (
+    (_GROUP / "memory.max", _GROUP / "memory.current"),
+    (_GROUP / "memory/memory.limit_in_bytes", _GROUP / "memory/memory.usage_in_bytes"),
+)
 
 _SPARE: Final = 0.9
 """The share of what is free that is used where no limit is given."""
@@ -187,11 +195,19 @@ def free_memory(device: torch.device) -> int | None:
     """What may be used of the memory that is free now; None where that cannot be asked."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0] * _SPARE)
-    meminfo = Path("/proc/meminfo")
-    if device.type != "cpu" or not meminfo.is_file():
+    if device.type != "cpu":
         return None
-    lines = dict(line.split(":", 1) for line in meminfo.read_text("ascii").splitlines() if ":" in line)
-    return int(int(lines["MemAvailable"].split()[0]) * 1024 * _SPARE)
+    limit, used = container_memory()
+    free = psutil.virtual_memory().available
+    return int((free if limit is None else min(free, max(0, limit - used))) * _SPARE)
+
+
+def container_memory() -> tuple[int | None, int]:
+    """Bytes that the control group of this process may use, None if it has no limit, and bytes that it uses."""
+    for limit, used in _GROUPS:
+        with suppress(OSError, ValueError):
+            return int(limit.read_text("ascii")), int(used.read_text("ascii"))
+    return None, 0
 
 
 def _gib(size: float) -> str:

@@ -15,7 +15,7 @@ from spin_hub.scoring.speed import Speed, Speeds, Unusable, speeds
 SLOW: Final = 4.0
 """How many times slower than another precision one may be before that is said."""
 
-_MARGIN: Final = 1.25
+MARGIN: Final = 1.25
 """How many times faster float32 must be before the checkpoint's own precision is left for it."""
 
 _DEVICES: Final = {"cpu": "the processor", "cuda": "the GPU", "mps": "the Apple GPU"}
@@ -119,7 +119,7 @@ def _measured(device: torch.device, stored: torch.dtype) -> Placement:
         if isinstance(plain, Unusable):
             raise DeviceUnavailable(device=device.type, why=plain.why)
         return Placement(device, torch.float32, f"{_DEVICES[device.type]} cannot compute in {name_of(stored)}")
-    if stored.itemsize < 4 and isinstance(plain, Speed) and plain.scoring > _MARGIN * own.scoring:
+    if stored.itemsize < 4 and isinstance(plain, Speed) and plain.scoring > MARGIN * own.scoring:
         why = f"{name_of(stored)}, the checkpoint's precision, is slower here"
         return Placement(device, torch.float32, why, _figures(known, (stored, torch.float32)))
     return Placement(device, stored, "the checkpoint's precision", _figures(known, (stored, torch.float32)))

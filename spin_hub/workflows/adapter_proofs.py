@@ -50,7 +50,7 @@ def adapter_rows(subject: Subject, base: str) -> list[Difference]:
         made = _made(record, subject, base)
     except AdapterRefused as error:
         return [Difference("adapter", WEIGHTS, "an adapter of the delta", error.message)]
-    with TemporaryDirectory(prefix="spin-hub-") as place:
+    with TemporaryDirectory(prefix="spin-hub-", ignore_cleanup_errors=True) as place:
         folder = Path(place)
         return [
             *_told(record, made), *_config(subject.store, made, record, folder), *_weights(subject.store, made, folder)

@@ -101,7 +101,7 @@ def parse_record(path: Path, data: bytes) -> Record:
 
 def write_record(path: Path, record: Record) -> None:
     """Writes a ``spin.json``."""
-    path.write_text(json.dumps(record.to_json(), indent=2, ensure_ascii=False) + "\n", "utf-8")
+    path.write_text(json.dumps(record.to_json(), indent=2, ensure_ascii=False) + "\n", "utf-8", newline="\n")
 
 
 def read_card(folder: Path) -> str | None:

@@ -36,5 +36,5 @@ def card(folder: str | Path) -> Path:
     except UnicodeDecodeError as error:
         raise CorruptFile(path=readme, why="it is no text in UTF-8") from error
     with new_file(readme) as path:
-        path.write_text(render_card(record, existing), "utf-8")
+        path.write_text(render_card(record, existing), "utf-8", newline="\n")
     return readme

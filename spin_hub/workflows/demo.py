@@ -119,7 +119,7 @@ def unpack(folder: Path) -> None:
         tokenizer = AutoTokenizer.from_pretrained(source, gguf_file=GGUF)
         model.save_pretrained(work)
         tokenizer.save_pretrained(work)
-        (work / README).write_text(_CARD, "utf-8")
+        (work / README).write_text(_CARD, "utf-8", newline="\n")
 
 
 def _model_figures(base: Path) -> tuple[tuple[str, str], ...]:

@@ -9,6 +9,7 @@ from typing import Final
 import torch
 
 from spin_hub.errors.base import UsageError
+from spin_hub.scoring.placement import MARGIN
 from spin_hub.scoring.speed import GIVEN, Speeds, Unusable, speeds
 from spin_hub.units import human_bytes
 from spin_hub.workflows.findings import Finding, State, shown, weights_in
@@ -17,9 +18,6 @@ PRECISIONS: Final = (torch.float32, torch.bfloat16, torch.float16)
 
 _ALIKE: Final = 1.1
 """Speeds that differ by a smaller factor count as equal."""
-
-_MARGIN: Final = 1.25
-"""How many times slower than float32 bfloat16 must be before ``--dtype auto`` leaves it."""
 
 
 def accelerators() -> tuple[Finding, ...]:
@@ -61,8 +59,8 @@ def _speed(dtype: torch.dtype, found: Speeds, prefix: str) -> Finding:
     if isinstance(yardstick, Unusable):
         return Finding(prefix + name, value, note="float32 cannot be used to compare it with.", figures=figures)
     times = yardstick.scoring / speed.scoring
-    note = f"{_compared(times)} {_advice(dtype, times > _MARGIN)}"
-    slow = times > _MARGIN and dtype is torch.bfloat16
+    note = f"{_compared(times)} {_advice(dtype, times > MARGIN)}"
+    slow = times > MARGIN and dtype is torch.bfloat16
     return Finding(prefix + name, value, "note" if slow else "ok", note, figures)
 
 

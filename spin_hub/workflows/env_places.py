@@ -11,17 +11,15 @@ import psutil
 
 from spin_hub.checkpoint.remembered import Remembered
 from spin_hub.hub.resolve import hub_cache
+from spin_hub.scoring.holding import LIBRARIES, container_memory
 from spin_hub.units import human_bytes
 from spin_hub.workflows.findings import Finding, shown_path, weights_in
-
-_LIMITS: Final = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
 _NAMED: Final = {
     "Hub cache": ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME", "XDG_CACHE_HOME"),
     "spin-hub cache": ("SPIN_HUB_CACHE", "XDG_CACHE_HOME"),
 }
 
-_LIBRARIES: Final = 600 << 20
 _SHARE: Final = 0.75
 """Of the memory left beside the libraries, what the weights may take; the rest is for what is computed with them."""
 
@@ -37,25 +35,17 @@ def memory() -> tuple[Finding, ...]:
         return (Finding("memory", "unknown", "note", note),)
     figures = {"available": found.available, "total": found.total}
     value = f"{human_bytes(found.available)} free of {human_bytes(found.total)}"
-    room = weights_in((found.available - _LIBRARIES) * _SHARE)
+    room = weights_in((found.available - LIBRARIES) * _SHARE)
     note = f"Models of up to about {room} weights in bfloat16 fit whole; larger ones go layer by layer, more slowly."
     if found.available < _LITTLE:
         line = Finding("memory", value, "note", f"Little. {note} Close other programs.", figures)
     else:
         line = Finding("memory", value, note=note, figures=figures)
-    limit = container_limit()
+    limit, _ = container_memory()
     if limit is None or limit >= found.total:
         return (line,)
-    note = f"Of the container: more is not given. Use --max-memory {limit * 3 // 4 // 2**20}MiB or less."
+    note = "Of the container: more is not given, and spin-hub plans with it."
     return (line, Finding("memory limit", human_bytes(limit), "note", note, {"limit": limit}))
-
-
-def container_limit() -> int | None:
-    """The bytes that the control group of this process may use; None if it has no limit."""
-    for path in _LIMITS:
-        with suppress(OSError, ValueError):
-            return int(path.read_text("ascii"))
-    return None
 
 
 def places() -> tuple[Finding, ...]:

@@ -113,7 +113,7 @@ class Answers:
         """One JSON object a line."""
         if self.path is None:
             return
-        with new_file(self.path) as file, file.open("w", encoding="utf-8") as lines:
+        with new_file(self.path) as file, file.open("w", encoding="utf-8", newline="\n") as lines:
             for entry in self.asked:
                 for state, answers in texts[entry.label].items():
                     for question, answer in zip(entry.questions, answers, strict=True):

@@ -212,10 +212,10 @@ def describe(kind: Kind, delta: Delta, provenance: Provenance, delta_sha256: str
 
 def _write_texts(folder: Path, record: Record) -> None:
     """The card, and the notice that the base's licence asks for where the base brings none."""
-    (folder / README).write_text(render_card(record), "utf-8")
+    (folder / README).write_text(render_card(record), "utf-8", newline="\n")
     terms = terms_of(record.model.card)
     if terms and terms.notice and not any(path.name.upper().startswith("NOTICE") for path in folder.iterdir()):
-        (folder / NOTICE).write_text(terms.notice, "utf-8")
+        (folder / NOTICE).write_text(terms.notice, "utf-8", newline="\n")
 
 
 def _write_spin(folder: Path, kind: Kind, delta: Delta, provenance: Provenance) -> Record:

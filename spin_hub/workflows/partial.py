@@ -4,7 +4,6 @@ Every layer is a ranking file of its own, so that it carries model, data, seed, 
 layer that was made from anything else is refused. The folder goes away with the command that ends well.
 """
 
-import errno
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
@@ -18,6 +17,7 @@ from spin_hub.errors.measuring import PartialDiffers
 from spin_hub.errors.models import CorruptFile
 from spin_hub.files.output import new_file
 from spin_hub.files.ranking_file import RankingFile, read_ranking, write_ranking
+from spin_hub.files.system import IN_USE
 from spin_hub.record import ModelRecord, ScoringRecord
 from spin_hub.scoring.journal import Journal
 
@@ -81,7 +81,7 @@ class Partial:
             shutil.rmtree(self.folder)
         except OSError as error:
             # Another process with the same output adds or removes layers meanwhile; what it leaves is its own.
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):
+            if error.errno not in IN_USE:
                 raise
 
     def _check(self, content: RankingFile) -> None:

@@ -42,7 +42,7 @@ def push(folder: str | Path, options: PushOptions, kind: Kind | None = None, rep
         return _push(folder, record, options, reporter)
     if kind == "model":
         raise NotPushable(path=folder, why="it is a delta, not an edited model")
-    with TemporaryDirectory(prefix="spin-hub-") as place:
+    with TemporaryDirectory(prefix="spin-hub-", ignore_cleanup_errors=True) as place:
         provenance = Provenance(
             record.model, record.scoring, record.result.candidates, record.evaluation, record.applied, record.search
         )

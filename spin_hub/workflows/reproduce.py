@@ -186,7 +186,7 @@ def _differences(recorded: Delta, found: Delta) -> dict[str, TensorDifference]:
 
 
 def _sha256(delta: Delta) -> str:
-    with tempfile.TemporaryDirectory(prefix="spin-hub-") as place:
+    with tempfile.TemporaryDirectory(prefix="spin-hub-", ignore_cleanup_errors=True) as place:
         path = Path(place, NAME)
         write_delta(path, delta)
         return sha256(path, lambda _: None)

@@ -88,7 +88,7 @@ def _folder(base: Base, wanted: Bytes) -> Iterator[Path]:
     if not wanted:
         yield base.source.folder
         return
-    with tempfile.TemporaryDirectory(prefix="spin-hub-") as place:
+    with tempfile.TemporaryDirectory(prefix="spin-hub-", ignore_cleanup_errors=True) as place:
         folder = Path(place)
         write_patched_copy(base.index, wanted, originals, folder, lambda _: None)
         copy_others(base.index.folder, set(base.contents.kept) - set(base.index.shards), folder)

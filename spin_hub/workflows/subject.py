@@ -70,7 +70,7 @@ def opened(name: str) -> Iterator[Subject]:
     if path is not None:
         yield _subject(store, folder, path)
         return
-    with TemporaryDirectory(prefix="spin-hub-") as place:
+    with TemporaryDirectory(prefix="spin-hub-", ignore_cleanup_errors=True) as place:
         path = Path(place) / DELTA
         with path.open("wb") as file:
             for piece in store.pieces(f"{folder}{DELTA}"):

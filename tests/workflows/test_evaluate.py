@@ -215,7 +215,7 @@ def test_what_cannot_stand_side_by_side_is_refused(own, sharded, tmp_path):
 
 
 def test_what_is_asked_for_is_refused_before_a_model_is_loaded(own, tmp_path, monkeypatch):
-    monkeypatch.setattr("spin_hub.workflows.evaluate.load_model", lambda *_: pytest.fail("a model was loaded"))
+    monkeypatch.setattr("spin_hub.workflows.evaluate.load_running", lambda *_: pytest.fail("a model was loaded"))
     (tmp_path / "short.txt").write_text("too short")
     with pytest.raises(TextError, match="do not fill a window"):
         evaluate(EvalRequest(str(own), suite="wikitext", text=str(tmp_path / "short.txt")))

@@ -181,7 +181,7 @@ def test_an_empty_selection_of_a_part_names_a_q_that_serves_there(ranking, tmp_p
 @pytest.mark.parametrize("scored", [False, True])
 def test_a_sweep_with_a_part_without_a_matrix_is_refused_before_the_model_is_loaded(sharded, ranking, tmp_path,
                                                                                    monkeypatch, scored):  # fmt: skip
-    monkeypatch.setattr("spin_hub.workflows.sweep.load_model", None)
+    monkeypatch.setattr("spin_hub.workflows.sweep.load_running", None)
     monkeypatch.setattr("spin_hub.workflows.sweep.score_prepared", None)
     model, base = (str(ranking), str(sharded)) if scored else (str(sharded), None)
     request = SweepRequest(model, base, scoring=SCORING, ps=(1e-2,), qs=(1e-1,), layers=("0", "99"), keep=1e-1,

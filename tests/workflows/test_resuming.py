@@ -102,9 +102,9 @@ def test_a_resumable_scoring_does_not_go_forwards_again(sharded, tmp_path, broke
     with monkeypatch.context() as patch:
         real = Passes.forwards
 
-        def of_the_check_alone(self, entries, after):
+        def of_the_check_alone(self, *args):
             assert self._journal is None
-            return real(self, entries, after)
+            return real(self, *args)
 
         patch.setattr(Passes, "forwards", of_the_check_alone)
         score(sharded, tmp_path / "again", recipe)
@@ -212,7 +212,8 @@ def test_layers_from_the_shards_give_the_ranking_of_a_loaded_model(sharded, tmp_
 
     recipe = ScoringRecipe(samples=3, dtype="float32")
     score(sharded, tmp_path / "loaded", recipe)
-    monkeypatch.setattr(holding, "_mapped", lambda _: False)
+    monkeypatch.setattr(holding, "is_mapped", lambda *_: False)
+    monkeypatch.setattr(holding, "is_widened", lambda *_: False)
     real = holding._base
 
     def heavy(demand, weights):
