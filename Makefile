@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile --no-load
 
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: demo test test-fast test-all test-slow-kind check check-all lint types setup bench clean
+.PHONY: demo test test-fast test-slow test-slow-kind check check-all lint types setup bench clean
 
 setup: $(READY)
 
@@ -32,8 +32,9 @@ test: $(READY)
 test-fast: $(READY)
 	SPIN_HUB_HYPOTHESIS=fast $(PYTEST) -m "not slow and not moderate"
 
-test-all: $(READY)
-	$(PYTEST)
+# What takes long or needs the real model in half precision.
+test-slow: $(READY)
+	$(PYTEST) -m slow
 
 # The tests as on a processor without AVX-512 and without units for bfloat16; a real one is slower still in bfloat16.
 test-slow-kind: export ATEN_CPU_CAPABILITY := avx2
@@ -52,7 +53,7 @@ types: $(READY)
 
 check: lint types test
 
-check-all: lint types test-all
+check-all: lint types test test-slow
 
 bench: $(READY)
 	$(BIN)/python benchmarks/scoring.py

@@ -1,6 +1,6 @@
 """Scores a model of Qwen2-7B's shape on this machine's CPU within a limit of memory: 15 GB of random weights on disk.
 
-    python benchmarks/large.py [--folder DIR] [--layers N] [--examples 2] [--max-memory 6GiB]
+    python benchmarks/large.py [--folder DIR] [--layers N] [--examples 2] [--max-memory 6GiB] [--dtype auto]
 
 The checkpoint is written shard by shard, one decoder layer at a time, and kept for the next run. The tokenizer is one
 token a byte, so that the examples are short sentences. Reported are seconds and the peaks of resident and of anonymous
@@ -106,6 +106,7 @@ def main() -> None:
     parser.add_argument("--layers", type=int, default=28)
     parser.add_argument("--examples", type=int, default=2, choices=(1, 2), help="a set")
     parser.add_argument("--max-memory", default="6GiB")
+    parser.add_argument("--dtype", default="auto")
     options = parser.parse_args()
     folder = options.folder / f"qwen2-{options.layers}"
     if not (folder / "config.json").is_file():
@@ -114,7 +115,7 @@ def main() -> None:
     sets = write_sets(options.folder, options.examples)
     command = [
         sys.executable, "-m", "spin_hub.cli.app", "score", str(folder), *sets, "--samples", str(options.examples),
-        "--max-memory", options.max_memory, "-o", str(output), "--overwrite",
+        "--max-memory", options.max_memory, "--dtype", options.dtype, "-o", str(output), "--overwrite",
     ]  # fmt: skip
     started, peaks = time.monotonic(), {}
     process = subprocess.Popen(command)
