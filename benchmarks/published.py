@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from spin_hub.core.example import Example
-from spin_hub.scoring.targets import decoder_layers
+from spin_hub.scoring.layers import decoder_layers
 
 RATIO = 1e-4
 

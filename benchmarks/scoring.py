@@ -29,9 +29,10 @@ from spin_hub.hub.datasets import resolve_dataset
 from spin_hub.recipe import PAPER_SETS, ScoringRecipe
 from spin_hub.scoring.choosing import make_engine
 from spin_hub.scoring.engine import Engine
+from spin_hub.scoring.layers import decoder_layers
 from spin_hub.scoring.loading import load_model, load_tokenizer
 from spin_hub.scoring.placement import Placement
-from spin_hub.scoring.targets import decoder_layers, find_targets
+from spin_hub.scoring.targets import find_targets
 
 ROUNDS = 3
 ENGINES = ("whole", "layerwise")

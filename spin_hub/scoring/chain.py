@@ -13,10 +13,9 @@ from spin_hub.core.batches import Batch
 from spin_hub.errors.models import UnsupportedModel
 from spin_hub.forward import ResponseLogits
 from spin_hub.scoring.attention import FastAttention
-from spin_hub.scoring.layers import LayerSource
+from spin_hub.scoring.layers import LayerSource, decoder_layers
 from spin_hub.scoring.loss import backward_from_loss
 from spin_hub.scoring.shortcut import last_map, without_value
-from spin_hub.scoring.targets import decoder_layers
 
 _HIDDEN: Final = "hidden_states"
 

@@ -10,12 +10,12 @@ from spin_hub.errors.models import NoTarget, UnsupportedModel
 from spin_hub.recipe import Accumulate
 from spin_hub.scoring.engine import Engine
 from spin_hub.scoring.journal import Journal
-from spin_hub.scoring.layers import LayerSource, LoadedLayers
+from spin_hub.scoring.layers import LayerSource, LoadedLayers, decoder_layers
 from spin_hub.scoring.layerwise import LayerwiseEngine, Pace
 from spin_hub.scoring.selfcheck import Agreement, check_layerwise
 from spin_hub.scoring.shrunk import shrunk
 from spin_hub.scoring.store import EVERYTHING_IN_MEMORY, Room
-from spin_hub.scoring.targets import Target, decoder_layers, find_targets
+from spin_hub.scoring.targets import Target, find_targets
 from spin_hub.scoring.whole import WholeEngine
 
 

@@ -1,12 +1,10 @@
 """What scoring holds at the same time, and where, settled before any of it is loaded."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-import psutil
 import torch
 from torch import nn
 from transformers import PreTrainedModel
@@ -15,21 +13,13 @@ from spin_hub.core.batches import usual_tokens
 from spin_hub.core.example import Example
 from spin_hub.errors.measuring import MemoryTooSmall
 from spin_hub.recipe import EngineName
-from spin_hub.scoring.placement import Placement
+from spin_hub.scoring.layers import decoder_layers
+from spin_hub.scoring.placement import Placement, free_memory, is_mapped, is_widened
 from spin_hub.scoring.store import Room
-from spin_hub.scoring.targets import Target, decoder_layers
+from spin_hub.scoring.targets import Target
 
 LIBRARIES: Final = 600 << 20
 """What the imported libraries take before any model is loaded, in bytes (measured with the pinned versions)."""
-
-_GROUP: Final = Path("/sys/fs/cgroup")
-_GROUPS: Final = (
-    (_GROUP / "memory.max", _GROUP / "memory.current"),
-    (_GROUP / "memory/memory.limit_in_bytes", _GROUP / "memory/memory.usage_in_bytes"),
-)
-
-_SPARE: Final = 0.9
-"""The share of what is free that is used where no limit is given."""
 
 Weights = Literal["mapped", "widened", "loaded", "shards"]
 
@@ -125,16 +115,6 @@ def _too_small(how: str, limit: int, memory: Mapping[str, int]) -> MemoryTooSmal
     return MemoryTooSmall(how=how, limit=_gib(limit), needed=_gib(sum(memory.values())), parts=parts)
 
 
-def is_mapped(where: Placement, stored: torch.dtype) -> bool:
-    """Whether transformers maps the shards into memory as they are: on a CPU, in the checkpoint's own precision."""
-    return where.device.type == "cpu" and where.dtype == stored
-
-
-def is_widened(where: Placement, stored: torch.dtype) -> bool:
-    """Whether weights can be mapped as they are and widened while they are used; see ``scoring/widening.py``."""
-    return where.device.type == "cpu" and where.dtype == torch.float32 and stored in (torch.bfloat16, torch.float16)
-
-
 def _base(demand: Demand, weights: Weights) -> dict[str, int]:
     size = demand.where.dtype.itemsize
     total = _numel(demand.skeleton)
@@ -189,25 +169,6 @@ def _numel(module: nn.Module) -> int:
 
 def _features(module: nn.Module) -> int:
     return sum(sum(weight.shape[-2:]) for weight in module.parameters() if weight.dim() >= 2)
-
-
-def free_memory(device: torch.device) -> int | None:
-    """What may be used of the memory that is free now; None where that cannot be asked."""
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0] * _SPARE)
-    if device.type != "cpu":
-        return None
-    limit, used = container_memory()
-    free = psutil.virtual_memory().available
-    return int((free if limit is None else min(free, max(0, limit - used))) * _SPARE)
-
-
-def container_memory() -> tuple[int | None, int]:
-    """Bytes that the control group of this process may use, None if it has no limit, and bytes that it uses."""
-    for limit, used in _GROUPS:
-        with suppress(OSError, ValueError):
-            return int(limit.read_text("ascii")), int(used.read_text("ascii"))
-    return None, 0
 
 
 def _gib(size: float) -> str:

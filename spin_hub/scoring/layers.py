@@ -1,8 +1,15 @@
-"""Where a decoder layer's weights are while it is not used."""
+"""The decoder layers of a model, and where their weights are while they are not used."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Protocol
+from typing import Final, Protocol
+
+from torch import nn
+from transformers import PreTrainedModel
+
+from spin_hub.errors.models import UnsupportedModel
+
+_CUSTOMARY: Final = ("layers", "h", "blocks", "block")
 
 
 class LayerSource(Protocol):
@@ -45,3 +52,21 @@ def in_turn(source: LayerSource, numbers: Sequence[int]) -> Iterator[int]:
     for number, following in zip(numbers, [*numbers[1:], None], strict=True):
         with source.present(number, following):
             yield number
+
+
+def decoder_layers(model: PreTrainedModel) -> tuple[str, nn.ModuleList]:
+    """The model's list of decoder layers and its name, such as ``model.layers``.
+
+    Raises:
+        UnsupportedModel: there is no list of as many modules as the config has layers.
+    """
+    depth = getattr(model.config.get_text_config(), "num_hidden_layers", None)
+    lists = [
+        (name, module)
+        for name, module in model.named_modules()
+        if isinstance(module, nn.ModuleList) and len(module) == depth
+    ]
+    customary = [entry for entry in lists if entry[0].rpartition(".")[2] in _CUSTOMARY]
+    for entry in customary or lists:
+        return entry
+    raise UnsupportedModel(what=type(model).__name__, why="its decoder layers cannot be found")

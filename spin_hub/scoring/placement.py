@@ -1,9 +1,12 @@
 """The device and the precision in which a model runs, and why."""
 
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
+import psutil
 import torch
 
 from spin_hub.checkpoint.index import CheckpointIndex
@@ -19,6 +22,16 @@ MARGIN: Final = 1.25
 """How many times faster float32 must be before the checkpoint's own precision is left for it."""
 
 _DEVICES: Final = {"cpu": "the processor", "cuda": "the GPU", "mps": "the Apple GPU"}
+
+
+_GROUP: Final = Path("/sys/fs/cgroup")
+_GROUPS: Final = (
+    (_GROUP / "memory.max", _GROUP / "memory.current"),
+    (_GROUP / "memory/memory.limit_in_bytes", _GROUP / "memory/memory.usage_in_bytes"),
+)
+
+_SPARE: Final = 0.9
+"""The share of what is free that is used where no limit is given."""
 
 
 @dataclass(frozen=True)
@@ -146,3 +159,32 @@ def _figures(known: Speeds, dtypes: tuple[torch.dtype, torch.dtype]) -> str:
         f"{name_of(dtype)} {speed.scoring / 1e9:,.3g}" for dtype in dtypes if isinstance(speed := known[dtype], Speed)
     ]
     return ", ".join(entries) + " GFLOP/s"
+
+
+def is_mapped(where: Placement, stored: torch.dtype) -> bool:
+    """Whether transformers maps the shards into memory as they are: on a CPU, in the checkpoint's own precision."""
+    return where.device.type == "cpu" and where.dtype == stored
+
+
+def is_widened(where: Placement, stored: torch.dtype) -> bool:
+    """Whether weights can be mapped as they are and widened while they are used; see ``scoring/widening.py``."""
+    return where.device.type == "cpu" and where.dtype == torch.float32 and stored in (torch.bfloat16, torch.float16)
+
+
+def free_memory(device: torch.device) -> int | None:
+    """What may be used of the memory that is free now; None where that cannot be asked."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0] * _SPARE)
+    if device.type != "cpu":
+        return None
+    limit, used = container_memory()
+    free = psutil.virtual_memory().available
+    return int((free if limit is None else min(free, max(0, limit - used))) * _SPARE)
+
+
+def container_memory() -> tuple[int | None, int]:
+    """Bytes that the control group of this process may use, None if it has no limit, and bytes that it uses."""
+    for limit, used in _GROUPS:
+        with suppress(OSError, ValueError):
+            return int(limit.read_text("ascii")), int(used.read_text("ascii"))
+    return None, 0

@@ -17,8 +17,8 @@ from transformers import PreTrainedModel
 
 from spin_hub.checkpoint.index import CheckpointIndex
 from spin_hub.errors.models import UnsupportedModel
+from spin_hub.scoring.layers import decoder_layers
 from spin_hub.scoring.placement import Placement
-from spin_hub.scoring.targets import decoder_layers
 
 
 def hollow_map(skeleton: PreTrainedModel, device: torch.device) -> dict[str, torch.device | Literal["disk"]]:

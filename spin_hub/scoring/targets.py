@@ -12,9 +12,9 @@ from transformers.pytorch_utils import Conv1D
 
 from spin_hub.core.part import is_attention
 from spin_hub.errors.models import NoTarget, UnsupportedModel
+from spin_hub.scoring.layers import decoder_layers
 
 _ROUTERS: Final = frozenset({"router", "gate", "shared_expert_gate", "gate_network"})
-_CUSTOMARY: Final = ("layers", "h", "blocks", "block")
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,24 +63,6 @@ def find_targets(model: PreTrainedModel, target: str) -> tuple[Target, ...]:
     if not found:
         raise NoTarget(target=target, examples=f"'{prefix}.0.*'")
     return tuple(found)
-
-
-def decoder_layers(model: PreTrainedModel) -> tuple[str, nn.ModuleList]:
-    """The model's list of decoder layers and its name, such as ``model.layers``.
-
-    Raises:
-        UnsupportedModel: there is no list of as many modules as the config has layers.
-    """
-    depth = getattr(model.config.get_text_config(), "num_hidden_layers", None)
-    lists = [
-        (name, module)
-        for name, module in model.named_modules()
-        if isinstance(module, nn.ModuleList) and len(module) == depth
-    ]
-    customary = [entry for entry in lists if entry[0].rpartition(".")[2] in _CUSTOMARY]
-    for entry in customary or lists:
-        return entry
-    raise UnsupportedModel(what=type(model).__name__, why="its decoder layers cannot be found")
 
 
 def by_layer(model: PreTrainedModel, targets: Sequence[Target]) -> dict[int, list[Target]]:

@@ -18,12 +18,10 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from spin_hub.checkpoint.index import CheckpointIndex
-from spin_hub.scoring.holding import free_memory, is_widened
-from spin_hub.scoring.layers import LayerSource, LoadedLayers
+from spin_hub.scoring.layers import LayerSource, LoadedLayers, decoder_layers
 from spin_hub.scoring.loading import load_model
-from spin_hub.scoring.placement import Placement, stored_dtype
+from spin_hub.scoring.placement import Placement, free_memory, is_widened, stored_dtype
 from spin_hub.scoring.shrunk import shrunk
-from spin_hub.scoring.targets import decoder_layers
 
 HALF: Final = (torch.bfloat16, torch.float16)
 """The precisions that are widened."""

@@ -12,6 +12,8 @@ from spin_hub.hub.account import account
 from spin_hub.hub.resolve import hub_cache
 from spin_hub.recipe import DEFAULT_KEEP, Destination, Kind, Limits, ScoringRecipe, SelectionRecipe
 from spin_hub.record import Record, SetRecord, needs_warning
+from spin_hub.scoring.score import Job, score_prepared
+from spin_hub.scoring.selecting import candidates_of, check_ratios, delta_from, shapes_within
 from spin_hub.workflows import publish
 from spin_hub.workflows.adapter import AdapterOptions, check_adapter, drafted, make_adapter, write_adapter
 from spin_hub.workflows.after_push import verified
@@ -31,9 +33,7 @@ from spin_hub.workflows.partial import kept_ratio
 from spin_hub.workflows.prepare import Prepared, prepare
 from spin_hub.workflows.publish import PushOptions
 from spin_hub.workflows.reporter import SILENT, Reporter, step
-from spin_hub.workflows.score import Job, score_prepared
 from spin_hub.workflows.search import search
-from spin_hub.workflows.select import candidates_of, check_ratios, delta_from, shapes_within
 from spin_hub.workflows.sweep import keep_for
 
 

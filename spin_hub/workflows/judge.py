@@ -7,9 +7,8 @@ from spin_hub.errors.measuring import GuardUnusable
 from spin_hub.evaluation.guards import PROFILES, GuardJudge
 from spin_hub.evaluation.judging import Judge, LexicalJudge
 from spin_hub.recipe import Device
-from spin_hub.scoring.holding import free_memory
 from spin_hub.scoring.loading import check_causal, load_tokenizer
-from spin_hub.scoring.placement import place, stored_dtype
+from spin_hub.scoring.placement import free_memory, place, stored_dtype
 from spin_hub.scoring.widening import load_running
 from spin_hub.units import human_bytes
 from spin_hub.workflows.base import open_base, open_headers

@@ -30,8 +30,7 @@ from spin_hub.evaluation.wikitext import wikitext, windows
 from spin_hub.files.output import new_file
 from spin_hub.hub.datasets import resolve_dataset
 from spin_hub.recipe import Device
-from spin_hub.scoring.holding import free_memory
-from spin_hub.scoring.placement import Placement
+from spin_hub.scoring.placement import Placement, free_memory
 from spin_hub.workflows.evidence import Texts, read_states
 from spin_hub.workflows.judge import load_judge
 from spin_hub.workflows.reporter import Reporter

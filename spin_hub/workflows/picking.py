@@ -10,8 +10,8 @@ from spin_hub.errors.measuring import NothingGained
 from spin_hub.evaluation.interval import Estimate
 from spin_hub.evaluation.trial import Trial
 from spin_hub.recipe import Limits, SelectionRecipe
+from spin_hub.scoring.selecting import choose
 from spin_hub.workflows.reporter import Reporter, step
-from spin_hub.workflows.select import choose
 from spin_hub.workflows.study import Row, Study, Subject
 
 BEST: Final = "best"

@@ -13,6 +13,7 @@ from spin_hub.scoring.estimate import Reading, estimate
 from spin_hub.scoring.holding import Demand, hold
 from spin_hub.scoring.loading import check_causal, load_skeleton
 from spin_hub.scoring.placement import place, stored_dtype
+from spin_hub.scoring.selecting import shapes_within
 from spin_hub.units import about, human_bytes
 from spin_hub.workflows.adapter import check_adapter
 from spin_hub.workflows.advice import shorter
@@ -23,7 +24,6 @@ from spin_hub.workflows.outcome import default_name, needed_bytes
 from spin_hub.workflows.prepare import calibrate, targets_within
 from spin_hub.workflows.publish import most_to_upload, prepare
 from spin_hub.workflows.reporter import SILENT, Reporter, step
-from spin_hub.workflows.select import shapes_within
 from spin_hub.workflows.study import states_of
 from spin_hub.workflows.sweep import keep_for
 

@@ -16,8 +16,8 @@ from spin_hub.scoring.holding import Demand
 from spin_hub.scoring.loading import check_causal, load_skeleton, load_tokenizer
 from spin_hub.scoring.placement import place, stored_dtype
 from spin_hub.scoring.targets import Target, find_targets
+from spin_hub.versions import versions
 from spin_hub.workflows.base import Base, open_base, record_of
-from spin_hub.workflows.env import versions
 from spin_hub.workflows.reporter import SILENT, Reporter, step
 
 

@@ -16,13 +16,13 @@ from spin_hub.files.delta_file import NAME, write_delta
 from spin_hub.files.output import Placed
 from spin_hub.recipe import BY_DEFAULT, Device, ScoringRecipe, SelectionRecipe
 from spin_hub.record import Record, ScoringRecord
+from spin_hub.scoring.score import Job, score_prepared
+from spin_hub.scoring.selecting import check_ratios, check_recipe, delta_from
+from spin_hub.versions import versions
 from spin_hub.workflows.artefacts import fetch_delta, find_delta
 from spin_hub.workflows.base import open_base
-from spin_hub.workflows.env import versions
 from spin_hub.workflows.prepare import Prepared, prepare
 from spin_hub.workflows.reporter import SILENT, Reporter, step
-from spin_hub.workflows.score import Job, score_prepared
-from spin_hub.workflows.select import check_ratios, check_recipe, delta_from
 
 
 @dataclass(frozen=True)

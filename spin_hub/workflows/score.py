@@ -1,40 +1,18 @@
 """score: a model and calibration sets become a ranking."""
 
 import time
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import torch
-
-from spin_hub.checkpoint.coordinates import check_identity
-from spin_hub.core.batches import usual_tokens
-from spin_hub.core.names import layer_and_matrix
-from spin_hub.core.ranking import RankedTensor, Ranking, TopWeights
-from spin_hub.errors.measuring import NotToMeasure, PartialDiffers
-from spin_hub.errors.models import DeviceOutOfMemory
 from spin_hub.errors.selecting import RatioOutOfRange
-from spin_hub.files.output import Placed, existing_folder, new_file
+from spin_hub.files.output import Placed, new_file
 from spin_hub.files.ranking_file import NAME as RANKING
 from spin_hub.files.ranking_file import RankingFile, write_ranking
 from spin_hub.hub.resolve import hub_cache
 from spin_hub.recipe import BY_DEFAULT, DEFAULT_KEEP, Destination, ScoringRecipe
-from spin_hub.scoring.choosing import Means, make_engine
-from spin_hub.scoring.engine import ScoredMatrix
-from spin_hub.scoring.estimate import Work, scoring_seconds
-from spin_hub.scoring.holding import LIBRARIES, Holding, free_memory, hold
-from spin_hub.scoring.layers import LayerSource, LoadedLayers
-from spin_hub.scoring.layerwise import Pace
-from spin_hub.scoring.loading import load_model
-from spin_hub.scoring.placement import name_of
-from spin_hub.scoring.targets import Target
-from spin_hub.scoring.widening import WidenedLayers, load_widened
-from spin_hub.units import about
+from spin_hub.scoring.score import Job, score_prepared
 from spin_hub.workflows.base import open_base
-from spin_hub.workflows.partial import Partial
-from spin_hub.workflows.prepare import Prepared, prepare, targets_within
+from spin_hub.workflows.prepare import prepare
 from spin_hub.workflows.reporter import SILENT, Reporter, step
 
 
@@ -45,62 +23,6 @@ class ScoreOutcome:
     output: Path
     content: RankingFile
     seconds: float
-
-
-@dataclass(frozen=True)
-class Job:
-    """One scoring.
-
-    Attributes:
-        output: what its result is written to.
-        keep: the ratio up to which weights are kept.
-        max_memory: a limit in bytes.
-        resumable: whether layers' inputs are kept on disk, so that a run that goes on need not go forwards again.
-        whole: whether the whole model is needed afterwards, to try edits out in it.
-    """
-
-    output: Path
-    keep: float
-    max_memory: int | None = None
-    resumable: bool = False
-    whole: bool = False
-
-
-@dataclass(frozen=True, eq=False)
-class Scored:
-    """A ranking, and the model that it was made with.
-
-    Attributes:
-        source: of its layers' weights.
-        partial: the finished layers beside the output, to be removed once that is written.
-    """
-
-    content: RankingFile
-    model: Any
-    source: LayerSource
-    partial: Partial
-
-    @property
-    def whole(self) -> bool:
-        """Whether the model can be run as a whole."""
-        return self.source.runnable
-
-    @property
-    def precision(self) -> str:
-        """The precision in which it runs."""
-        return self.content.scoring.recipe.dtype
-
-    def settle(self, limit: int | None) -> None:
-        """Widen weights for good that every pass would widen again, where the memory is there.
-
-        Args:
-            limit: bytes of this process; None takes what is free.
-        """
-        if isinstance(self.source, WidenedLayers):
-            size = 4 * sum(parameter.numel() for parameter in self.model.parameters())
-            free = free_memory(self.model.device) if limit is None else limit - LIBRARIES
-            if free is None or size <= free:
-                self.source.settle()
 
 
 def score(
@@ -134,138 +56,3 @@ def score(
         write_ranking(path, scored.content)
     scored.partial.remove()
     return ScoreOutcome(target.path, scored.content, time.monotonic() - started)
-
-
-def score_prepared(prepared: Prepared, job: Job, reporter: Reporter) -> Scored:
-    """Loads the model and scores it: the heart of ``score`` and ``edit``.
-
-    Layers that an earlier run of the same scoring has finished are taken from beside the output.
-
-    Raises:
-        MemoryTooSmall: the model does not fit into the limit.
-        NotToMeasure: the whole model is needed and does not fit.
-        PartialDiffers: finished layers of another scoring lie beside the output.
-        SpinHubError: the model cannot be loaded or scored.
-    """
-    base, recipe = prepared.base, prepared.record.recipe
-    layered = replace(prepared.record, recipe=replace(recipe, engine="layerwise"))
-    partial = Partial.beside(job.output, prepared.model, layered, job.keep)
-    with step(reporter, "Reading the finished layers"):
-        tensors = partial.finished() if recipe.engine != "whole" else {}
-    holding = hold(prepared.demand, recipe.engine, job.max_memory, existing_folder(job.output.absolute().parent))
-    _warn_of_time(prepared, holding, reporter)
-    if job.whole and holding.weights == "shards":
-        raise NotToMeasure(model=base.source.name, why="its weights do not fit into memory at once")
-    with step(reporter, "Loading the model"):
-        model, source = _load(prepared, holding)
-    targets = targets_within(model, recipe.target, prepared.part)
-    if source.runnable:
-        with step(reporter, "Comparing the weights with the checkpoint"):
-            for target in targets:
-                check_identity(base.index, target.parameter, target.weight)
-    if tensors:
-        reporter.note(f"{len(tensors)} of {len(targets)} matrices were scored before; going on with the others.")
-    run = _Run(prepared, job.keep, model, targets, partial, tensors)
-    journal = partial.journal if job.resumable else None
-    work = Work.of(prepared.demand)
-    pace = Pace(work.forward, work.backward, work.end)
-    by_layer = run.complete(Means(source, holding.room, journal=journal, pace=pace), reporter)
-    record = layered if by_layer else replace(prepared.record, recipe=replace(recipe, engine="whole"))
-    ranking = Ranking(dict(sorted(tensors.items())), job.keep)
-    return Scored(RankingFile(ranking, prepared.model, record), model, source, partial)
-
-
-def _warn_of_time(prepared: Prepared, holding: Holding, reporter: Reporter) -> None:
-    """Says what a slow precision costs, before any of it."""
-    demand, faster = prepared.demand, prepared.demand.where.faster
-    if faster is not None:
-        own, other = (about(scoring_seconds(demand, holding.engine, dtype)) for dtype in (None, faster))
-        reporter.note(
-            f"Scoring in {demand.where.precision} takes about {own} here; in {name_of(faster)}, about {other}."
-        )
-
-
-@dataclass(frozen=True, eq=False)
-class _Run:
-    """A scoring under way: ``tensors`` fills with what is finished, and finished layers go to ``partial``."""
-
-    prepared: Prepared
-    keep: float
-    model: Any
-    targets: Sequence[Target]
-    partial: Partial
-    tensors: dict[str, RankedTensor]
-
-    def complete(self, means: Means, reporter: Reporter) -> bool:
-        """Scores what is left; says whether that went layer by layer.
-
-        A device without memory for the usual batches is tried once more with smaller ones.
-        """
-        try:
-            return self._score(means, reporter)
-        except DeviceOutOfMemory:
-            if means.tokens_per_batch or self.prepared.record.recipe.accumulate == "model":
-                raise
-        # Only behind the handler has the error let go of the tensors that were in the way.
-        device = self.model.device
-        if device.type == "cuda":
-            torch.cuda.empty_cache()
-        reporter.note("The device has too little memory for the usual batches; going on with a quarter of them.")
-        return self.complete(replace(means, tokens_per_batch=usual_tokens(device) // 4), reporter)
-
-    def _score(self, means: Means, reporter: Reporter) -> bool:
-        left = [target for target in self.targets if target.parameter not in self.tensors]
-        if not left:
-            return True
-        recipe = self.prepared.record.recipe
-        with step(reporter, "Checking the engine"):
-            choice = make_engine(recipe.engine, self.model, left, recipe.accumulate, means)
-        if choice.note:
-            reporter.note(choice.note)
-        by_layer = choice.engine.name == "layerwise"
-        if self.tensors and not by_layer:
-            raise PartialDiffers(path=self.partial.folder, what="the engine")
-        with reporter.task("Scoring", sum(map(len, self.prepared.demand.examples)), "tokens") as advance:
-            reporter.status("forwards" if by_layer else "")
-            matrices = choice.engine.score(self.prepared.examples, self.keep, advance)
-            for finished in self._layers(matrices) if by_layer else [self._ranked(list(matrices))]:
-                self.tensors.update(finished)
-                if by_layer:
-                    self.partial.add(finished)
-                    reporter.status(f"{len(self.tensors)} of {len(self.targets)} matrices")
-        return by_layer
-
-    def _layers(self, matrices: Iterable[ScoredMatrix]) -> Iterator[dict[str, RankedTensor]]:
-        """The matrices of a layer together, as soon as its last one is there."""
-        left = Counter(layer_and_matrix(target.parameter)[0] for target in self.targets)
-        left.subtract(layer_and_matrix(parameter)[0] for parameter in self.tensors)
-        sets, found = len(self.prepared.examples), list[ScoredMatrix]()
-        for matrix in matrices:
-            found.append(matrix)
-            if len(found) == sets * left[layer_and_matrix(matrix.parameter)[0]]:
-                yield self._ranked(found)
-                found = []
-
-    def _ranked(self, matrices: Iterable[ScoredMatrix]) -> dict[str, RankedTensor]:
-        """The matrices with the base's values."""
-        index = self.prepared.base.index
-        tops: dict[str, dict[str, TopWeights]] = {}
-        for matrix in matrices:
-            top = TopWeights(matrix.indices, matrix.importance, index.raw(matrix.parameter, matrix.indices))
-            tops.setdefault(matrix.parameter, {})[matrix.set_name] = top
-        spans = {name: index.tensors[name].span for name in tops}
-        return {name: RankedTensor(spans[name].shape, spans[name].dtype, tops[name]) for name in tops}
-
-
-def _load(prepared: Prepared, holding: Holding) -> tuple[Any, LayerSource]:
-    """The model, and where its layers' weights come from."""
-    index, demand = prepared.base.index, prepared.demand
-    trust = prepared.record.recipe.trust_remote_code
-    if holding.weights == "widened":
-        return load_widened(index, trust)
-    if holding.weights != "shards":
-        return load_model(index, demand.where, trust), LoadedLayers()
-    from spin_hub.scoring.shards import ShardLayers, hollow_map
-
-    model = load_model(index, demand.where, trust, hollow_map(demand.skeleton, demand.where.device))
-    return model, ShardLayers(model, index, demand.where)

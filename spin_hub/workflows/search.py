@@ -7,11 +7,11 @@ from typing import Any
 from spin_hub.core.grid import default_grid
 from spin_hub.errors.measuring import NothingGained
 from spin_hub.recipe import Limits, SelectionRecipe
+from spin_hub.scoring.score import Scored
 from spin_hub.workflows import picking, study
 from spin_hub.workflows.base import Base
 from spin_hub.workflows.evidence import texts_for
 from spin_hub.workflows.reporter import Reporter, step
-from spin_hub.workflows.score import Scored
 from spin_hub.workflows.study import Subject
 
 

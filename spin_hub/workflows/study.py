@@ -22,10 +22,10 @@ from spin_hub.evaluation.trial import Trial, try_out
 from spin_hub.files.output import new_file
 from spin_hub.files.ranking_file import RankingFile
 from spin_hub.recipe import Limits, SelectionRecipe
-from spin_hub.workflows.env import versions
+from spin_hub.scoring.selecting import choose
+from spin_hub.versions import versions
 from spin_hub.workflows.evidence import Texts
 from spin_hub.workflows.reporter import Reporter, step
-from spin_hub.workflows.select import choose
 
 NAME: Final = "study.json"
 FORMAT: Final = 2

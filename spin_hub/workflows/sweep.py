@@ -20,6 +20,8 @@ from spin_hub.model_cards.pareto import pareto_plot
 from spin_hub.recipe import Destination, Limits, Rule, ScoringRecipe, SelectionRecipe
 from spin_hub.scoring.loading import check_causal
 from spin_hub.scoring.placement import place
+from spin_hub.scoring.score import Job, score_prepared
+from spin_hub.scoring.selecting import candidates_of, check_recipe, delta_from, shapes_within
 from spin_hub.scoring.widening import load_running
 from spin_hub.workflows import picking, study
 from spin_hub.workflows.base import Base, open_base, record_of, shard_digests
@@ -28,8 +30,6 @@ from spin_hub.workflows.outcome import Outcome, Provenance, write_delta_folder
 from spin_hub.workflows.picking import Picked
 from spin_hub.workflows.prepare import prepare
 from spin_hub.workflows.reporter import SILENT, Reporter, step
-from spin_hub.workflows.score import Job, score_prepared
-from spin_hub.workflows.select import candidates_of, check_recipe, delta_from, shapes_within
 from spin_hub.workflows.study import Study, Subject
 
 PLOT: Final = "sweep.png"

@@ -18,9 +18,8 @@ from spin_hub.core.selection import Selection
 from spin_hub.errors.models import CoordinatesDiffer
 from spin_hub.evaluation.unmerged import Pair, unmerged_error
 from spin_hub.recipe import ScoringRecipe
-from spin_hub.scoring.holding import free_memory
 from spin_hub.scoring.loading import load_tokenizer
-from spin_hub.scoring.placement import choose_device, place
+from spin_hub.scoring.placement import choose_device, free_memory, place
 from spin_hub.scoring.widening import load_running
 from spin_hub.workflows.base import Base
 from spin_hub.workflows.reporter import Reporter, step

@@ -17,7 +17,7 @@ from spin_hub.files.ranking_file import RankingFile, read_ranking, write_ranking
 from spin_hub.header import read_header
 from spin_hub.recipe import ScoringRecipe, SelectionRecipe
 from spin_hub.record import ModelRecord, ScoringRecord, SetRecord
-from spin_hub.workflows.select import delta_from
+from spin_hub.scoring.selecting import delta_from
 
 PATH = Path("spin_ranking.safetensors")
 DTYPES = ("F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2")

@@ -31,11 +31,11 @@ from spin_hub.model_cards.joining import joined
 from spin_hub.model_cards.render import render_card
 from spin_hub.recipe import SelectionRecipe
 from spin_hub.record import DatasetRef, Record
+from spin_hub.scoring.selecting import delta_from
 from spin_hub.workflows.artefacts import read_record
 from spin_hub.workflows.inspect import inspect
 from spin_hub.workflows.plots import draw_evaluation
 from spin_hub.workflows.recipe_file import read_recipe_file
-from spin_hub.workflows.select import delta_from
 
 CONFIG = b'{"model_type": "llama"}'
 

@@ -4,10 +4,10 @@ import pytest
 import torch
 from architectures import CONFIGS, LEAKY, model_of, random_model
 
-from spin_hub.scoring.layers import LoadedLayers
+from spin_hub.scoring.layers import LoadedLayers, decoder_layers
 from spin_hub.scoring.selfcheck import Agreement, check_layerwise, short_example
 from spin_hub.scoring.shrunk import DEPTH, shrunk
-from spin_hub.scoring.targets import decoder_layers, find_targets
+from spin_hub.scoring.targets import find_targets
 
 
 def agreement(model, target="mlp"):

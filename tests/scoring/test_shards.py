@@ -6,11 +6,12 @@ from safetensors.torch import load_file, save_file
 
 from spin_hub.checkpoint.index import read_index
 from spin_hub.errors.models import UnsupportedModel
+from spin_hub.scoring.layers import decoder_layers
 from spin_hub.scoring.layerwise import LayerwiseEngine
 from spin_hub.scoring.loading import load_model, load_skeleton
 from spin_hub.scoring.placement import Placement
 from spin_hub.scoring.shards import ShardLayers, hollow_map
-from spin_hub.scoring.targets import decoder_layers, find_targets
+from spin_hub.scoring.targets import find_targets
 
 CPU = torch.device("cpu")
 

@@ -11,9 +11,10 @@ from spin_hub.core.selection import Selection
 from spin_hub.live.switching import switched
 from spin_hub.scoring import widening
 from spin_hub.scoring.choosing import Means, make_engine
+from spin_hub.scoring.layers import decoder_layers
 from spin_hub.scoring.loading import load_model
 from spin_hub.scoring.placement import Placement
-from spin_hub.scoring.targets import decoder_layers, find_targets
+from spin_hub.scoring.targets import find_targets
 from spin_hub.scoring.widening import HALF, load_running, load_widened, widen, widens
 
 IDS = torch.arange(1, 20).unsqueeze(0)

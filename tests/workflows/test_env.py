@@ -18,7 +18,7 @@ from spin_hub.cli.app import run
 from spin_hub.hub import token as hub_token
 from spin_hub.hub.account import Account
 from spin_hub.hub.token import TokenState
-from spin_hub.scoring import holding
+from spin_hub.scoring import placement
 from spin_hub.scoring.placement import place
 from spin_hub.scoring.speed import Speed, Unusable
 from spin_hub.workflows import env_devices, env_hub, env_packages, env_places, env_processor
@@ -415,7 +415,7 @@ def test_memory_that_a_container_limits(monkeypatch, tmp_path):
     used = tmp_path / "used"
     used.write_text("1000")
     limits = tmp_path / "memory.max", tmp_path / "older"
-    monkeypatch.setattr(holding, "_GROUPS", [(limit, used) for limit in limits])
+    monkeypatch.setattr(placement, "_GROUPS", [(limit, used) for limit in limits])
     memory = SimpleNamespace(available=32 << 30, total=64 << 30)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
     for text, shown_limit in (("max", None), (str(4 << 30), "4.0 GiB"), (str(1 << 62), None)):
@@ -424,7 +424,7 @@ def test_memory_that_a_container_limits(monkeypatch, tmp_path):
         assert (found.value if found else None) == shown_limit
     limits[0].write_text(str(8 << 30))
     assert "Of the container" in named(env_places.memory())["memory limit"].note
-    assert holding.free_memory(torch.device("cpu")) == int(0.9 * ((8 << 30) - 1000))
+    assert placement.free_memory(torch.device("cpu")) == int(0.9 * ((8 << 30) - 1000))
 
 
 def test_memory_that_the_system_does_not_tell(monkeypatch):

@@ -1,0 +1,131 @@
+"""From a ranking to a delta: a recipe's rule, checked and applied."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from spin_hub.core.delta import Delta, TensorEdit
+from spin_hub.core.part import Part
+from spin_hub.core.ranking import Count, Ranking, Shape, count_of, published_count_of
+from spin_hub.core.rules import at_random, by_expression, by_published_code, ratio_for, smallest_useful_q
+from spin_hub.core.selection import Selection
+from spin_hub.errors.base import UsageError
+from spin_hub.errors.selecting import EmptySelection, RankingMismatch, RatioTooSmall, UnknownSet
+from spin_hub.files.ranking_file import RankingFile
+from spin_hub.recipe import ScoringRecipe, SelectionRecipe
+from spin_hub.workflows.artefacts import base_ref
+from spin_hub.workflows.base import Base
+
+
+def delta_from(content: RankingFile, recipe: SelectionRecipe, base: Base | None) -> Delta:
+    """The delta that a recipe selects from a ranking.
+
+    Raises:
+        UnknownSet, UsageError, RankingMismatch, RatioTooSmall, RatioBeyondRanking, EmptySelection: it selects none.
+    """
+    ranking = content.ranking
+    check_recipe(recipe, ranking.sets, content.scoring.recipe)
+    shapes = {name: tensor.shape for name, tensor in ranking.tensors.items()}
+    if not shapes or any(len(shape) < 2 or 0 in shape for shape in shapes.values()):
+        raise RankingMismatch(why="it holds no matrices, or something else among them")
+    check_ratios(shapes, recipe)
+    selection = choose(ranking, recipe)
+    if not selection.weights:
+        raise _empty(ranking.within(recipe.part), recipe)
+    method = {**recipe.to_json(), "tensors": selection.tensors, "weights": selection.weights}
+    return Delta(_edits(content, selection, base), base_ref(content.model), method)
+
+
+def candidates_of(content: RankingFile, recipe: SelectionRecipe) -> int:
+    """How many matrices take part in what a recipe selects, touched or not."""
+    return len(content.ranking.within(recipe.part).tensors)
+
+
+def check_recipe(recipe: SelectionRecipe, sets: Sequence[str], scoring: ScoringRecipe) -> None:
+    """Refuses a recipe that does not go with how the scores were made.
+
+    Raises:
+        UnknownSet: it reads a set that was not scored.
+        RankingMismatch: the published rule, with scores that the released code would not have.
+    """
+    for name in recipe.names:
+        if name not in sets:
+            raise UnknownSet(name=name, known=", ".join(sets))
+    if recipe.rule == "published" and (scoring.tokenization, scoring.accumulate) != ("published", "model"):
+        why = "the published rule needs --tokenization published and --accumulate model, as the released code has them"
+        raise RankingMismatch(why=why)
+
+
+def shapes_within(shapes: Mapping[str, Shape], part: Part) -> list[Shape]:
+    """The shapes of a part's matrices, from those of all parameters that are scored.
+
+    Raises:
+        UsageError: there is none.
+    """
+    found = [shape for name, shape in shapes.items() if part.holds(name)]
+    if not found:
+        raise UsageError(message=f"None of the matrices that are scored lies in the part {str(part)!r} of the model.")
+    return found
+
+
+def check_ratios(shapes: Mapping[str, Shape], recipe: SelectionRecipe) -> None:
+    """Refuses ratios that select no weight in any matrix.
+
+    Raises:
+        UsageError: the recipe's part of the model has no matrix.
+        RatioTooSmall: naming the smallest useful ratio.
+    """
+    inside = shapes_within(shapes, recipe.part)
+    largest = max(math.prod(shape) for shape in inside)
+    for name, ratio in recipe.all_ratios.items():
+        if not any(_count(recipe)(ratio, shape) for shape in inside):
+            label = ("p" if name == "general" else "q") if name not in recipe.ratios else f"the ratio of {name}"
+            smallest = f"{ratio_for(1, largest):.3g}"
+            raise RatioTooSmall(name=label, value=ratio, largest=f"{largest:,}", smallest=smallest)
+
+
+def _count(recipe: SelectionRecipe) -> Count:
+    return published_count_of if recipe.rule == "published" else count_of
+
+
+def choose(ranking: Ranking, recipe: SelectionRecipe) -> Selection:
+    """The weights that a recipe selects from a ranking; it may be none.
+
+    Raises:
+        RatioBeyondRanking: the ranking does not keep so many.
+    """
+    ranking = ranking.within(recipe.part)
+    if recipe.rule == "published":
+        return by_published_code(ranking, recipe.p, recipe.q)
+    selected = by_expression(ranking, recipe.parsed, recipe.all_ratios)
+    return at_random(ranking, selected, recipe.seed) if recipe.rule == "random" else selected
+
+
+def _edits(content: RankingFile, selection: Selection, base: Base | None) -> dict[str, TensorEdit]:
+    if base is None:
+        return {
+            name: TensorEdit(tensor.shape, tensor.dtype, selection.of(name), values)
+            for name, tensor, values in content.ranking.originals(selection)
+        }
+    edits = {}
+    for name, indices in selection:
+        tensor = content.ranking.tensors[name]
+        place = base.index.tensors.get(name)
+        if place is None or (place.span.shape, place.span.dtype) != (tensor.shape, tensor.dtype):
+            raise RankingMismatch(why=f"the base has no tensor {name} of the ranking's shape and type")
+        edits[name] = TensorEdit(tensor.shape, tensor.dtype, indices, base.index.raw(name, indices))
+    return edits
+
+
+def _empty(ranking: Ranking, recipe: SelectionRecipe) -> EmptySelection:
+    totals = {name: ranking.top(name, ratio, _count(recipe)).weights for name, ratio in recipe.all_ratios.items()}
+    counts = ", ".join(f"{name} has {total:,} top weights" for name, total in totals.items())
+    text = recipe.parsed.text
+    smallest = None
+    if recipe.expression is None and not recipe.ratios:
+        smallest = smallest_useful_q(ranking, recipe.p)
+    advice = (
+        f"With p = {recipe.p:g} the smallest useful q for this model is {smallest:.3g}."
+        if smallest is not None
+        else "Raise q, or lower the ratio of what is excluded."
+    )
+    return EmptySelection(counts=f"{counts}, but '{text}' leaves none", advice=advice)
