@@ -17,10 +17,10 @@ import numpy as np
 from measure import Usage, in_child, machine, table, used_by
 from safetensors.numpy import save_file
 
-from spin_hub.checkpoint.digest import digests
+from spin_hub.artifacts.delta_file import read_delta, write_delta
+from spin_hub.checkpoint.digests import digests
 from spin_hub.checkpoint.index import read_index
 from spin_hub.core.delta import BaseRef, Delta, TensorEdit
-from spin_hub.files.delta_file import read_delta, write_delta
 from spin_hub.recipe import Destination
 from spin_hub.workflows.apply import apply
 from spin_hub.workflows.inspect import inspect

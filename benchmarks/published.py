@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from spin_hub.core.example import Example
-from spin_hub.scoring.layers import decoder_layers
+from spin_hub.data.example import Example
+from spin_hub.models.layers import decoder_layers
 
 RATIO = 1e-4
 

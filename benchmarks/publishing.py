@@ -25,16 +25,16 @@ from huggingface_hub import HfApi
 from measure import Usage, in_child, machine, seconds, table, used_by
 from patching import MATRICES, SHAPE, SHARDS, WEIGHTS, clear, copy, make_checkpoint, make_delta
 
+from spin_hub.artifacts.base_model import open_base, record_of
+from spin_hub.artifacts.delta_file import read_delta, write_delta
+from spin_hub.artifacts.open import base_ref
+from spin_hub.artifacts.publish import PushOptions
 from spin_hub.checkpoint.index import CheckpointIndex, read_index
 from spin_hub.checkpoint.patch import State, state_of
-from spin_hub.files.delta_file import read_delta, write_delta
+from spin_hub.progress import SILENT
 from spin_hub.recipe import Destination, SelectionRecipe
 from spin_hub.workflows.apply import apply
-from spin_hub.workflows.artefacts import base_ref
-from spin_hub.workflows.base import open_base, record_of
-from spin_hub.workflows.publish import PushOptions
 from spin_hub.workflows.push import push
-from spin_hub.workflows.reporter import SILENT
 
 MODEL, USER, TOKEN = "org/base", "alice", "hf_alice"
 ROUNDS, PUSHES = 5, 3

@@ -20,18 +20,18 @@ from measure import Usage, demo_model, in_child, machine, product_peak, seconds,
 from published import RATIO, TopSets, differing, published_loop
 from transformers import PreTrainedModel
 
-from spin_hub.calibration.examples import make_examples
-from spin_hub.calibration.sources import Sampling, read_sample
 from spin_hub.checkpoint.index import read_index
-from spin_hub.core.example import Example
 from spin_hub.core.ranking import count_of
+from spin_hub.data.example import Example
+from spin_hub.data.examples import make_examples
+from spin_hub.data.sources import Sampling, read_sample
 from spin_hub.hub.datasets import resolve_dataset
+from spin_hub.models.device import Placement
+from spin_hub.models.layers import decoder_layers
+from spin_hub.models.load import load_model, load_tokenizer
 from spin_hub.recipe import PAPER_SETS, ScoringRecipe
 from spin_hub.scoring.choosing import make_engine
 from spin_hub.scoring.engine import Engine
-from spin_hub.scoring.layers import decoder_layers
-from spin_hub.scoring.loading import load_model, load_tokenizer
-from spin_hub.scoring.placement import Placement
 from spin_hub.scoring.targets import find_targets
 
 ROUNDS = 3

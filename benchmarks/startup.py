@@ -16,8 +16,8 @@ from statistics import median
 import numpy as np
 from measure import alternate, machine, table
 
+from spin_hub.artifacts.delta_file import NAME, write_delta
 from spin_hub.core.delta import BaseRef, Delta, TensorEdit
-from spin_hub.files.delta_file import NAME, write_delta
 
 LAYERS, WEIGHTS = 28, 33
 HIDDEN, INTERMEDIATE = 3584, 18944

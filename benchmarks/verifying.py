@@ -27,15 +27,15 @@ from measure import Usage, in_child, machine, seconds, table, used_by
 from patching import MATRICES, SHAPE, WEIGHTS, make_checkpoint, make_delta
 from publishing import TOKEN, USER, hub_with
 
+from spin_hub.artifacts.atomic import Placed
+from spin_hub.artifacts.base_model import open_base, record_of
+from spin_hub.artifacts.open import base_ref
+from spin_hub.artifacts.publish import PushOptions
+from spin_hub.artifacts.write import Provenance, write_model_folder
 from spin_hub.core.delta import Delta
-from spin_hub.files.output import Placed
+from spin_hub.progress import SILENT
 from spin_hub.recipe import SelectionRecipe
-from spin_hub.workflows.artefacts import base_ref
-from spin_hub.workflows.base import open_base, record_of
-from spin_hub.workflows.outcome import Provenance, write_model_folder
-from spin_hub.workflows.publish import PushOptions
 from spin_hub.workflows.push import push
-from spin_hub.workflows.reporter import SILENT
 from spin_hub.workflows.verify import VerifyOptions, verify
 
 ROUNDS, CROWD, AT_ONCE, TINY = 5, 50, 50, 2_000

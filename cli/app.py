@@ -15,8 +15,8 @@ from spin_hub.cli.combine import combine
 from spin_hub.cli.demo import demo
 from spin_hub.cli.diff import diff
 from spin_hub.cli.edit import edit
-from spin_hub.cli.endings import ending_of, report
 from spin_hub.cli.env import env
+from spin_hub.cli.errors import ending_of, report
 from spin_hub.cli.eval import eval_
 from spin_hub.cli.export import export
 from spin_hub.cli.inspect import inspect

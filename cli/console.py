@@ -10,7 +10,7 @@ from rich.text import Text
 
 from spin_hub.cli.plain import plain, plain_json
 from spin_hub.cli.progress import Shown, Stderr
-from spin_hub.workflows.reporter import SILENT, Reporter
+from spin_hub.progress import SILENT, Reporter
 
 
 def plain_text(text: str, style: str = "") -> Text:

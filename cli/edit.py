@@ -6,8 +6,8 @@ import typer
 
 from spin_hub.cli import options as o
 from spin_hub.cli import publishing as pub
-from spin_hub.cli.endings import end
-from spin_hub.cli.merging import merged
+from spin_hub.cli.config import merged
+from spin_hub.cli.errors import end
 from spin_hub.recipe import Destination, Limits
 
 

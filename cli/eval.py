@@ -100,7 +100,7 @@ def eval_(
     """
     from spin_hub.cli.console import Screen
     from spin_hub.cli.show_evidence import show_details, show_evidence
-    from spin_hub.workflows.eval_request import TASKS, WIKITEXT, EvalRequest
+    from spin_hub.metrics.request import TASKS, WIKITEXT, EvalRequest
     from spin_hub.workflows.evaluate import evaluate
 
     screen = Screen(as_json, quiet)

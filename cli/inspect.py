@@ -31,8 +31,8 @@ def inspect(
     screen = Screen(as_json, quiet)
     found = run(artefact, screen.reporter)
     if png is not None:
+        from spin_hub.progress import step
         from spin_hub.workflows.plots import draw
-        from spin_hub.workflows.reporter import step
 
         with step(screen.reporter, "Drawing"):
             drawn = draw(found, png)

@@ -64,7 +64,7 @@ class Shown:
 
     @contextmanager
     def task(self, title: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
-        """See :class:`spin_hub.workflows.reporter.Reporter`."""
+        """See :class:`spin_hub.progress.Reporter`."""
         self._status = ""
         work = _Work(title, total, unit, self._clock)
         with (self._bar if self._console.is_interactive else self._lines)(work) as advance:
@@ -73,11 +73,11 @@ class Shown:
             self.note(work.ended())
 
     def note(self, text: str) -> None:
-        """See :class:`spin_hub.workflows.reporter.Reporter`."""
+        """See :class:`spin_hub.progress.Reporter`."""
         self._console.print(Text(plain(text)))
 
     def status(self, text: str) -> None:
-        """See :class:`spin_hub.workflows.reporter.Reporter`."""
+        """See :class:`spin_hub.progress.Reporter`."""
         self._status = text
 
     @contextmanager

@@ -8,7 +8,7 @@ import typer
 from spin_hub.errors.base import UsageError
 
 if TYPE_CHECKING:
-    from spin_hub.workflows.publish import PushOptions
+    from spin_hub.artifacts.publish import PushOptions
 
 _PANEL = "Hub"
 
@@ -37,7 +37,7 @@ def push_options(options: Mapping[str, Any]) -> "PushOptions":
     Raises:
         UsageError: they contradict each other.
     """
-    from spin_hub.workflows.publish import PushOptions
+    from spin_hub.artifacts.publish import PushOptions
 
     fields = {name: options[name] for name in _NAMES if name != "no_verify"}
     return PushOptions(**fields, verify=not options["no_verify"])

@@ -7,7 +7,7 @@ import typer
 
 from spin_hub.cli import options as o
 from spin_hub.cli import publishing as pub
-from spin_hub.cli.endings import end
+from spin_hub.cli.errors import end
 
 
 def push(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spin_hub.cli import options as o
-from spin_hub.cli.endings import end
+from spin_hub.cli.errors import end
 from spin_hub.recipe import Device
 
 if TYPE_CHECKING:

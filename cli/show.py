@@ -12,8 +12,8 @@ from spin_hub.cli.show_verification import show_after_push
 from spin_hub.recipe import ScoringRecipe
 
 if TYPE_CHECKING:
+    from spin_hub.artifacts.write import Outcome
     from spin_hub.workflows.inspect import Inspection
-    from spin_hub.workflows.outcome import Outcome
     from spin_hub.workflows.plan import Plan
 
 _MOST = 12
@@ -173,7 +173,7 @@ def show_sweep(screen: Screen, data: Mapping[str, Any]) -> None:
 
 def show_tokens(screen: Screen, model: str, recipe: ScoringRecipe, count: int) -> None:
     """Examples as the model reads them, on stderr: tokens that count in brackets and in colour."""
-    from spin_hub.workflows.prepare import show_examples
+    from spin_hub.scoring.inputs import show_examples
 
     for name, examples in show_examples(model, recipe, count, screen.reporter).items():
         for number, pieces in enumerate(examples, 1):

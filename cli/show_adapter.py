@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from spin_hub.cli.console import Screen
 
 if TYPE_CHECKING:
-    from spin_hub.workflows.outcome import Outcome
+    from spin_hub.artifacts.write import Outcome
 
 
 def show_adapter(screen: Screen, outcome: "Outcome") -> None:

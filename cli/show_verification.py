@@ -6,7 +6,7 @@ from spin_hub.cli.console import Screen
 from spin_hub.cli.plain import one_line
 
 if TYPE_CHECKING:
-    from spin_hub.workflows.verification import Verification
+    from spin_hub.artifacts.verification import Verification
 
 _MOST = 20
 """Rows that are shown."""

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from spin_hub.cli import options as o
-from spin_hub.cli.endings import end
+from spin_hub.cli.errors import end
 
 
 def verify(

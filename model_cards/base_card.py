@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from spin_hub.front_matter import card_of
+from spin_hub.model_cards.front_matter import card_of
 
 INHERITED: Final = ("license", "license_name", "license_link", "language", "pipeline_tag")
 

@@ -11,12 +11,12 @@ from huggingface_hub import ModelCard, ModelCardData
 from jinja2.sandbox import SandboxedEnvironment
 
 from spin_hub.core.algebra import COMBINED
-from spin_hub.core.contents import SPIN
 from spin_hub.core.expression import PAPER
+from spin_hub.core.files import SPIN
 from spin_hub.core.names import by_layer
 from spin_hub.errors.hub import CardFailed, CardRefused
-from spin_hub.front_matter import card_of
 from spin_hub.model_cards.command import base_argument, delta_argument, edit_command
+from spin_hub.model_cards.front_matter import card_of
 from spin_hub.model_cards.licences import terms_of
 from spin_hub.model_cards.metadata import OURS, metadata_of
 from spin_hub.record import Record, needs_warning

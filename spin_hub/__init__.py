@@ -9,56 +9,56 @@ from typing import TYPE_CHECKING, Any
 from spin_hub.version import __version__
 
 if TYPE_CHECKING:
-    from spin_hub.adapters.patches import weight_patches
+    from spin_hub.artifacts.delta_file import read_delta
+    from spin_hub.artifacts.publish import PushOptions
+    from spin_hub.artifacts.verification import Difference, Verification
     from spin_hub.core.algebra import Overlap, overlap
     from spin_hub.core.delta import Delta
     from spin_hub.core.part import Part
     from spin_hub.errors.base import SpinHubError
-    from spin_hub.files.delta_file import read_delta
-    from spin_hub.live.editing import applied, apply_, revert_
+    from spin_hub.exports.patches import weight_patches
+    from spin_hub.metrics.request import EvalRequest
+    from spin_hub.models.edit import applied, apply_, revert_
     from spin_hub.recipe import Destination, ScoringRecipe, SelectionRecipe
     from spin_hub.workflows.apply import ApplyOptions, apply
     from spin_hub.workflows.card import card
     from spin_hub.workflows.combine import combine
     from spin_hub.workflows.diff import diff
     from spin_hub.workflows.edit import EditRequest, edit
-    from spin_hub.workflows.eval_request import EvalRequest
     from spin_hub.workflows.evaluate import evaluate
     from spin_hub.workflows.export import ExportRequest, export
     from spin_hub.workflows.from_pretrained import from_pretrained
     from spin_hub.workflows.inspect import inspect
     from spin_hub.workflows.load_delta import load_delta
-    from spin_hub.workflows.publish import PushOptions
     from spin_hub.workflows.push import push
     from spin_hub.workflows.reproduce import ReproduceRequest, reproduce
     from spin_hub.workflows.revert import revert
     from spin_hub.workflows.score import score
     from spin_hub.workflows.select import select
     from spin_hub.workflows.sweep import SweepRequest, sweep
-    from spin_hub.workflows.verification import Difference, Verification
     from spin_hub.workflows.verify import VerifyOptions, verify
 
 _PLACES = {
     "ApplyOptions": "workflows.apply",
     "Delta": "core.delta",
     "Destination": "recipe",
-    "Difference": "workflows.verification",
+    "Difference": "artifacts.verification",
     "EditRequest": "workflows.edit",
-    "EvalRequest": "workflows.eval_request",
+    "EvalRequest": "metrics.request",
     "ExportRequest": "workflows.export",
     "Overlap": "core.algebra",
     "Part": "core.part",
-    "PushOptions": "workflows.publish",
+    "PushOptions": "artifacts.publish",
     "ReproduceRequest": "workflows.reproduce",
     "ScoringRecipe": "recipe",
     "SelectionRecipe": "recipe",
     "SpinHubError": "errors.base",
     "SweepRequest": "workflows.sweep",
-    "Verification": "workflows.verification",
+    "Verification": "artifacts.verification",
     "VerifyOptions": "workflows.verify",
-    "applied": "live.editing",
+    "applied": "models.edit",
     "apply": "workflows.apply",
-    "apply_": "live.editing",
+    "apply_": "models.edit",
     "card": "workflows.card",
     "combine": "workflows.combine",
     "diff": "workflows.diff",
@@ -70,15 +70,15 @@ _PLACES = {
     "load_delta": "workflows.load_delta",
     "overlap": "core.algebra",
     "push": "workflows.push",
-    "read_delta": "files.delta_file",
+    "read_delta": "artifacts.delta_file",
     "reproduce": "workflows.reproduce",
     "revert": "workflows.revert",
-    "revert_": "live.editing",
+    "revert_": "models.edit",
     "score": "workflows.score",
     "select": "workflows.select",
     "sweep": "workflows.sweep",
     "verify": "workflows.verify",
-    "weight_patches": "adapters.patches",
+    "weight_patches": "exports.patches",
 }
 
 __all__ = [

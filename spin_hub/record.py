@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import msgspec
 
-from spin_hub.core.contents import stays_inside
 from spin_hub.core.delta import BaseRef, checked_method
+from spin_hub.core.files import stays_inside
 from spin_hub.errors.models import UnsupportedFormat
 from spin_hub.recipe import Kind, ScoringRecipe
 from spin_hub.version import __version__

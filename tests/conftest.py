@@ -23,7 +23,7 @@ import torch
 from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
-from spin_hub.workflows import evidence
+from spin_hub.metrics import held_out as evidence
 from spin_hub.workflows.demo import NAME, PACKAGE, unpack
 
 # Where the tests are run in the background, Ctrl-C is ignored, and what they start would inherit that.

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from spin_hub.checkpoint.digest import digests
+from spin_hub.checkpoint.digests import digests
 from spin_hub.checkpoint.index import read_index
 from spin_hub.core.delta import BaseRef, Delta, TensorEdit
 

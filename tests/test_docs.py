@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from deltas_of import DOWN, UP, delta_of
 
-from spin_hub.files.delta_file import write_delta
+from spin_hub.artifacts.delta_file import write_delta
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [

@@ -47,9 +47,9 @@ def test_the_wheel_holds_only_spin_hub(wheel):
 def test_the_wheel_holds_the_data(wheel):
     names = set(wheel.namelist())
     for name in ("fairness", "privacy", "general"):
-        assert f"spin_hub/calibration/builtin/{name}.jsonl" in names
+        assert f"spin_hub/data/builtin/{name}.jsonl" in names
     for name in ("fairness", "privacy", "safety", "lookalike"):
-        assert f"spin_hub/calibration/builtin/questions/{name}.jsonl" in names
+        assert f"spin_hub/data/builtin/questions/{name}.jsonl" in names
     assert {"spin_hub/model_cards/templates/model.md", "spin_hub/py.typed", "spin_hub/cli/app.py"} <= names
 
 

@@ -114,16 +114,16 @@ SEAM: Final = {
     ("spin_hub/checkpoint/system.py", "os.copy_file_range"): "else blocks are read and written",
     ("spin_hub/checkpoint/system.py", "os.pread"): "else seek and read",
     ("spin_hub/checkpoint/system.py", "os.pwrite"): "else seek and write",
-    ("spin_hub/files/container.py", ".chmod"): "to the mode that the file had: nothing to do on Windows",
-    ("spin_hub/checkpoint/remembered.py", ".st_ino"): "beside size and time, and only to save a reading",
-    ("spin_hub/checkpoint/remembered.py", ".st_ctime"): "beside the time of change",
-    ("spin_hub/checkpoint/remembered.py", ".st_ctime_ns"): "beside size and time, and only to save a reading",
+    ("spin_hub/artifacts/container.py", ".chmod"): "to the mode that the file had: nothing to do on Windows",
+    ("spin_hub/checkpoint/digest_cache.py", ".st_ino"): "beside size and time, and only to save a reading",
+    ("spin_hub/checkpoint/digest_cache.py", ".st_ctime"): "beside the time of change",
+    ("spin_hub/checkpoint/digest_cache.py", ".st_ctime_ns"): "beside size and time, and only to save a reading",
     ("model_cards/render.py", "backslash"): "an escape of Markdown",
     ("cli/progress.py", "resource"): "not on Windows, where no peak is shown",
     ("spin_hub/workflows/env_processor.py", "the path /proc/cpuinfo"): "else sysctl or platform.processor",
     ("spin_hub/workflows/env_devices.py", "the path /proc/driver/nvidia/version"): "else nvidia-smi",
-    ("spin_hub/evaluation/served.py", "write_text without a newline"): "JSON that this program reads again",
-    ("spin_hub/evaluation/vllm_worker.py", "write_text without a newline"): "JSON that this program reads again",
+    ("spin_hub/metrics/served.py", "write_text without a newline"): "JSON that this program reads again",
+    ("spin_hub/metrics/vllm_worker.py", "write_text without a newline"): "JSON that this program reads again",
 }
 """What is used all the same: file and name -> the other way, or why it does no harm."""
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spin_hub.core.contents import stays_inside
+from spin_hub.core.files import stays_inside
 from spin_hub.errors.base import UsageError
 from spin_hub.errors.models import UnsupportedFormat
 from spin_hub.recipe import ScoringRecipe

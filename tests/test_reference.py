@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from spin_hub.artifacts.delta_file import read_delta
+from spin_hub.artifacts.ranking_file import read_ranking
 from spin_hub.core.delta import Delta
-from spin_hub.files.delta_file import read_delta
-from spin_hub.files.ranking_file import read_ranking
 from spin_hub.recipe import Destination, ScoringRecipe, SelectionRecipe
 from spin_hub.workflows.edit import EditRequest, edit
 from spin_hub.workflows.score import score

@@ -8,14 +8,14 @@ import json
 import pytest
 import torch
 
-from spin_hub.calibration.examples import make_examples
-from spin_hub.calibration.sources import Sampling, read_sample
 from spin_hub.checkpoint.index import read_index
+from spin_hub.data.examples import make_examples
+from spin_hub.data.sources import Sampling, read_sample
 from spin_hub.hub.datasets import resolve_dataset
+from spin_hub.models.device import Placement
+from spin_hub.models.load import load_model, load_tokenizer
 from spin_hub.recipe import ScoringRecipe
 from spin_hub.scoring.choosing import make_engine
-from spin_hub.scoring.loading import load_model, load_tokenizer
-from spin_hub.scoring.placement import Placement
 from spin_hub.scoring.targets import find_targets
 
 pytestmark = pytest.mark.moderate

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spin_hub.strict_json import parse
+from spin_hub.core.strict_json import parse
 
 TEXT = st.text('ab"\\é\n\U0001f600', max_size=4)
 JSON = st.recursive(

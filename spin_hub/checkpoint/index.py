@@ -9,12 +9,12 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from spin_hub.core.contents import LONGEST_NAME
+from spin_hub.checkpoint.header import TensorSpan, read_header
 from spin_hub.core.dtypes import itemsize
+from spin_hub.core.files import LONGEST_NAME
 from spin_hub.core.selection import Indices
+from spin_hub.core.strict_json import parse
 from spin_hub.errors.models import CorruptFile, ModelNotFound, NoSafetensors, QuantisedCheckpoint
-from spin_hub.header import TensorSpan, read_header
-from spin_hub.strict_json import parse
 
 SINGLE: Final = "model.safetensors"
 SHARDED: Final = "model.safetensors.index.json"

@@ -7,7 +7,7 @@ from huggingface_hub import HfApi, hf_hub_download, metadata_load, snapshot_down
 from huggingface_hub.errors import EntryNotFoundError
 
 from spin_hub.errors.calibration import DatasetNotFound
-from spin_hub.hub.asking import Asked, ask
+from spin_hub.hub.client import Asked, ask
 from spin_hub.record import DatasetRef
 
 _CARD = "README.md"

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from spin_hub.core.batches import Batch
 from spin_hub.errors.models import UnsupportedModel
-from spin_hub.forward import ResponseLogits
+from spin_hub.models.batches import Batch
+from spin_hub.models.forward import ResponseLogits
+from spin_hub.models.layers import LayerSource, decoder_layers
 from spin_hub.scoring.attention import FastAttention
-from spin_hub.scoring.layers import LayerSource, decoder_layers
 from spin_hub.scoring.loss import backward_from_loss
 from spin_hub.scoring.shortcut import last_map, without_value
 
@@ -59,7 +59,7 @@ class Chain:
 
     The model's own forward is run with the layers put out of action: they hand their hidden state on. So its
     embedding, masks, rotary tables, norms and head are right for every architecture whose layers touch each other
-    only through the hidden state. :mod:`spin_hub.scoring.selfcheck` finds out whether a model's do.
+    only through the hidden state. :mod:`spin_hub.scoring.check` finds out whether a model's do.
 
     Args:
         model: in eval mode, its parameters without gradients.

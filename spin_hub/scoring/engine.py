@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from spin_hub.core.batches import Batch, make_batches, one_by_one, usual_tokens
-from spin_hub.core.example import Example
 from spin_hub.core.ranking import Shape
+from spin_hub.data.example import Example
+from spin_hub.models.batches import Batch, make_batches, one_by_one, usual_tokens
 from spin_hub.recipe import Accumulate
 
 Advance = Callable[[int], None]

@@ -6,12 +6,12 @@ from typing import Final
 
 import torch
 
-from spin_hub.core.example import Example
+from spin_hub.data.example import Example
 from spin_hub.errors.models import PrecisionUnavailable
-from spin_hub.scoring.holding import Demand, Holding
-from spin_hub.scoring.layers import decoder_layers
-from spin_hub.scoring.placement import name_of
-from spin_hub.scoring.speed import Speed, Unusable, speeds
+from spin_hub.models.device import name_of
+from spin_hub.models.layers import decoder_layers
+from spin_hub.models.speed import Speed, Unusable, speeds
+from spin_hub.scoring.memory import Demand, Holding
 
 _SHARE: Final[Mapping[torch.dtype, float]] = {torch.float32: 0.65, torch.bfloat16: 0.4}
 """The share of the speed of plain products that scoring reaches (benchmarks/RESULTS.md)."""

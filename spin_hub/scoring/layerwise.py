@@ -13,14 +13,14 @@ from functools import partial
 import torch
 from transformers import PreTrainedModel
 
-from spin_hub.core.batches import Batch
-from spin_hub.core.example import Example
+from spin_hub.data.example import Example
 from spin_hub.errors.models import DeviceOutOfMemory
+from spin_hub.models.batches import Batch
+from spin_hub.models.layers import LayerSource, LoadedLayers, in_turn
 from spin_hub.recipe import Accumulate
+from spin_hub.scoring.activation_cache import Journal, Point
 from spin_hub.scoring.chain import Chain
 from spin_hub.scoring.engine import Advance, ScoredMatrix, batches_for
-from spin_hub.scoring.journal import Journal, Point
-from spin_hub.scoring.layers import LayerSource, LoadedLayers, in_turn
 from spin_hub.scoring.passes import Entry, Passes
 from spin_hub.scoring.store import EVERYTHING_IN_MEMORY, Room, Store
 from spin_hub.scoring.sums import Sums
@@ -54,7 +54,7 @@ class LayerwiseEngine:
         source: brings the layers' weights in.
         room: where the layers' inputs may be kept.
         shortcut: whether the value of a layer's last linear map is left out where only gradients are wanted; right
-            for models whose layers end by adding it to the residual, as :mod:`spin_hub.scoring.selfcheck` finds out.
+            for models whose layers end by adding it to the residual, as :mod:`spin_hub.scoring.check` finds out.
         tokens_per_batch: padded tokens that a batch may have; None takes what suits the device.
         pace: what the parts of the work take beside each other.
         journal: where inputs and gradients are kept for a run that goes on; None keeps them for this run alone.

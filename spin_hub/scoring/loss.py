@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from spin_hub.core.batches import Batch
 from spin_hub.errors.measuring import NotFinite
-from spin_hub.forward import ResponseLogits
+from spin_hub.models.batches import Batch
+from spin_hub.models.forward import ResponseLogits
 from spin_hub.scoring.attention import FastAttention
 
 _CHUNK: Final = 1 << 20

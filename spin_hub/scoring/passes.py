@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from spin_hub.core.batches import Batch
-from spin_hub.scoring.capture import GradientCapture, OnGradient
+from spin_hub.models.batches import Batch
+from spin_hub.models.layers import in_turn
+from spin_hub.scoring.activation_cache import Journal, Point
 from spin_hub.scoring.chain import Call, Chain
-from spin_hub.scoring.journal import Journal, Point
-from spin_hub.scoring.layers import in_turn
+from spin_hub.scoring.hooks import GradientCapture, OnGradient
 from spin_hub.scoring.store import Store
 from spin_hub.scoring.targets import Target
 

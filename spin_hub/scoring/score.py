@@ -8,28 +8,28 @@ from typing import Any
 
 import torch
 
+from spin_hub.artifacts.atomic import existing_folder
+from spin_hub.artifacts.ranking_file import RankingFile
 from spin_hub.checkpoint.coordinates import check_identity
-from spin_hub.core.batches import usual_tokens
 from spin_hub.core.names import layer_and_matrix
 from spin_hub.core.ranking import RankedTensor, Ranking, TopWeights
 from spin_hub.errors.measuring import NotToMeasure, PartialDiffers
 from spin_hub.errors.models import DeviceOutOfMemory
-from spin_hub.files.output import existing_folder
-from spin_hub.files.ranking_file import RankingFile
+from spin_hub.models.batches import usual_tokens
+from spin_hub.models.device import free_memory, name_of
+from spin_hub.models.layers import LayerSource, LoadedLayers
+from spin_hub.models.load import load_model
+from spin_hub.models.widening import WidenedLayers, load_widened
+from spin_hub.progress import Reporter, step
 from spin_hub.scoring.choosing import Means, make_engine
 from spin_hub.scoring.engine import ScoredMatrix
 from spin_hub.scoring.estimate import Work, scoring_seconds
-from spin_hub.scoring.holding import LIBRARIES, Holding, hold
-from spin_hub.scoring.layers import LayerSource, LoadedLayers
+from spin_hub.scoring.inputs import Prepared, targets_within
 from spin_hub.scoring.layerwise import Pace
-from spin_hub.scoring.loading import load_model
-from spin_hub.scoring.placement import free_memory, name_of
+from spin_hub.scoring.memory import LIBRARIES, Holding, hold
+from spin_hub.scoring.resume import Partial
 from spin_hub.scoring.targets import Target
-from spin_hub.scoring.widening import WidenedLayers, load_widened
 from spin_hub.units import about
-from spin_hub.workflows.partial import Partial
-from spin_hub.workflows.prepare import Prepared, targets_within
-from spin_hub.workflows.reporter import Reporter, step
 
 
 @dataclass(frozen=True)
@@ -217,7 +217,7 @@ def _load(prepared: Prepared, holding: Holding) -> tuple[Any, LayerSource]:
         return load_widened(index, trust)
     if holding.weights != "shards":
         return load_model(index, demand.where, trust), LoadedLayers()
-    from spin_hub.scoring.shards import ShardLayers, hollow_map
+    from spin_hub.models.shards import ShardLayers, hollow_map
 
     model = load_model(index, demand.where, trust, hollow_map(demand.skeleton, demand.where.device))
     return model, ShardLayers(model, index, demand.where)

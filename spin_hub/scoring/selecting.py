@@ -3,6 +3,9 @@
 import math
 from collections.abc import Mapping, Sequence
 
+from spin_hub.artifacts.base_model import Base
+from spin_hub.artifacts.open import base_ref
+from spin_hub.artifacts.ranking_file import RankingFile
 from spin_hub.core.delta import Delta, TensorEdit
 from spin_hub.core.part import Part
 from spin_hub.core.ranking import Count, Ranking, Shape, count_of, published_count_of
@@ -10,10 +13,7 @@ from spin_hub.core.rules import at_random, by_expression, by_published_code, rat
 from spin_hub.core.selection import Selection
 from spin_hub.errors.base import UsageError
 from spin_hub.errors.selecting import EmptySelection, RankingMismatch, RatioTooSmall, UnknownSet
-from spin_hub.files.ranking_file import RankingFile
 from spin_hub.recipe import ScoringRecipe, SelectionRecipe
-from spin_hub.workflows.artefacts import base_ref
-from spin_hub.workflows.base import Base
 
 
 def delta_from(content: RankingFile, recipe: SelectionRecipe, base: Base | None) -> Delta:

@@ -2,7 +2,7 @@
 
 Where a layer ends by adding its last map's output to the residual, the gradients in it do not depend on that output:
 running the layer once more only to differentiate it can leave that product out, a quarter of its forward pass.
-Where a norm follows, they do; so :mod:`spin_hub.scoring.selfcheck` decides. The value is NaN meanwhile: a gradient
+Where a norm follows, they do; so :mod:`spin_hub.scoring.check` decides. The value is NaN meanwhile: a gradient
 that does depend on it is NaN too, and never silently wrong.
 """
 

@@ -7,14 +7,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spin_hub.core.batches import Batch
-from spin_hub.core.importance import importance, top_weights
 from spin_hub.core.ranking import kept_count_of
 from spin_hub.errors.measuring import NotFinite
+from spin_hub.models.batches import Batch
 from spin_hub.recipe import Accumulate
 from spin_hub.scoring.engine import ScoredMatrix
-from spin_hub.scoring.kernels import add_absolute_products
+from spin_hub.scoring.importance import importance, top_weights
 from spin_hub.scoring.loss import refuse
+from spin_hub.scoring.products import add_absolute_products
 from spin_hub.scoring.targets import Target
 
 

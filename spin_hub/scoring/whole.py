@@ -11,12 +11,12 @@ from functools import partial
 import torch
 from transformers import PreTrainedModel
 
-from spin_hub.core.batches import Batch
-from spin_hub.core.example import Example
+from spin_hub.data.example import Example
 from spin_hub.errors.models import DeviceOutOfMemory
+from spin_hub.models.batches import Batch
 from spin_hub.recipe import Accumulate
-from spin_hub.scoring.capture import GradientCapture, OnGradient
 from spin_hub.scoring.engine import Advance, ScoredMatrix, batches_for
+from spin_hub.scoring.hooks import GradientCapture, OnGradient
 from spin_hub.scoring.loss import backward_from_loss
 from spin_hub.scoring.sums import Sums
 from spin_hub.scoring.targets import Target

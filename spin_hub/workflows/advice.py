@@ -5,10 +5,10 @@ from typing import Final
 import torch
 
 from spin_hub.core.part import ALL
+from spin_hub.models.device import name_of
+from spin_hub.models.speed import Speed, speeds
 from spin_hub.scoring.estimate import Cost, scoring_seconds
-from spin_hub.scoring.holding import Demand
-from spin_hub.scoring.placement import name_of
-from spin_hub.scoring.speed import Speed, speeds
+from spin_hub.scoring.memory import Demand
 from spin_hub.units import about
 from spin_hub.workflows.edit import EditRequest
 

@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
+from spin_hub.artifacts.publish import PushOptions
+from spin_hub.artifacts.write import Outcome
 from spin_hub.errors.base import SpinHubError
 from spin_hub.errors.deltas import BaseNotNamed
 from spin_hub.hub.resolve import ModelSource
-from spin_hub.workflows.outcome import Outcome
-from spin_hub.workflows.publish import PushOptions
-from spin_hub.workflows.reporter import Reporter
+from spin_hub.progress import Reporter
 from spin_hub.workflows.verify import VerifyOptions, verify
 
 

@@ -4,24 +4,24 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from spin_hub.checkpoint.fitting import fit_of, refusal
+from spin_hub.artifacts import publish
+from spin_hub.artifacts.atomic import Placed
+from spin_hub.artifacts.base_model import open_base
+from spin_hub.artifacts.open import fetch_delta, record_at
+from spin_hub.artifacts.publish import PushOptions, most_to_upload
+from spin_hub.artifacts.rebase import Opened, rebase
+from spin_hub.artifacts.write import Outcome, Provenance, default_name, describe, needed_bytes, write_model_folder
+from spin_hub.checkpoint.compat import fit_of, refusal
+from spin_hub.core.compat import Fit
 from spin_hub.core.delta import Delta
-from spin_hub.core.fit import Fit
-from spin_hub.core.lineage import architecture_difference
 from spin_hub.errors.deltas import DeltaMismatch
-from spin_hub.files.output import Placed
 from spin_hub.hub.account import account
+from spin_hub.hub.ancestry import architecture_difference
 from spin_hub.hub.resolve import hub_cache
+from spin_hub.progress import SILENT, Reporter, step
 from spin_hub.recipe import BY_DEFAULT, Destination
 from spin_hub.record import ModelRecord
-from spin_hub.workflows import publish
 from spin_hub.workflows.after_push import verified
-from spin_hub.workflows.artefacts import fetch_delta, record_at
-from spin_hub.workflows.base import open_base
-from spin_hub.workflows.outcome import Outcome, Provenance, default_name, describe, needed_bytes, write_model_folder
-from spin_hub.workflows.publish import PushOptions, most_to_upload
-from spin_hub.workflows.rebase import Opened, rebase
-from spin_hub.workflows.reporter import SILENT, Reporter, step
 
 
 @dataclass(frozen=True)

@@ -5,20 +5,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from spin_hub.checkpoint.digest import sha256
+from spin_hub.artifacts.atomic import Placed
+from spin_hub.artifacts.open import fetch_delta, find_delta
+from spin_hub.artifacts.write import Outcome, Provenance, default_name, write_delta_folder
+from spin_hub.checkpoint.digests import sha256
 from spin_hub.core.algebra import How, check_one_base
 from spin_hub.core.algebra import combine as combined
 from spin_hub.core.delta import Delta
 from spin_hub.errors.selecting import EmptySelection
-from spin_hub.files.output import Placed
-from spin_hub.hub.artefact import Artefact
+from spin_hub.hub.artifact import Artefact
 from spin_hub.hub.resolve import hub_cache
 from spin_hub.model_cards.metadata import sets_of
+from spin_hub.progress import SILENT, Reporter, step
 from spin_hub.recipe import BY_DEFAULT, Destination
 from spin_hub.record import ModelRecord, Record
-from spin_hub.workflows.artefacts import fetch_delta, find_delta
-from spin_hub.workflows.outcome import Outcome, Provenance, default_name, write_delta_folder
-from spin_hub.workflows.reporter import SILENT, Reporter, step
 
 
 @dataclass(frozen=True)

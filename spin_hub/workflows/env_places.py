@@ -9,10 +9,10 @@ from typing import Final
 
 import psutil
 
-from spin_hub.checkpoint.remembered import Remembered
+from spin_hub.checkpoint.digest_cache import Remembered
 from spin_hub.hub.resolve import hub_cache
-from spin_hub.scoring.holding import LIBRARIES
-from spin_hub.scoring.placement import container_memory
+from spin_hub.models.device import container_memory
+from spin_hub.scoring.memory import LIBRARIES
 from spin_hub.units import human_bytes
 from spin_hub.workflows.findings import Finding, shown_path, weights_in
 

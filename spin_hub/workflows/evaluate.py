@@ -5,24 +5,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from spin_hub.evaluation.asking import Manner
-from spin_hub.evaluation.capability import Tasks, open_tasks
-from spin_hub.evaluation.evidence import BASE, Evidence
-from spin_hub.evaluation.served import check_vllm
-from spin_hub.files.output import new_file
-from spin_hub.recipe import ScoringRecipe
-from spin_hub.record import NAME as RECORD
-from spin_hub.record import Record
-from spin_hub.scoring.loading import load_tokenizer
-from spin_hub.scoring.placement import Placement, place
-from spin_hub.scoring.widening import load_running
-from spin_hub.workflows.artefacts import find_delta, open_delta, write_record
-from spin_hub.workflows.base import Base
-from spin_hub.workflows.card import card
-from spin_hub.workflows.eval_request import ANSWERS, EvalRequest
-from spin_hub.workflows.evidence import texts_for
-from spin_hub.workflows.judge import check_judge
-from spin_hub.workflows.measures import (
+from spin_hub.artifacts.atomic import new_file
+from spin_hub.artifacts.base_model import Base
+from spin_hub.artifacts.open import find_delta, open_delta, write_record
+from spin_hub.evidence import BASE, Evidence
+from spin_hub.metrics.capability import Tasks, open_tasks
+from spin_hub.metrics.held_out import texts_for
+from spin_hub.metrics.judge import check_judge
+from spin_hub.metrics.questions import Manner
+from spin_hub.metrics.registry import (
     Answers,
     Harness,
     Likelihood,
@@ -33,9 +24,18 @@ from spin_hub.workflows.measures import (
     window_of,
     windowed,
 )
-from spin_hub.workflows.reporter import SILENT, Reporter, step
-from spin_hub.workflows.served import ask_served
-from spin_hub.workflows.sides import Sides, open_sides, states_of
+from spin_hub.metrics.request import ANSWERS, EvalRequest
+from spin_hub.metrics.served import check_vllm
+from spin_hub.metrics.served_states import ask_served
+from spin_hub.metrics.states import Sides, open_sides, states_of
+from spin_hub.models.device import Placement, place
+from spin_hub.models.load import load_tokenizer
+from spin_hub.models.widening import load_running
+from spin_hub.progress import SILENT, Reporter, step
+from spin_hub.recipe import ScoringRecipe
+from spin_hub.record import NAME as RECORD
+from spin_hub.record import Record
+from spin_hub.workflows.card import card
 
 
 @dataclass(frozen=True)

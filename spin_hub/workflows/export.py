@@ -3,16 +3,16 @@
 from dataclasses import dataclass, replace
 from typing import Final
 
-from spin_hub.adapters.config import config_class
-from spin_hub.files.output import Placed
+from spin_hub.artifacts.atomic import Placed
+from spin_hub.artifacts.open import fetch_delta
+from spin_hub.artifacts.write import Outcome, Provenance, default_name
+from spin_hub.exports.base_of import adapter_base, described
+from spin_hub.exports.config import config_class
+from spin_hub.exports.write import AdapterOptions, make_adapter, write_adapter
 from spin_hub.hub.resolve import hub_cache
+from spin_hub.progress import SILENT, Reporter
 from spin_hub.recipe import BY_DEFAULT, Destination
 from spin_hub.record import ModelRecord, Record
-from spin_hub.workflows.adapter import AdapterOptions, make_adapter, write_adapter
-from spin_hub.workflows.adapter_base import adapter_base, described
-from spin_hub.workflows.artefacts import fetch_delta
-from spin_hub.workflows.outcome import Outcome, Provenance, default_name
-from spin_hub.workflows.reporter import SILENT, Reporter
 
 _ROOM: Final = 16 << 20
 """Room in which the delta, the card and the plot surely fit, in bytes."""

@@ -32,7 +32,7 @@ def from_pretrained(ref: str | Path, base: str | Path | None = None, **options: 
     # Both take seconds to import, and what is wrong above is told before that.
     from transformers import AutoModelForCausalLM
 
-    from spin_hub.live.editing import apply_
+    from spin_hub.models.edit import apply_
 
     usual = {"local_files_only": True, "use_safetensors": True}
     loaded = AutoModelForCausalLM.from_pretrained(source.folder, **{**usual, **options})

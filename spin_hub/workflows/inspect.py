@@ -7,18 +7,18 @@ from typing import Any
 
 import numpy as np
 
+from spin_hub.artifacts.delta_file import base_to_json
+from spin_hub.artifacts.open import base_ref, find_delta, open_delta
+from spin_hub.artifacts.ranking_file import NAME as RANKING
+from spin_hub.artifacts.ranking_file import RankingFile, read_ranking
+from spin_hub.artifacts.write import rule_text
+from spin_hub.checkpoint.header import read_header
 from spin_hub.core.delta import BaseRef, Delta, TensorEdit
 from spin_hub.core.names import Table, by_layer
-from spin_hub.files.delta_file import base_to_json
-from spin_hub.files.ranking_file import NAME as RANKING
-from spin_hub.files.ranking_file import RankingFile, read_ranking
-from spin_hub.header import read_header
-from spin_hub.hub.artefact import resolve_delta
+from spin_hub.hub.artifact import resolve_delta
+from spin_hub.progress import SILENT, Reporter, step
 from spin_hub.record import Record
 from spin_hub.units import human_bytes
-from spin_hub.workflows.artefacts import base_ref, find_delta, open_delta
-from spin_hub.workflows.outcome import rule_text
-from spin_hub.workflows.reporter import SILENT, Reporter, step
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from spin_hub.artifacts.open import open_delta
 from spin_hub.core.delta import Delta
-from spin_hub.hub.artefact import resolve_delta
-from spin_hub.workflows.artefacts import open_delta
+from spin_hub.hub.artifact import resolve_delta
 
 
 def load_delta(ref: str | Path) -> Delta:

@@ -5,26 +5,26 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
-from spin_hub.core.grid import default_grid
+from spin_hub.artifacts.base_model import open_headers
+from spin_hub.artifacts.publish import most_to_upload, prepare
+from spin_hub.artifacts.write import default_name, needed_bytes
 from spin_hub.core.ranking import Shape, count_of, published_count_of
+from spin_hub.exports.write import check_adapter
 from spin_hub.hub.account import account
+from spin_hub.metrics.held_out import STATES, texts_for
+from spin_hub.models.device import place, stored_dtype
+from spin_hub.models.load import check_causal, load_skeleton
+from spin_hub.progress import SILENT, Reporter, step
 from spin_hub.recipe import SelectionRecipe
 from spin_hub.scoring.estimate import Reading, estimate
-from spin_hub.scoring.holding import Demand, hold
-from spin_hub.scoring.loading import check_causal, load_skeleton
-from spin_hub.scoring.placement import place, stored_dtype
+from spin_hub.scoring.inputs import calibrate, targets_within
+from spin_hub.scoring.memory import Demand, hold
 from spin_hub.scoring.selecting import shapes_within
+from spin_hub.search.grid import default_grid
+from spin_hub.search.study import states_of
 from spin_hub.units import about, human_bytes
-from spin_hub.workflows.adapter import check_adapter
 from spin_hub.workflows.advice import shorter
-from spin_hub.workflows.base import open_headers
 from spin_hub.workflows.edit import EditRequest
-from spin_hub.workflows.evidence import STATES, texts_for
-from spin_hub.workflows.outcome import default_name, needed_bytes
-from spin_hub.workflows.prepare import calibrate, targets_within
-from spin_hub.workflows.publish import most_to_upload, prepare
-from spin_hub.workflows.reporter import SILENT, Reporter, step
-from spin_hub.workflows.study import states_of
 from spin_hub.workflows.sweep import keep_for
 
 _PLACES: Final = {

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from spin_hub.files.container import checked
-from spin_hub.files.ranking_file import RankingFile, read_ranking
+from spin_hub.artifacts.container import checked
+from spin_hub.artifacts.open import open_delta
+from spin_hub.artifacts.ranking_file import RankingFile, read_ranking
 from spin_hub.model_cards.by_layer import coupling_plot
 from spin_hub.model_cards.curves import importance_by_rank, importance_curves, overlap_curves
 from spin_hub.model_cards.frequencies import frequency_plot
@@ -14,7 +15,6 @@ from spin_hub.model_cards.plots import evidence_plot
 from spin_hub.model_cards.render import HEAT_MAP
 from spin_hub.recipe import DEFAULT_KEEP
 from spin_hub.record import NAME as RECORD
-from spin_hub.workflows.artefacts import open_delta
 from spin_hub.workflows.inspect import Inspection
 
 

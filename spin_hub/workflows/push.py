@@ -4,23 +4,23 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from spin_hub.artifacts import publish
+from spin_hub.artifacts.atomic import Placed
+from spin_hub.artifacts.base_model import open_base
+from spin_hub.artifacts.open import open_delta, read_card
+from spin_hub.artifacts.publish import PushOptions
+from spin_hub.artifacts.write import Outcome, Provenance, write_delta_folder
 from spin_hub.checkpoint.index import read_index
 from spin_hub.checkpoint.patch import State, state_of
-from spin_hub.core.contents import README, SPIN
 from spin_hub.core.delta import Delta
+from spin_hub.core.files import README, SPIN
 from spin_hub.errors.deltas import DeltaNotFound
 from spin_hub.errors.hub import NotPushable
-from spin_hub.files.output import Placed
 from spin_hub.hub.account import account
+from spin_hub.progress import SILENT, Reporter, step
 from spin_hub.recipe import Kind
 from spin_hub.record import Record
-from spin_hub.workflows import publish
 from spin_hub.workflows.after_push import verified
-from spin_hub.workflows.artefacts import open_delta, read_card
-from spin_hub.workflows.base import open_base
-from spin_hub.workflows.outcome import Outcome, Provenance, write_delta_folder
-from spin_hub.workflows.publish import PushOptions
-from spin_hub.workflows.reporter import SILENT, Reporter, step
 
 
 def push(folder: str | Path, options: PushOptions, kind: Kind | None = None, reporter: Reporter = SILENT) -> Outcome:

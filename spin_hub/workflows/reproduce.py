@@ -6,23 +6,23 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from spin_hub.checkpoint.digest import sha256
-from spin_hub.core.contents import README
+from spin_hub.artifacts.atomic import Placed
+from spin_hub.artifacts.base_model import open_base
+from spin_hub.artifacts.container import checked
+from spin_hub.artifacts.delta_file import NAME, write_delta
+from spin_hub.artifacts.open import fetch_delta, find_delta
+from spin_hub.checkpoint.digests import sha256
 from spin_hub.core.delta import Delta
+from spin_hub.core.files import README
 from spin_hub.errors.base import UsageError
 from spin_hub.errors.measuring import NotReproducible
-from spin_hub.files.container import checked
-from spin_hub.files.delta_file import NAME, write_delta
-from spin_hub.files.output import Placed
+from spin_hub.progress import SILENT, Reporter, step
 from spin_hub.recipe import BY_DEFAULT, Device, ScoringRecipe, SelectionRecipe
 from spin_hub.record import Record, ScoringRecord
+from spin_hub.scoring.inputs import Prepared, prepare
 from spin_hub.scoring.score import Job, score_prepared
 from spin_hub.scoring.selecting import check_ratios, check_recipe, delta_from
 from spin_hub.versions import versions
-from spin_hub.workflows.artefacts import fetch_delta, find_delta
-from spin_hub.workflows.base import open_base
-from spin_hub.workflows.prepare import Prepared, prepare
-from spin_hub.workflows.reporter import SILENT, Reporter, step
 
 
 @dataclass(frozen=True)

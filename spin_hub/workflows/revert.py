@@ -3,19 +3,19 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from spin_hub.checkpoint.digest import digests
+from spin_hub.artifacts.atomic import Placed, new_folder
+from spin_hub.artifacts.open import open_delta
+from spin_hub.artifacts.write import BASE_README
+from spin_hub.checkpoint.digests import digests
 from spin_hub.checkpoint.index import CheckpointIndex, read_index
 from spin_hub.checkpoint.patch import State, copy_others, originals, state_of, write_patched_copy
-from spin_hub.core.contents import README, SPIN
 from spin_hub.core.delta import Delta
+from spin_hub.core.files import README, SPIN
 from spin_hub.errors.deltas import DeltaNotFound, RevertFailed
-from spin_hub.files.output import Placed, new_folder
-from spin_hub.hub.artefact import resolve_edited
+from spin_hub.hub.artifact import resolve_edited
 from spin_hub.hub.resolve import hub_cache
+from spin_hub.progress import SILENT, Reporter, step
 from spin_hub.recipe import BY_DEFAULT, Destination
-from spin_hub.workflows.artefacts import open_delta
-from spin_hub.workflows.outcome import BASE_README
-from spin_hub.workflows.reporter import SILENT, Reporter, step
 
 
 @dataclass(frozen=True)

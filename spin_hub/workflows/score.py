@@ -4,16 +4,16 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from spin_hub.artifacts.atomic import Placed, new_file
+from spin_hub.artifacts.base_model import open_base
+from spin_hub.artifacts.ranking_file import NAME as RANKING
+from spin_hub.artifacts.ranking_file import RankingFile, write_ranking
 from spin_hub.errors.selecting import RatioOutOfRange
-from spin_hub.files.output import Placed, new_file
-from spin_hub.files.ranking_file import NAME as RANKING
-from spin_hub.files.ranking_file import RankingFile, write_ranking
 from spin_hub.hub.resolve import hub_cache
+from spin_hub.progress import SILENT, Reporter, step
 from spin_hub.recipe import BY_DEFAULT, DEFAULT_KEEP, Destination, ScoringRecipe
+from spin_hub.scoring.inputs import prepare
 from spin_hub.scoring.score import Job, score_prepared
-from spin_hub.workflows.base import open_base
-from spin_hub.workflows.prepare import prepare
-from spin_hub.workflows.reporter import SILENT, Reporter, step
 
 
 @dataclass(frozen=True)

@@ -6,31 +6,32 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from spin_hub.core.grid import Ratios, default_grid, product_grid
+from spin_hub.artifacts.atomic import Placed, new_file
+from spin_hub.artifacts.base_model import Base, open_base, record_of, shard_digests
+from spin_hub.artifacts.ranking_file import NAME as RANKING
+from spin_hub.artifacts.ranking_file import RankingFile, read_ranking, write_ranking
+from spin_hub.artifacts.write import Outcome, Provenance, write_delta_folder
 from spin_hub.core.part import Part
 from spin_hub.core.ranking import Shape
 from spin_hub.errors.base import UsageError
 from spin_hub.errors.selecting import RankingMismatch, RatioBeyondRanking
-from spin_hub.files.output import Placed, new_file
-from spin_hub.files.ranking_file import NAME as RANKING
-from spin_hub.files.ranking_file import RankingFile, read_ranking, write_ranking
 from spin_hub.hub.resolve import hub_cache
+from spin_hub.metrics.held_out import gather, texts_for
 from spin_hub.model_cards.licences import derived_name
 from spin_hub.model_cards.pareto import pareto_plot
+from spin_hub.models.device import place
+from spin_hub.models.load import check_causal
+from spin_hub.models.widening import load_running
+from spin_hub.progress import SILENT, Reporter, step
 from spin_hub.recipe import Destination, Limits, Rule, ScoringRecipe, SelectionRecipe
-from spin_hub.scoring.loading import check_causal
-from spin_hub.scoring.placement import place
+from spin_hub.scoring.inputs import prepare
 from spin_hub.scoring.score import Job, score_prepared
 from spin_hub.scoring.selecting import candidates_of, check_recipe, delta_from, shapes_within
-from spin_hub.scoring.widening import load_running
-from spin_hub.workflows import picking, study
-from spin_hub.workflows.base import Base, open_base, record_of, shard_digests
-from spin_hub.workflows.evidence import gather, texts_for
-from spin_hub.workflows.outcome import Outcome, Provenance, write_delta_folder
-from spin_hub.workflows.picking import Picked
-from spin_hub.workflows.prepare import prepare
-from spin_hub.workflows.reporter import SILENT, Reporter, step
-from spin_hub.workflows.study import Study, Subject
+from spin_hub.search import choose as picking
+from spin_hub.search import study
+from spin_hub.search.choose import Picked
+from spin_hub.search.grid import Ratios, default_grid, product_grid
+from spin_hub.search.study import Study, Subject
 
 PLOT: Final = "sweep.png"
 DELTA: Final = "delta"

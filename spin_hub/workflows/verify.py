@@ -5,16 +5,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from spin_hub.artifacts.open import fetch_delta
+from spin_hub.artifacts.verification import Difference, Store, Verification
 from spin_hub.errors.hub import HubSilent
 from spin_hub.hub.repo import why_no_commit
-from spin_hub.workflows.artefacts import fetch_delta
-from spin_hub.workflows.claims import card_rows, delta_rows, record_rows
-from spin_hub.workflows.kept_files import Kept, added, added_beside, base_rows, file_rows
-from spin_hub.workflows.place_proofs import place_rows
-from spin_hub.workflows.reporter import SILENT, Reporter, step
-from spin_hub.workflows.shard_proofs import Weights, shard_rows, weights_of
-from spin_hub.workflows.subject import Subject, open_base, opened
-from spin_hub.workflows.verification import Difference, Store, Verification
+from spin_hub.progress import SILENT, Reporter, step
+from spin_hub.verify.artifact import Subject, open_base, opened
+from spin_hub.verify.files import Kept, added, added_beside, base_rows, file_rows
+from spin_hub.verify.place_rows import place_rows
+from spin_hub.verify.record import card_rows, delta_rows, record_rows
+from spin_hub.verify.shard_rows import Weights, shard_rows, weights_of
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def _adapter(subject: Subject, base: str) -> tuple[tuple[str, ...], list[Differe
     """An adapter's own files, and what differs in them; all of a verification that needs torch."""
     if subject.kind not in ("peft", "lora"):
         return (), []
-    from spin_hub.workflows.adapter_proofs import FILES, adapter_rows
+    from spin_hub.verify.adapter import FILES, adapter_rows
 
     return FILES, adapter_rows(subject, base)
 

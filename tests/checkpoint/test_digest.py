@@ -1,7 +1,7 @@
 import hashlib
 import shutil
 
-from spin_hub.checkpoint.digest import contents_of, digests
+from spin_hub.checkpoint.digests import contents_of, digests
 from spin_hub.checkpoint.index import read_index
 
 

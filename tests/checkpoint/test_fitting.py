@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
-from spin_hub.checkpoint.fitting import fit_of, refusal
+from spin_hub.checkpoint.compat import fit_of, refusal
 from spin_hub.checkpoint.index import read_index
 from spin_hub.checkpoint.patch import write_patched_copy, zeros
 from spin_hub.core.delta import BaseRef, Delta, TensorEdit

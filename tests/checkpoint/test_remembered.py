@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from spin_hub.checkpoint import remembered
-from spin_hub.checkpoint.digest import known_digests, sha256
-from spin_hub.checkpoint.remembered import Remembered
+from spin_hub.checkpoint import digest_cache as remembered
+from spin_hub.checkpoint.digest_cache import Remembered
+from spin_hub.checkpoint.digests import known_digests, sha256
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +28,7 @@ def old_file(path: Path, data: bytes, monkeypatch) -> Path:
 def reads(folder: Path, name: str, monkeypatch) -> tuple[str, int]:
     """The digest, and how often the content was read for it."""
     count = []
-    monkeypatch.setattr("spin_hub.checkpoint.digest.sha256", lambda *a: count.append(1) or sha256(*a))
+    monkeypatch.setattr("spin_hub.checkpoint.digests.sha256", lambda *a: count.append(1) or sha256(*a))
     return known_digests(folder, [name], lambda _: None)[name], len(count)
 
 

@@ -5,7 +5,7 @@ import sys
 
 from spin_hub.cli.console import Screen
 from spin_hub.cli.plain import plain_json
-from spin_hub.workflows.reporter import SILENT
+from spin_hub.progress import SILENT
 
 
 def test_json_escapes_what_a_terminal_would_obey_and_keeps_its_value():

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from spin_hub.cli import endings
-from spin_hub.cli.endings import ending_of
+from spin_hub.cli import errors as endings
+from spin_hub.cli.errors import ending_of
 
 
 class OnWindows(OSError):

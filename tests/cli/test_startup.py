@@ -6,8 +6,8 @@ import sys
 import numpy as np
 import pytest
 
+from spin_hub.artifacts.delta_file import write_delta
 from spin_hub.core.delta import BaseRef, Delta, TensorEdit
-from spin_hub.files.delta_file import write_delta
 
 pytestmark = pytest.mark.moderate
 
@@ -39,7 +39,7 @@ def test_apply_verify_revert_inspect_card_diff_and_combine_need_no_torch(tiny, t
     name = "model.layers.0.mlp.up_proj.weight"
     indices = np.array([3, 5])
     edit = TensorEdit(index.tensors[name].span.shape, "F32", indices, index.raw(name, indices))
-    from spin_hub.checkpoint.digest import digests
+    from spin_hub.checkpoint.digests import digests
 
     files = {path.name: path for path in tiny.iterdir()}
     base = BaseRef(files=digests(tiny, files, lambda _: None))

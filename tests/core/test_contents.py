@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spin_hub.core.contents import Contents, split_names
+from spin_hub.core.files import Contents, split_names
 
 PARTS = (
     "model",

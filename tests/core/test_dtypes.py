@@ -7,8 +7,8 @@ import safetensors
 import torch
 from safetensors import SafetensorError
 
+from spin_hub.checkpoint.header import read_header
 from spin_hub.core.dtypes import BITS, EDITABLE, NAMES, itemsize
-from spin_hub.header import read_header
 
 
 def file_of_eight(code, nbytes):

@@ -13,11 +13,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from spin_hub.artifacts.delta_file import write_delta
+from spin_hub.artifacts.ranking_file import RankingFile, write_ranking
+from spin_hub.checkpoint.header import read_header
 from spin_hub.core.delta import BaseRef, Delta, TensorEdit
 from spin_hub.core.ranking import RankedTensor, Ranking, TopWeights
-from spin_hub.files.delta_file import write_delta
-from spin_hub.files.ranking_file import RankingFile, write_ranking
-from spin_hub.header import read_header
 from spin_hub.recipe import ScoringRecipe
 
 TESTS = Path(__file__).parents[1]

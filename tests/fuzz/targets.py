@@ -8,9 +8,15 @@ from pathlib import Path
 import numpy as np
 from fuzz_seeds import VECTORS, records
 
-from spin_hub.calibration.sources import Sampling, read_sample
-from spin_hub.calibration.spec import Spec
-from spin_hub.checkpoint.fitting import fit_of, refusal
+from spin_hub.artifacts.container import checked
+from spin_hub.artifacts.delta_file import NAME as DELTA
+from spin_hub.artifacts.delta_file import read_delta
+from spin_hub.artifacts.open import read_record
+from spin_hub.artifacts.ranking_file import NAME as RANKING
+from spin_hub.artifacts.ranking_file import read_ranking
+from spin_hub.artifacts.recipe_file import read_recipe_file
+from spin_hub.checkpoint.compat import fit_of, refusal
+from spin_hub.checkpoint.header import read_header
 from spin_hub.checkpoint.index import read_index
 from spin_hub.cli.console import Screen
 from spin_hub.cli.plain import plain_json
@@ -18,13 +24,9 @@ from spin_hub.cli.show import show_counts
 from spin_hub.core.expression import parse
 from spin_hub.core.names import by_layer
 from spin_hub.core.selection import Selection
+from spin_hub.data.sources import Sampling, read_sample
+from spin_hub.data.spec import Spec
 from spin_hub.errors.base import SpinHubError
-from spin_hub.files.container import checked
-from spin_hub.files.delta_file import NAME as DELTA
-from spin_hub.files.delta_file import read_delta
-from spin_hub.files.ranking_file import NAME as RANKING
-from spin_hub.files.ranking_file import read_ranking
-from spin_hub.header import read_header
 from spin_hub.model_cards.base_card import read_base_card
 from spin_hub.model_cards.heat_map import heat_map
 from spin_hub.model_cards.joining import joined
@@ -32,10 +34,8 @@ from spin_hub.model_cards.render import render_card
 from spin_hub.recipe import SelectionRecipe
 from spin_hub.record import DatasetRef, Record
 from spin_hub.scoring.selecting import delta_from
-from spin_hub.workflows.artefacts import read_record
 from spin_hub.workflows.inspect import inspect
 from spin_hub.workflows.plots import draw_evaluation
-from spin_hub.workflows.recipe_file import read_recipe_file
 
 CONFIG = b'{"model_type": "llama"}'
 

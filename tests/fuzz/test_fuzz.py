@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from mutations import NAMES, mutated
 from targets import TARGETS
 
+from spin_hub.artifacts.container import KEY
 from spin_hub.errors.base import SpinHubError
-from spin_hub.files.container import KEY
 
 INPUTS = {"card": 12, "plots": 3, "csv": 3, "jsonl": 3, "parquet": 3}
 """What takes longer is tried less often here."""

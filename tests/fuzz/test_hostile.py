@@ -13,12 +13,12 @@ from deltas_of import delta_of
 from fuzz_seeds import records
 from safetensors.numpy import save_file
 
-from spin_hub.checkpoint.digest import sha256
+from spin_hub.artifacts.delta_file import write_delta
+from spin_hub.checkpoint.digests import sha256
 from spin_hub.checkpoint.index import read_index
 from spin_hub.cli import app as cli
 from spin_hub.core.delta import Delta
 from spin_hub.errors.base import SpinHubError
-from spin_hub.files.delta_file import write_delta
 from spin_hub.record import Record
 
 pytestmark = pytest.mark.moderate

@@ -9,12 +9,12 @@ import numpy as np
 import server
 from pushing import THERE, TOKENS, Desk
 
+from spin_hub.artifacts.atomic import Placed
+from spin_hub.artifacts.base_model import open_base, record_of
+from spin_hub.artifacts.open import base_ref
+from spin_hub.artifacts.write import Provenance, write_delta_folder
 from spin_hub.core.delta import Delta, TensorEdit
-from spin_hub.files.output import Placed
-from spin_hub.workflows.artefacts import base_ref
-from spin_hub.workflows.base import open_base, record_of
-from spin_hub.workflows.outcome import Provenance, write_delta_folder
-from spin_hub.workflows.reporter import SILENT
+from spin_hub.progress import SILENT
 
 UP, DOWN = "model.layers.0.mlp.up_proj.weight", "model.layers.3.mlp.down_proj.weight"
 METHOD = {"rule": "paper", "expression": "(fairness & privacy) - general", "p": 1e-2, "q": 1e-1}

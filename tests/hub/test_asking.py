@@ -7,7 +7,7 @@ from huggingface_hub.errors import HTTPError, OfflineModeIsEnabled, RepositoryNo
 
 from spin_hub.errors.hub import HubSilent
 from spin_hub.errors.models import ModelNotFound
-from spin_hub.hub import asking
+from spin_hub.hub import client as asking
 
 
 def failing(kind):

@@ -21,13 +21,13 @@ import torch
 import yaml
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from spin_hub.core.contents import SPIN
-from spin_hub.files.delta_file import NAME as DELTA
-from spin_hub.files.delta_file import read_delta
-from spin_hub.files.output import Placed
-from spin_hub.scoring.loading import without_bars
-from spin_hub.workflows.artefacts import open_delta
-from spin_hub.workflows.outcome import Provenance, write_delta_folder
+from spin_hub.artifacts.atomic import Placed
+from spin_hub.artifacts.delta_file import NAME as DELTA
+from spin_hub.artifacts.delta_file import read_delta
+from spin_hub.artifacts.open import open_delta
+from spin_hub.artifacts.write import Provenance, write_delta_folder
+from spin_hub.core.files import SPIN
+from spin_hub.models.load import without_bars
 
 pytestmark = pytest.mark.moderate
 
@@ -45,7 +45,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from transformers import AutoModelForCausalLM
-from spin_hub.files.delta_file import read_delta
+from spin_hub.artifacts.delta_file import read_delta
 
 found = {}
 for edited, original, delta in json.loads(sys.argv[1]):

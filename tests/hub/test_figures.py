@@ -6,18 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from spin_hub.artifacts.atomic import Placed
+from spin_hub.artifacts.base_model import Base
+from spin_hub.artifacts.delta_file import NAME as DELTA
+from spin_hub.artifacts.open import base_ref, open_delta
+from spin_hub.artifacts.write import Provenance, write_delta_folder
 from spin_hub.checkpoint.index import CheckpointIndex
 from spin_hub.core.delta import Delta, TensorEdit
-from spin_hub.evaluation.evidence import Evidence
-from spin_hub.evaluation.interval import Estimate, Metric
-from spin_hub.files.delta_file import NAME as DELTA
-from spin_hub.files.output import Placed
+from spin_hub.core.stats import Estimate, Metric
+from spin_hub.evidence import Evidence
 from spin_hub.hub.resolve import ModelSource
 from spin_hub.recipe import ScoringRecipe, SelectionRecipe
 from spin_hub.record import ModelRecord, ScoringRecord, SetRecord
-from spin_hub.workflows.artefacts import base_ref, open_delta
-from spin_hub.workflows.base import Base
-from spin_hub.workflows.outcome import Provenance, write_delta_folder
 
 HIDDEN, INTERMEDIATE, LAYERS, WEIGHTS = 3584, 18944, 28, 33
 SHAPES = {

@@ -15,7 +15,7 @@ RUN = """
 import json, sys
 from pathlib import Path
 from spin_hub.core.delta import BaseRef
-from spin_hub.hub.lineage import lineage_of
+from spin_hub.hub.base_models import lineage_of
 from spin_hub.hub.resolve import ModelSource
 
 for variant, config, base in json.loads(sys.argv[1]):

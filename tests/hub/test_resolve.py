@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import server
 
+from spin_hub.artifacts.delta_file import write_delta
 from spin_hub.core.delta import BaseRef, Delta, TensorEdit
-from spin_hub.files.delta_file import write_delta
 
 pytestmark = pytest.mark.moderate
 

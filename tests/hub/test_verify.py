@@ -9,7 +9,7 @@ import server
 from pushing import THERE, Desk, Done, files_of
 from stocking import UP
 
-from spin_hub.files.delta_file import NAME as DELTA
+from spin_hub.artifacts.delta_file import NAME as DELTA
 from spin_hub.hub import ranges
 
 BASE = "org/tiny"
@@ -141,7 +141,7 @@ def test_a_sample_where_not_all_places_fit(desk, stock, monkeypatch):
     from stocking import a_delta
 
     from spin_hub.hub import repo
-    from spin_hub.workflows import place_proofs
+    from spin_hub.verify import place_rows as place_proofs
 
     with desk.client_here():
         a_delta(desk.folder / "many", BASE, {UP: list(range(0, 2048, 64))})

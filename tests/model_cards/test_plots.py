@@ -9,7 +9,7 @@ from PIL import Image
 
 from spin_hub.core.names import Table, by_layer
 from spin_hub.core.ranking import RankedTensor, Ranking, TopWeights
-from spin_hub.evaluation.interval import Estimate
+from spin_hub.core.stats import Estimate
 from spin_hub.model_cards.curves import importance_by_rank, importance_curves, overlap_curves, overlaps
 from spin_hub.model_cards.frequencies import frequency_plot
 from spin_hub.model_cards.heat_map import SCALE, columns_of, heat_map, rows_of

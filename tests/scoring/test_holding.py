@@ -5,11 +5,11 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, Qwen2Config
 
-from spin_hub.core.example import Example
+from spin_hub.data.example import Example
 from spin_hub.errors.measuring import MemoryTooSmall
-from spin_hub.scoring import holding
-from spin_hub.scoring.holding import Demand, hold
-from spin_hub.scoring.placement import Placement
+from spin_hub.models.device import Placement
+from spin_hub.scoring import memory as holding
+from spin_hub.scoring.memory import Demand, hold
 from spin_hub.scoring.targets import find_targets
 
 GIB = 1 << 30

@@ -3,8 +3,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spin_hub.scoring import kernels
-from spin_hub.scoring.kernels import add_absolute_products
+from spin_hub.scoring import products as kernels
+from spin_hub.scoring.products import add_absolute_products
 
 
 def by_definition(left, right, segments):

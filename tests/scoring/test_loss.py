@@ -3,7 +3,7 @@ import torch
 from architectures import examples_of, model_of
 from torch.nn import functional
 
-from spin_hub.core.batches import make_batches
+from spin_hub.models.batches import make_batches
 from spin_hub.scoring import loss
 from spin_hub.scoring.loss import backward_from_loss
 

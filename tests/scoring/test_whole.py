@@ -8,7 +8,7 @@ import torch
 from architectures import CONFIGS, examples_of, model_of, scale_gradient
 from torch.nn import functional
 
-from spin_hub.core.example import IGNORE, Example
+from spin_hub.data.example import IGNORE, Example
 from spin_hub.errors.measuring import NotFinite
 from spin_hub.errors.models import UnsupportedModel
 from spin_hub.scoring.sums import finished

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from spin_hub.artifacts import delta_file
+from spin_hub.artifacts.container import write_container
+from spin_hub.artifacts.delta_file import read_delta, write_delta
 from spin_hub.checkpoint.index import read_index
 from spin_hub.checkpoint.patch import State, originals, state_of, write_patched_copy, zeros
 from spin_hub.errors.base import SpinHubError
-from spin_hub.files import delta_file
-from spin_hub.files.container import write_container
-from spin_hub.files.delta_file import read_delta, write_delta
 
 HERE = Path(__file__).parent
 BASE, DELTA, EDITED = (HERE / f"{name}.safetensors" for name in ("base", "delta", "edited"))

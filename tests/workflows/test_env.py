@@ -18,9 +18,9 @@ from spin_hub.cli.app import run
 from spin_hub.hub import token as hub_token
 from spin_hub.hub.account import Account
 from spin_hub.hub.token import TokenState
-from spin_hub.scoring import placement
-from spin_hub.scoring.placement import place
-from spin_hub.scoring.speed import Speed, Unusable
+from spin_hub.models import device as placement
+from spin_hub.models.device import place
+from spin_hub.models.speed import Speed, Unusable
 from spin_hub.workflows import env_devices, env_hub, env_packages, env_places, env_processor
 from spin_hub.workflows.findings import Finding, Report, address, shown, shown_path, weights_in
 

@@ -13,11 +13,12 @@ from spin_hub.errors.calibration import NoChatTemplate, TextError
 from spin_hub.errors.deltas import DeltaMismatch
 from spin_hub.errors.measuring import GuardUnusable, ModelsDiffer, TasksUnusable
 from spin_hub.errors.models import HubUnreachable
+from spin_hub.metrics import judge
+from spin_hub.metrics import registry as measures
+from spin_hub.metrics.request import EvalRequest
+from spin_hub.models.device import Placement
 from spin_hub.recipe import Destination, Limits, ScoringRecipe, SelectionRecipe
-from spin_hub.scoring.placement import Placement
-from spin_hub.workflows import judge, measures
 from spin_hub.workflows.edit import EditRequest, edit
-from spin_hub.workflows.eval_request import EvalRequest
 from spin_hub.workflows.evaluate import evaluate
 
 pytestmark = [pytest.mark.moderate, pytest.mark.usefixtures("few_texts")]

@@ -13,16 +13,16 @@ from making import delta_file, delta_of
 from transformers import AutoModelForCausalLM
 
 import spin_hub
+from spin_hub.artifacts.delta_file import read_delta, write_delta
 from spin_hub.checkpoint.index import read_index
 from spin_hub.core.delta import TensorEdit
 from spin_hub.errors.adapters import AdapterRefused, NotTheBase, RankTooLarge
 from spin_hub.errors.base import UsageError
 from spin_hub.errors.deltas import DeltaMismatch
 from spin_hub.errors.outputs import OutputExists, OutputNotAllowed
-from spin_hub.files.delta_file import read_delta, write_delta
+from spin_hub.progress import SILENT
 from spin_hub.recipe import Destination, ScoringRecipe, SelectionRecipe
 from spin_hub.workflows.edit import EditRequest
-from spin_hub.workflows.reporter import SILENT
 
 
 class Notes(list):

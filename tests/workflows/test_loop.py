@@ -283,7 +283,7 @@ def test_a_renamed_tensor_cannot_be_found_again(tmp_path):
 
 
 def test_an_interrupted_edit_leaves_only_finished_layers(tiny, own_folder, monkeypatch):
-    import spin_hub.workflows.outcome as outcome
+    import spin_hub.artifacts.write as outcome
 
     def interrupt(*_):
         raise KeyboardInterrupt

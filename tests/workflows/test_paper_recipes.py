@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from spin_hub.workflows.recipe_file import read_recipe_file
+from spin_hub.artifacts.recipe_file import read_recipe_file
 
 FOLDER = Path(__file__).parents[2] / "examples" / "paper"
 RECIPES = sorted(FOLDER.glob("*.toml"))

@@ -9,6 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 import spin_hub
+from spin_hub.artifacts.open import open_delta, read_record
+from spin_hub.artifacts.recipe_file import read_recipe_file
 from spin_hub.cli import app as cli
 from spin_hub.core.names import layer_and_matrix
 from spin_hub.core.selection import Selection
@@ -17,10 +19,8 @@ from spin_hub.errors.models import CorruptFile
 from spin_hub.errors.selecting import EmptySelection
 from spin_hub.model_cards.command import edit_command
 from spin_hub.recipe import Destination, Limits, ScoringRecipe, SelectionRecipe
-from spin_hub.workflows.artefacts import open_delta, read_record
 from spin_hub.workflows.edit import EditRequest, edit
 from spin_hub.workflows.plan import plan
-from spin_hub.workflows.recipe_file import read_recipe_file
 from spin_hub.workflows.reproduce import ReproduceRequest, reproduce
 from spin_hub.workflows.sweep import SweepRequest, sweep
 

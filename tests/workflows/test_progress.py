@@ -6,25 +6,25 @@ from contextlib import contextmanager
 
 import pytest
 
+from spin_hub.artifacts import publish
+from spin_hub.artifacts.base_model import open_base
+from spin_hub.artifacts.open import open_delta
+from spin_hub.artifacts.publish import Publication, PushOptions
 from spin_hub.cli import app as cli
 from spin_hub.errors.measuring import TasksUnusable
-from spin_hub.evaluation.asking import Asked, Manner
-from spin_hub.evaluation.judging import LexicalJudge
 from spin_hub.hub.target import Pushed
-from spin_hub.workflows import publish
-from spin_hub.workflows.artefacts import open_delta
-from spin_hub.workflows.base import open_base
-from spin_hub.workflows.eval_request import EvalRequest
+from spin_hub.metrics.judging import LexicalJudge
+from spin_hub.metrics.questions import Asked, Manner
+from spin_hub.metrics.registry import Answers
+from spin_hub.metrics.request import EvalRequest
+from spin_hub.progress import step
 from spin_hub.workflows.evaluate import evaluate
-from spin_hub.workflows.measures import Answers
-from spin_hub.workflows.publish import Publication, PushOptions
-from spin_hub.workflows.reporter import step
 
 pytestmark = [pytest.mark.moderate, pytest.mark.usefixtures("few_texts")]
 
 RATIOS = ("--p", "1e-2", "--q", "1e-1")
 EDIT = (*RATIOS, "--samples", "2")
-W = "spin_hub.workflows"
+W = "spin_hub"
 
 
 class Tasks:
@@ -117,22 +117,22 @@ def test_edit(watch, tiny):
     watch(
         ("edit", tiny, *EDIT, "-o", "out"),
         {
-            "base.resolve_model": "Fetching the model",
-            "base.known_digests": "Hashing the base",
-            "prepare.load_skeleton": "Reading the model's architecture",
-            "prepare.read_sample": "Reading the calibration sets",
-            "prepare.make_examples": "Reading the calibration sets",
-            "partial.Partial.finished": "Reading the finished layers",
-            "score._load": "Loading the model",
-            "score.check_identity": "Comparing the weights with the checkpoint",
-            "score.make_engine": "Checking the engine",
-            "score.Scored.settle": "Widening the weights",
-            "edit.delta_from": "Choosing the weights",
-            "evidence.texts_for": "Reading the texts",
-            "evidence.at_random": "Drawing a random control",
-            "outcome.copy_others": {"Writing the edited model", "Writing the delta"},
-            "outcome.write_delta": "Writing the delta",
-            "outcome.heat_map": "Writing the delta",
+            "artifacts.base_model.resolve_model": "Fetching the model",
+            "artifacts.base_model.known_digests": "Hashing the base",
+            "scoring.inputs.load_skeleton": "Reading the model's architecture",
+            "scoring.inputs.read_sample": "Reading the calibration sets",
+            "scoring.inputs.make_examples": "Reading the calibration sets",
+            "scoring.resume.Partial.finished": "Reading the finished layers",
+            "scoring.score._load": "Loading the model",
+            "scoring.score.check_identity": "Comparing the weights with the checkpoint",
+            "scoring.score.make_engine": "Checking the engine",
+            "scoring.score.Scored.settle": "Widening the weights",
+            "workflows.edit.delta_from": "Choosing the weights",
+            "metrics.held_out.texts_for": "Reading the texts",
+            "metrics.held_out.at_random": "Drawing a random control",
+            "artifacts.write.copy_others": {"Writing the edited model", "Writing the delta"},
+            "artifacts.write.write_delta": "Writing the delta",
+            "artifacts.write.heat_map": "Writing the delta",
         },
     )
 
@@ -141,9 +141,9 @@ def test_edit_plan(watch, tiny):
     watch(
         ("edit", tiny, *EDIT, "--as", "lora", "--plan"),
         {
-            "base.resolve_model": "Fetching the model",
-            "prepare.read_sample": "Reading the calibration sets",
-            "plan.check_adapter": "Checking the adapter",
+            "artifacts.base_model.resolve_model": "Fetching the model",
+            "scoring.inputs.read_sample": "Reading the calibration sets",
+            "workflows.plan.check_adapter": "Checking the adapter",
         },
     )
 
@@ -152,10 +152,10 @@ def test_edit_to_an_adapter(watch, tiny):
     watch(
         ("edit", tiny, *EDIT, "--as", "lora", "--yes", "--no-eval", "-o", "out"),
         {
-            "edit.check_adapter": "Checking the adapter",
-            "adapter.made_from": {"Checking the adapter", "Making the adapter"},
-            "unmerged._check_same": "Comparing the weights with the checkpoint",
-            "adapter.write_adapter_folder": "Writing the adapter",
+            "workflows.edit.check_adapter": "Checking the adapter",
+            "exports.write.made_from": {"Checking the adapter", "Making the adapter"},
+            "exports.unmerged._check_same": "Comparing the weights with the checkpoint",
+            "exports.write.write_adapter_folder": "Writing the adapter",
         },
     )
 
@@ -164,10 +164,10 @@ def test_score_and_its_examples(watch, tiny):
     watch(
         ("score", tiny, "--samples", "2", "--show-examples", "1", "-o", "ranking.safetensors"),
         {
-            "base.resolve_model": "Fetching the model",
-            "prepare.read_sample": "Reading the calibration sets",
-            "score.write_ranking": "Writing the ranking",
-            "inspect.read_ranking": "Reading the ranking",
+            "artifacts.base_model.resolve_model": "Fetching the model",
+            "scoring.inputs.read_sample": "Reading the calibration sets",
+            "workflows.score.write_ranking": "Writing the ranking",
+            "workflows.inspect.read_ranking": "Reading the ranking",
         },
     )
 
@@ -176,16 +176,16 @@ def test_sweep(watch, tiny):
     watch(
         ("sweep", tiny, *EDIT, "--keep", "1e-1", "--pick", "1", "-o", "out"),
         {
-            "base.resolve_model": "Fetching the model",
-            "sweep.write_ranking": "Writing the ranking",
-            "sweep.read_ranking": "Reading the ranking",
-            "score.Scored.settle": "Widening the weights",
-            "sweep.texts_for": "Reading the texts",
-            "study.choose": "Choosing the weights of every edit",
-            "sweep.pareto_plot": "Drawing",
-            "picking.at_random": "Drawing a random control",
-            "sweep.delta_from": "Choosing the weights",
-            "outcome.write_delta": "Writing the delta",
+            "artifacts.base_model.resolve_model": "Fetching the model",
+            "workflows.sweep.write_ranking": "Writing the ranking",
+            "workflows.sweep.read_ranking": "Reading the ranking",
+            "scoring.score.Scored.settle": "Widening the weights",
+            "workflows.sweep.texts_for": "Reading the texts",
+            "search.study.choose": "Choosing the weights of every edit",
+            "workflows.sweep.pareto_plot": "Drawing",
+            "search.choose.at_random": "Drawing a random control",
+            "workflows.sweep.delta_from": "Choosing the weights",
+            "artifacts.write.write_delta": "Writing the delta",
         },
     )
 
@@ -196,36 +196,36 @@ def test_sweep(watch, tiny):
         (
             ("select", "ranking.safetensors", *RATIOS, "--rule", "random", "--base", "model", "-o", "random"),
             {
-                "select.read_ranking": "Reading the ranking",
-                "base.resolve_model": "Fetching the model",
-                "select.delta_from": "Choosing the weights",
+                "workflows.select.read_ranking": "Reading the ranking",
+                "artifacts.base_model.resolve_model": "Fetching the model",
+                "workflows.select.delta_from": "Choosing the weights",
             },
         ),
         (
             ("combine", "delta", "other", "--how", "or", "-o", "both"),
             {
-                "artefacts.resolve_delta": "Fetching the delta",
-                "artefacts.read_delta": "Fetching the delta",
-                "combine.combined": "Combining the deltas",
-                "combine.sha256": "Combining the deltas",
-                "outcome.write_delta": "Writing the delta",
+                "artifacts.open.resolve_delta": "Fetching the delta",
+                "artifacts.open.read_delta": "Fetching the delta",
+                "workflows.combine.combined": "Combining the deltas",
+                "workflows.combine.sha256": "Combining the deltas",
+                "artifacts.write.write_delta": "Writing the delta",
             },
         ),
         (
             ("diff", "delta", "other"),
-            {"artefacts.resolve_delta": "Fetching the delta", "diff.overlaps": "Comparing the deltas"},
+            {"artifacts.open.resolve_delta": "Fetching the delta", "workflows.diff.overlaps": "Comparing the deltas"},
         ),
         (
             ("inspect", "delta"),
-            {"inspect.resolve_delta": "Fetching the delta", "artefacts.read_delta": "Reading the delta"},
+            {"workflows.inspect.resolve_delta": "Fetching the delta", "artifacts.open.read_delta": "Reading the delta"},
         ),
         (
             ("revert", "model", "-o", "back"),
             {
-                "revert.resolve_edited": "Fetching the edited model",
-                "revert.state_of": "Checking the touched weights",
-                "revert.write_patched_copy": "Putting the weights back",
-                "revert.digests": "Proving every file",
+                "workflows.revert.resolve_edited": "Fetching the edited model",
+                "workflows.revert.state_of": "Checking the touched weights",
+                "workflows.revert.write_patched_copy": "Putting the weights back",
+                "workflows.revert.digests": "Proving every file",
             },
         ),
     ],
@@ -239,10 +239,10 @@ def test_apply(watch, made, tiny):
     watch(
         ("apply", made / "delta", tiny, "-o", "out"),
         {
-            "artefacts.resolve_delta": "Fetching the delta",
-            "base.resolve_model": "Fetching the model",
-            "apply.fit_of": "Comparing the delta with the model",
-            "base.known_digests": "Hashing the base",
+            "artifacts.open.resolve_delta": "Fetching the delta",
+            "artifacts.base_model.resolve_model": "Fetching the model",
+            "workflows.apply.fit_of": "Comparing the delta with the model",
+            "artifacts.base_model.known_digests": "Hashing the base",
         },
     )
 
@@ -251,11 +251,11 @@ def test_export(watch, made, tiny):
     watch(
         ("export", made / "delta", "--as", "peft", "--base", tiny, "-o", "out"),
         {
-            "artefacts.resolve_delta": "Fetching the delta",
-            "base.resolve_model": "Fetching the model",
-            "adapter_base.state_of": "Comparing the base with the delta",
-            "adapter.made_from": "Making the adapter",
-            "adapter.write_adapter_folder": "Writing the adapter",
+            "artifacts.open.resolve_delta": "Fetching the delta",
+            "artifacts.base_model.resolve_model": "Fetching the model",
+            "exports.base_of.state_of": "Comparing the base with the delta",
+            "exports.write.made_from": "Making the adapter",
+            "exports.write.write_adapter_folder": "Writing the adapter",
         },
     )
 
@@ -264,10 +264,10 @@ def test_reproduce(watch, made, tiny):
     watch(
         ("reproduce", made / "delta", "--base", tiny),
         {
-            "artefacts.resolve_delta": "Fetching the delta",
-            "base.resolve_model": "Fetching the model",
-            "reproduce.delta_from": "Choosing the weights",
-            "reproduce._sha256": "Comparing the deltas",
+            "artifacts.open.resolve_delta": "Fetching the delta",
+            "artifacts.base_model.resolve_model": "Fetching the model",
+            "workflows.reproduce.delta_from": "Choosing the weights",
+            "workflows.reproduce._sha256": "Comparing the deltas",
         },
     )
 
@@ -276,13 +276,13 @@ def test_verify(watch, made, tiny):
     watch(
         ("verify", made / "model", "--base", tiny, "--delta", made / "delta"),
         {
-            "subject.read_delta": "Fetching the edit",
-            "subject.sha256": "Fetching the edit",
-            "artefacts.resolve_delta": "Fetching the delta",
-            "verify.weights_of": "Looking at the base",
-            "verify.base_rows": "Comparing the files",
-            "verify.file_rows": "Comparing the files",
-            "verify._adapter": "Making the adapter again",
+            "verify.artifact.read_delta": "Fetching the edit",
+            "verify.artifact.sha256": "Fetching the edit",
+            "artifacts.open.resolve_delta": "Fetching the delta",
+            "workflows.verify.weights_of": "Looking at the base",
+            "workflows.verify.base_rows": "Comparing the files",
+            "workflows.verify.file_rows": "Comparing the files",
+            "workflows.verify._adapter": "Making the adapter again",
         },
     )
 
@@ -292,15 +292,15 @@ def test_eval(watch, made, tiny):
     watch(
         ("eval", tiny, "--delta", made / "delta", *suite),
         {
-            "artefacts.resolve_delta": "Fetching the delta",
-            "base.resolve_model": "Fetching the model",
-            "sides.fit_of": {"Comparing the edit with the model", "Loading the model"},
-            "evaluate.texts_for": "Reading the questions",
-            "measures.read_questions": "Reading the questions",
-            "evaluate.load_running": "Loading the model",
-            "measures.collect_answers": "Asking",
-            "measures.judged": "Judging",
-            "measures.coupling": "Coupling",
+            "artifacts.open.resolve_delta": "Fetching the delta",
+            "artifacts.base_model.resolve_model": "Fetching the model",
+            "metrics.states.fit_of": {"Comparing the edit with the model", "Loading the model"},
+            "workflows.evaluate.texts_for": "Reading the questions",
+            "metrics.registry.read_questions": "Reading the questions",
+            "workflows.evaluate.load_running": "Loading the model",
+            "metrics.registry.collect_answers": "Asking",
+            "metrics.registry.judged": "Judging",
+            "metrics.registry.coupling": "Coupling",
         },
     )
 
@@ -309,7 +309,7 @@ def test_the_tasks_of_lm_eval_are_found_in_a_step(tiny, tasks, monkeypatch):
     def find(_):
         raise TasksUnusable(why=tasks.title)
 
-    monkeypatch.setattr(f"{W}.evaluate.open_tasks", find)
+    monkeypatch.setattr(f"{W}.workflows.evaluate.open_tasks", find)
     with pytest.raises(TasksUnusable, match="Finding the tasks"):
         evaluate(EvalRequest(str(tiny), suite="capability"), tasks)
 

@@ -14,14 +14,14 @@ import pytest
 import torch
 
 import spin_hub
-import spin_hub.workflows.reporter
+import spin_hub.progress
+from spin_hub.artifacts.ranking_file import read_ranking
 from spin_hub.errors.measuring import MemoryTooSmall, PartialDiffers
 from spin_hub.errors.models import DeviceOutOfMemory
-from spin_hub.files.ranking_file import read_ranking
 from spin_hub.recipe import Destination, ScoringRecipe
 from spin_hub.scoring.passes import Passes
+from spin_hub.scoring.resume import Partial
 from spin_hub.scoring.sums import Sums
-from spin_hub.workflows.partial import Partial
 
 SCORING = ScoringRecipe(samples=3)
 KEEP = 1e-1
@@ -42,7 +42,7 @@ class Noted:
 
     def task(self, title, total, unit):
         self.tasks.append(title)
-        return spin_hub.workflows.reporter.SILENT.task(title, total, unit)
+        return spin_hub.progress.SILENT.task(title, total, unit)
 
 
 def score(model, path, recipe=SCORING, keep=KEEP, reporter=None):
@@ -208,7 +208,7 @@ def test_a_limit_that_is_too_small_says_how_much_is_needed(sharded, tmp_path):
 
 
 def test_layers_from_the_shards_give_the_ranking_of_a_loaded_model(sharded, tmp_path, monkeypatch):
-    import spin_hub.scoring.holding as holding
+    import spin_hub.scoring.memory as holding
 
     recipe = ScoringRecipe(samples=3, dtype="float32")
     score(sharded, tmp_path / "loaded", recipe)
@@ -226,7 +226,7 @@ def test_layers_from_the_shards_give_the_ranking_of_a_loaded_model(sharded, tmp_
 
 
 def test_inputs_that_do_not_fit_go_to_a_file(sharded, tmp_path, monkeypatch):
-    import spin_hub.workflows.score as workflow
+    import spin_hub.scoring.score as workflow
     from spin_hub.scoring.store import Room
 
     score(sharded, tmp_path / "memory")
@@ -235,7 +235,7 @@ def test_inputs_that_do_not_fit_go_to_a_file(sharded, tmp_path, monkeypatch):
     def tight(*arguments):
         found = real(*arguments)
         rooms.append(Room(host=1000, folder=tmp_path))
-        return spin_hub.workflows.score.replace(found, room=rooms[-1])
+        return spin_hub.scoring.score.replace(found, room=rooms[-1])
 
     monkeypatch.setattr(workflow, "hold", tight)
     score(sharded, tmp_path / "file")

@@ -16,10 +16,10 @@ import pytest
 from spin_hub.errors.base import UsageError
 from spin_hub.errors.measuring import ServerFailed
 from spin_hub.errors.models import MissingDependency
-from spin_hub.evaluation import served as serving
+from spin_hub.metrics import served as serving
+from spin_hub.metrics.request import EvalRequest
 from spin_hub.recipe import Destination, Limits, ScoringRecipe, SelectionRecipe
 from spin_hub.workflows.edit import EditRequest, edit
-from spin_hub.workflows.eval_request import EvalRequest
 from spin_hub.workflows.evaluate import evaluate
 
 FAKE = Path(__file__).parents[1] / "fake_vllm"
@@ -85,7 +85,7 @@ def test_the_answers_are_those_of_the_loaded_model(folders, forked_vllm, tmp_pat
 
 @pytest.mark.moderate
 def test_a_model_without_an_edit_is_asked_where_it_lies_by_a_process_of_its_own(folders, vllm, monkeypatch):
-    from spin_hub.workflows import served
+    from spin_hub.metrics import served_states as served
 
     monkeypatch.setattr(served, "write_patched_copy", lambda *_: pytest.fail("a copy was written"))
     found = evaluate(EvalRequest(str(folders[0]), suite="safety", limit=1, new_tokens=2, backend="vllm"))

@@ -8,13 +8,14 @@ import pytest
 from PIL import Image
 
 import spin_hub
+from spin_hub.artifacts.delta_file import read_delta
+from spin_hub.artifacts.ranking_file import read_ranking
 from spin_hub.errors.base import SpinHubError, UsageError
 from spin_hub.errors.measuring import NothingGained, NotToMeasure, StudyDiffers
 from spin_hub.errors.selecting import RankingMismatch, RatioBeyondRanking, UnknownSet
-from spin_hub.files.delta_file import read_delta
-from spin_hub.files.ranking_file import read_ranking
 from spin_hub.recipe import Destination, Limits, ScoringRecipe, SelectionRecipe
-from spin_hub.workflows import picking, study
+from spin_hub.search import choose as picking
+from spin_hub.search import study
 from spin_hub.workflows.edit import EditRequest, edit
 from spin_hub.workflows.sweep import SweepRequest, sweep
 
@@ -268,7 +269,7 @@ def test_an_edit_that_does_no_more_than_chance_is_not_made_unless_asked_for(shar
 
 
 def test_a_model_that_cannot_be_measured_is_told_before_it_is_scored(sharded, tmp_path, monkeypatch):
-    import spin_hub.workflows.score as workflow
+    import spin_hub.scoring.score as workflow
 
     real = workflow.hold
     monkeypatch.setattr(workflow, "hold", lambda *arguments: replace(real(*arguments), weights="shards"))

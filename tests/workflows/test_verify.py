@@ -10,22 +10,22 @@ import numpy as np
 import pytest
 from deltas_of import DOWN, UP, delta_of
 
+from spin_hub.artifacts.atomic import Placed
+from spin_hub.artifacts.base_model import open_base, record_of
+from spin_hub.artifacts.delta_file import NAME as DELTA
+from spin_hub.artifacts.delta_file import read_delta, write_delta
+from spin_hub.artifacts.open import base_ref
+from spin_hub.artifacts.verification import Verification
+from spin_hub.artifacts.write import Provenance, write_delta_folder
 from spin_hub.checkpoint.index import read_index
-from spin_hub.core.contents import SPIN
 from spin_hub.core.delta import Delta, TensorEdit
+from spin_hub.core.files import SPIN
 from spin_hub.errors.deltas import ArtefactNotFound, BaseNotNamed, DeltaMismatch
 from spin_hub.errors.models import CorruptFile, ModelNotFound
-from spin_hub.files.delta_file import NAME as DELTA
-from spin_hub.files.delta_file import read_delta, write_delta
-from spin_hub.files.output import Placed
+from spin_hub.progress import SILENT
 from spin_hub.recipe import Destination
 from spin_hub.workflows.apply import apply
-from spin_hub.workflows.artefacts import base_ref
-from spin_hub.workflows.base import open_base, record_of
 from spin_hub.workflows.card import card
-from spin_hub.workflows.outcome import Provenance, write_delta_folder
-from spin_hub.workflows.reporter import SILENT
-from spin_hub.workflows.verification import Verification
 from spin_hub.workflows.verify import VerifyOptions, verify
 
 README = "---\nlicense: apache-2.0\n---\n\n# The base\n"
@@ -190,7 +190,7 @@ def test_a_base_that_was_edited_already(place, quick):
 
 def rewritten(place: Path, edits: dict[str, TensorEdit]) -> None:
     """Puts another delta into the edited model, and a record that knows it."""
-    from spin_hub.checkpoint.digest import sha256
+    from spin_hub.checkpoint.digests import sha256
 
     path = place / "edited" / SPIN / DELTA
     old = read_delta(path)

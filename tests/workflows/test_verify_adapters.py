@@ -10,11 +10,11 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
+from spin_hub.artifacts.delta_file import read_delta, write_delta
 from spin_hub.checkpoint.index import read_index
 from spin_hub.core.delta import Delta, TensorEdit
 from spin_hub.errors.deltas import DeltaMismatch
 from spin_hub.errors.models import MissingDependency, ModelNotLoadable
-from spin_hub.files.delta_file import read_delta, write_delta
 from spin_hub.recipe import Destination, ScoringRecipe, SelectionRecipe
 from spin_hub.workflows.card import card
 from spin_hub.workflows.edit import EditRequest, edit
@@ -161,7 +161,7 @@ def test_a_record_that_lies_about_the_adapter(place, name, lie):
 
 
 def test_without_peft_there_is_no_verdict(made, monkeypatch):
-    monkeypatch.setattr("spin_hub.adapters.config.find_spec", lambda _: None)
+    monkeypatch.setattr("spin_hub.exports.config.find_spec", lambda _: None)
     with pytest.raises(MissingDependency):
         rows(made, "lora")
 

@@ -1,0 +1,112 @@
+"""A base model, opened: its source, checkpoint index and files, and what a record says of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+
+from spin_hub.checkpoint.digests import contents_of, known_digests
+from spin_hub.checkpoint.index import CheckpointIndex, TensorPlace, read_config, read_index
+from spin_hub.core.files import README, Contents
+from spin_hub.errors.models import DownloadDamaged
+from spin_hub.hub.remote import remote_spans
+from spin_hub.hub.resolve import ModelSource, resolve_model
+from spin_hub.model_cards.base_card import read_base_card
+from spin_hub.progress import SILENT, Reporter, step
+from spin_hub.record import ModelRecord
+
+_FETCHING: Final = "Fetching the model"
+
+
+@dataclass(frozen=True)
+class Base:
+    """An opened model folder."""
+
+    source: ModelSource
+    index: CheckpointIndex
+
+    @cached_property
+    def contents(self) -> Contents:
+        """The folder's files, sorted into kept and left out."""
+        return contents_of(self.index)
+
+    @cached_property
+    def card(self) -> dict[str, Any]:
+        """What the base's own card says of licence, language and task."""
+        readme = self.index.folder / README
+        return read_base_card(readme.read_text("utf-8", "replace")) if readme.is_file() else {}
+
+    @property
+    def subject(self) -> ModelRecord:
+        """What is known of the model without hashing its files."""
+        return ModelRecord(self.source.name, self.source.repo_id, self.source.commit, card=self.card)
+
+    @property
+    def copy_bytes(self) -> int:
+        """The size of an edited copy."""
+        elsewhere = self.source.elsewhere
+        return self.bytes_of(self.contents.proven) if elsewhere is None else elsewhere
+
+    def bytes_of(self, names: tuple[str, ...]) -> int:
+        """The size of some of the folder's files."""
+        return sum((self.index.folder / name).stat().st_size for name in names)
+
+
+def open_base(model: str, reporter: Reporter = SILENT) -> Base:
+    """Find a model by folder or Hub id, download it if need be, and read its checkpoint's headers.
+
+    Raises:
+        SpinHubError: it is not there, not readable, quantised or damaged.
+    """
+    with step(reporter, _FETCHING):
+        source = resolve_model(model)
+        return Base(source, read_index(source.folder))
+
+
+def open_headers(model: str, reporter: Reporter = SILENT) -> Base:
+    """Open a model without downloading a Hub model's weights: config, tokenizer and headers alone.
+
+    Raises:
+        SpinHubError: as :func:`open_base`.
+    """
+    with step(reporter, _FETCHING):
+        return _headers(model)
+
+
+def _headers(model: str) -> Base:
+    source = resolve_model(model, weights=False)
+    if source.elsewhere is None or source.repo_id is None or source.commit is None:
+        return Base(source, read_index(source.folder))
+    config = read_config(source.folder)
+    spans = remote_spans(source.repo_id, source.commit)
+    tensors = {name: TensorPlace(shard, span) for name, (shard, span) in spans.items()}
+    shards = tuple(sorted({place.shard for place in tensors.values()}))
+    return Base(source, CheckpointIndex(source.folder, config, tensors, shards))
+
+
+def record_of(base: Base, reporter: Reporter) -> ModelRecord:
+    """What a record says of a base; hashes every file, unless it is known unchanged.
+
+    Raises:
+        DownloadDamaged: a downloaded file is not the one that the Hub has.
+    """
+    names = (*base.contents.proven, *base.contents.left_out)
+    with reporter.task("Hashing the base", base.bytes_of(names), "bytes") as advance:
+        hashes = known_digests(base.index.folder, names, advance)
+    for name, expected in base.source.expected.items():
+        if hashes.get(name, expected) != expected:
+            raise DownloadDamaged(path=name, repo_id=base.source.repo_id)
+    return ModelRecord(
+        name=base.source.name,
+        repo_id=base.source.repo_id,
+        commit=base.source.commit,
+        files={name: hashes[name] for name in base.contents.proven},
+        left_out={**base.source.left_out, **{name: hashes[name] for name in base.contents.left_out}},
+        card=base.card,
+        model_type=base.index.config.get("model_type"),
+    )
+
+
+def shard_digests(files: Mapping[str, str]) -> dict[str, str]:
+    """Of a base's digests, those of its safetensors shards."""
+    return {name: digest for name, digest in files.items() if name.endswith(".safetensors")}

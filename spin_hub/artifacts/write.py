@@ -1,0 +1,227 @@
+"""What an edit leaves behind: the folders of an edited model and of a delta, and a summary of them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from spin_hub.artifacts.atomic import Placed, new_folder
+from spin_hub.artifacts.base_model import Base
+from spin_hub.artifacts.delta_file import NAME as DELTA
+from spin_hub.artifacts.delta_file import write_delta
+from spin_hub.artifacts.open import write_record
+from spin_hub.artifacts.verification import Verification
+from spin_hub.checkpoint.digests import sha256
+from spin_hub.checkpoint.patch import copy_others, write_patched_copy, zeros
+from spin_hub.core.delta import Delta
+from spin_hub.core.files import README, SPIN, is_licence
+from spin_hub.core.names import Table, by_layer
+from spin_hub.core.part import WHOLE, Part
+from spin_hub.hub.target import Pushed
+from spin_hub.model_cards.heat_map import heat_map
+from spin_hub.model_cards.licences import derived_name, terms_of
+from spin_hub.model_cards.render import HEAT_MAP, render_card
+from spin_hub.progress import SILENT, Reporter, step
+from spin_hub.recipe import Kind
+from spin_hub.record import NAME as RECORD
+from spin_hub.record import ModelRecord, Record, Result, ScoringRecord
+
+BASE_README = "base-README.md"
+NOTICE = "NOTICE"
+_SMALL_OUTPUT: Final = 16 << 20
+"""Room in which a delta with its record and card surely fits, in bytes."""
+
+_SUFFIXES: Final[Mapping[Kind, str]] = {"model": "-spin", "delta": "-spin-delta", "peft": "-peft", "lora": "-lora"}
+
+_UNKNOWN: Final = "0" * 64
+"""Stands for the sha256 of a delta that is not written yet."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a verb wrote.
+
+    Attributes:
+        output: the folder; None where there was nothing to do.
+        record: what stands in its spin.json.
+        warnings: what a person must not miss, a sentence each.
+        pushed: what came of pushing it; None where it was not pushed.
+        fit: how well an applied delta fits, as plain JSON values.
+        planned: the repo to which it would go, and the bytes to upload at most; None where no push is planned.
+        verification: of what was pushed; None where it was not looked at.
+    """
+
+    output: Path | None
+    record: Record
+    warnings: tuple[str, ...] = ()
+    pushed: Pushed | None = None
+    fit: Mapping[str, Any] | None = None
+    planned: tuple[str, int] | None = None
+    verification: Verification | None = None
+
+    @property
+    def place(self) -> str | None:
+        """Where the result is found: on the Hub where it was pushed, else here; None where nothing was written."""
+        if self.pushed:
+            return self.pushed.pull_request or self.pushed.url
+        return None if self.output is None else str(self.output)
+
+    @property
+    def rule(self) -> str:
+        """The rule in a line."""
+        return rule_text(self.record.method)
+
+    @property
+    def table(self) -> Table:
+        """The weights per layer and matrix."""
+        return by_layer(self.record.result.counts)
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON object that the command line prints."""
+        record = self.record
+        return {
+            "output": None if self.output is None else str(self.output),
+            "kind": record.kind,
+            "weights": record.result.weights,
+            "tensors": record.result.tensors,
+            "base": {"repo_id": record.model.repo_id, "commit": record.model.commit},
+            **pushed_json(self.pushed),
+            "evaluation": record.evaluation,
+            "warnings": list(self.warnings),
+            **({"adapter": record.adapter} if record.adapter else {}),
+            **({"fit": self.fit} if self.fit is not None else {}),
+            **({"verification": self.verification.to_json()} if self.verification else {}),
+            **({"plan": {"repo_id": self.planned[0], "upload": self.planned[1]}} if self.planned else {}),
+        }
+
+
+def pushed_json(pushed: Pushed | None) -> dict[str, Any]:
+    """What a command's JSON object says of a push; nulls where nothing was pushed."""
+    return {
+        "repo_id": pushed.repo_id if pushed else None,
+        "commit": pushed.commit if pushed else None,
+        "url": pushed.url if pushed else None,
+        "pull_request": pushed.pull_request if pushed else None,
+        "uploaded": pushed.sent if pushed else None,
+    }
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What the record of an edit needs beside the delta itself."""
+
+    model: ModelRecord
+    scoring: ScoringRecord | None
+    candidates: int | None
+    evaluation: Mapping[str, Any] | None = None
+    applied: Mapping[str, Any] | None = None
+    search: Mapping[str, Any] | None = None
+    adapter: Mapping[str, Any] | None = None
+
+
+def rule_text(method: Mapping[str, Any]) -> str:
+    """A delta's rule in a line: its name, its set expression, or both, and the part of the model in which it chose."""
+    rule = ": ".join(str(method[key]) for key in ("rule", "expression") if key in method)
+    part = Part.from_json(method)
+    return rule if part == WHOLE else f"{rule} (in {part})"
+
+
+def default_name(model: str, card: Mapping[str, Any], kind: Kind) -> str:
+    """The name of an edited model or a delta where none is given: a folder here, a repo on the Hub."""
+    return derived_name(model, card, _SUFFIXES[kind])
+
+
+def needed_bytes(base: Base, kind: Kind) -> int:
+    """Room that an edited copy of a model, or a delta, surely fits into."""
+    return _SMALL_OUTPUT + (base.copy_bytes if kind == "model" else 0)
+
+
+def write_delta_folder(
+    target: Placed, base: Base | None, delta: Delta, provenance: Provenance, reporter: Reporter = SILENT
+) -> Outcome:
+    """Write a delta with its record and card, whole or not at all; the base's licence files go along."""
+    with step(reporter, "Writing the delta"), new_folder(target) as folder:
+        record = _write_spin(folder, "delta", delta, provenance)
+        if base is not None:
+            copy_others(base.index.folder, [name for name in base.contents.kept if is_licence(name)], folder)
+        _write_texts(folder, record)
+    return Outcome(target.path, record)
+
+
+def write_model_folder(target: Placed, base: Base, delta: Delta, provenance: Provenance, reporter: Reporter) -> Outcome:
+    """Writes an edited model: the base's files with the delta's bytes changed, ``spin/`` and the card."""
+    with new_folder(target) as folder:
+        with reporter.task("Writing the edited model", base.copy_bytes, "bytes") as advance:
+            write_patched_copy(base.index, delta.edits, zeros, folder, advance)
+            copy_others(base.index.folder, set(base.contents.kept) - set(base.index.shards), folder)
+        with step(reporter, "Writing the delta"):
+            spin = folder / SPIN
+            spin.mkdir()
+            if base.contents.readme:
+                copy_others(base.index.folder, [README], spin)
+                (spin / README).rename(spin / BASE_README)
+            record = _write_spin(spin, "model", delta, provenance)
+            _write_texts(folder, record)
+    return Outcome(target.path, record)
+
+
+def write_adapter_folder(
+    target: Placed, base: Base, delta: Delta, provenance: Provenance, write: Callable[[Path], Kind]
+) -> Outcome:
+    """Writes an adapter, ``spin/`` with the delta and its record, and the card; the base's licence files go along.
+
+    Args:
+        target: the folder.
+        base: whose licence files are copied.
+        delta: what the adapter stands for.
+        provenance: with what is to be said of the adapter.
+        write: puts the adapter's own files into a folder, and says of which kind it is.
+    """
+    with new_folder(target) as folder:
+        kind = write(folder)
+        spin = folder / SPIN
+        spin.mkdir()
+        record = _write_spin(spin, kind, delta, provenance)
+        copy_others(base.index.folder, [name for name in base.contents.kept if is_licence(name)], folder)
+        _write_texts(folder, record)
+    return Outcome(target.path, record)
+
+
+def describe(kind: Kind, delta: Delta, provenance: Provenance, delta_sha256: str = _UNKNOWN) -> Record:
+    """The record of a delta, written or applied, or still to be written."""
+    result = Result(
+        weights=delta.weights,
+        tensors=len(delta.edits),
+        counts={name: len(edit.indices) for name, edit in delta.edits.items()},
+        shapes={name: edit.shape for name, edit in delta.edits.items()},
+        delta_sha256=delta_sha256,
+        candidates=provenance.candidates,
+    )
+    return Record(
+        kind,
+        provenance.model,
+        provenance.scoring,
+        delta.method,
+        result,
+        provenance.evaluation,
+        provenance.applied,
+        provenance.search,
+        provenance.adapter,
+    )
+
+
+def _write_texts(folder: Path, record: Record) -> None:
+    """The card, and the notice that the base's licence asks for where the base brings none."""
+    (folder / README).write_text(render_card(record), "utf-8", newline="\n")
+    terms = terms_of(record.model.card)
+    if terms and terms.notice and not any(path.name.upper().startswith("NOTICE") for path in folder.iterdir()):
+        (folder / NOTICE).write_text(terms.notice, "utf-8", newline="\n")
+
+
+def _write_spin(folder: Path, kind: Kind, delta: Delta, provenance: Provenance) -> Record:
+    write_delta(folder / DELTA, delta)
+    record = describe(kind, delta, provenance, sha256(folder / DELTA, lambda _: None))
+    write_record(folder / RECORD, record)
+    title = f"Weights of {record.model.name} set to zero: {record.result.weights:,}"
+    heat_map(by_layer(record.result.counts), title, folder / HEAT_MAP)
+    return record

@@ -1,1 +1,0 @@
-"""Calibration: sources give rows, rows become examples."""

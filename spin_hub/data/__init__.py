@@ -1,0 +1,1 @@
+"""Rows from sources, examples from rows."""

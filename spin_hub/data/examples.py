@@ -1,0 +1,88 @@
+"""Rows become examples: how a prompt and its response reach the model, and which tokens count."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import jinja2
+import torch
+
+from spin_hub.data.example import IGNORE, Example
+from spin_hub.data.sources import Row
+from spin_hub.errors.calibration import BadRow, NoChatTemplate
+from spin_hub.recipe import ScoringRecipe
+
+Tokenizer = Any
+"""A tokenizer of transformers; called, asked for offsets, and for its chat template."""
+
+
+def make_examples(name: str, rows: Iterable[Row], tokenizer: Tokenizer, recipe: ScoringRecipe) -> tuple[Example, ...]:
+    """Tokenises rows in their order.
+
+    Args:
+        name: the calibration set's name, for messages.
+        rows: prompts and responses.
+        tokenizer: the model's.
+        recipe: tokenization, chat template and maximal length.
+
+    Raises:
+        BadRow: a row of which no token counts.
+        NoChatTemplate: the tokenizer has none, or it fails.
+    """
+    tokenise = _tokenise(tokenizer, recipe)
+    return tuple(_example(name, row, tokenise, recipe.max_length) for row in rows)
+
+
+def pieces(example: Example, tokenizer: Tokenizer) -> list[tuple[str, bool]]:
+    """Every token of an example as text, and whether it counts."""
+    counts = (example.labels != IGNORE).tolist()
+    return [(tokenizer.decode([token]), counted) for token, counted in zip(example.ids.tolist(), counts, strict=True)]
+
+
+def _example(name: str, row: Row, tokenise: Callable[[Row], tuple[list[int], int]], limit: int | None) -> Example:
+    tokens, start = tokenise(row)
+    ids = torch.tensor(tokens[:limit], dtype=torch.int64)
+    labels = ids.clone()
+    labels[: max(start, 1)] = IGNORE
+    example = Example(ids, labels, row.number)
+    if not example.counted:
+        cut = limit is not None and len(tokens) > limit
+        why = f"max_length {limit} leaves no response token" if cut else "its response gives no token to predict"
+        raise BadRow(name=name, row=row.number, why=why)
+    return example
+
+
+def _tokenise(tokenizer: Tokenizer, recipe: ScoringRecipe) -> Callable[[Row], tuple[list[int], int]]:
+    """A function from a row to its tokens and the place of the first token that counts."""
+
+    def exact(row: Row) -> tuple[list[int], int]:
+        prompt = list(tokenizer(row.prompt).input_ids)
+        if len(prompt) > 1 and prompt[-1] == tokenizer.eos_token_id:
+            prompt.pop()
+        return prompt + list(tokenizer(row.response, add_special_tokens=False).input_ids), len(prompt)
+
+    def published(row: Row) -> tuple[list[int], int]:
+        # The released code takes the response's first token for a BOS and drops it, whatever it is.
+        prompt = list(tokenizer(row.prompt).input_ids)
+        return prompt + list(tokenizer(row.response).input_ids)[1:], len(prompt)
+
+    def chat(row: Row) -> tuple[list[int], int]:
+        prompt = _rendered(tokenizer, row.prompt)
+        encoded = tokenizer(prompt + row.response, add_special_tokens=False, return_offsets_mapping=True)
+        ends = [end for _, end in encoded.offset_mapping]
+        before = sum(1 for end in ends if end <= len(prompt))
+        return list(encoded.input_ids), before
+
+    if recipe.chat_template:
+        if not getattr(tokenizer, "chat_template", None):
+            raise NoChatTemplate(why="the tokenizer has none")
+        return chat
+    return published if recipe.tokenization == "published" else exact
+
+
+def _rendered(tokenizer: Tokenizer, prompt: str) -> str:
+    messages = [{"role": "user", "content": prompt}]
+    try:
+        text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    except (jinja2.TemplateError, ValueError, TypeError) as error:
+        raise NoChatTemplate(why=f"it fails ({error})") from error
+    return str(text)

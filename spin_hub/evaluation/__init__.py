@@ -1,1 +1,0 @@
-"""What an edit does to a model, measured: one metric a file."""

@@ -1,0 +1,1 @@
+"""Forms in which an edit goes beside its base or into it."""

@@ -1,1 +1,0 @@
-"""The artefacts on disk: delta and ranking files, and outputs that appear whole or not at all."""

@@ -1,0 +1,27 @@
+"""Over-refusal: how often a model declines to answer what nobody need decline.
+
+Settings: greedy answers (:func:`spin_hub.metrics.answers.generate`) to benign questions; the share that holds a
+phrase of refusal (:func:`spin_hub.metrics.judging.declines`).
+Baseline: the base model on the same questions; beside it the control.
+Corrects for: nothing. Phrases are counted and no meaning is judged: a refusal in other words is missed, and an
+answer that quotes one is caught. Benign questions that only sound harmful show more of it than plain ones.
+Interval: 95 %, Wilson's, over questions (:func:`spin_hub.core.stats.share`).
+Source: P. Röttger et al., "XSTest", NAACL 2024.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from spin_hub.core.stats import Estimate, share
+from spin_hub.metrics.judging import declines
+
+ABOUT: Final = {"name": "over_refusal", "label": "Benign declined", "unit": "share of questions", "better": "lower"}
+
+
+def over_refusal(answers: Sequence[str]) -> Estimate:
+    """The share of answers to benign questions that decline.
+
+    Raises:
+        ValueError: no answers.
+    """
+    return share(sum(map(declines, answers)), len(answers))

@@ -1,0 +1,141 @@
+"""What is measured beside what: a base, an edit of it or another model, and a random control."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from spin_hub.artifacts.base_model import Base, open_base
+from spin_hub.artifacts.open import fetch_delta, open_delta
+from spin_hub.checkpoint.compat import fit_of, refusal
+from spin_hub.core.delta import Delta
+from spin_hub.core.files import SPIN
+from spin_hub.core.ranking import RankedTensor, Ranking
+from spin_hub.core.rules import at_random
+from spin_hub.core.selection import Selection
+from spin_hub.errors.base import UsageError
+from spin_hub.errors.deltas import DeltaMismatch
+from spin_hub.errors.measuring import ModelsDiffer
+from spin_hub.metrics.held_out import CONTROL, EDITED
+from spin_hub.metrics.state import Other, State
+from spin_hub.models.device import Placement
+from spin_hub.models.edit import revert_
+from spin_hub.models.load import check_causal, load_tokenizer
+from spin_hub.models.widening import load_running
+from spin_hub.progress import SILENT, Reporter, step
+
+_COMPARING: Final = "Comparing the edit with the model"
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Two sides of a measurement.
+
+    Attributes:
+        base: the model that is the base, or that holds the edit.
+        delta: the edit; None where there is none, or none that is known.
+        folder: the local folder whose record speaks of the edit; None where there is none.
+        other: the model that is measured against the base; None where the edit is switched on in the base itself.
+        own: whether the edit is the other model's own, and in its files already.
+    """
+
+    base: Base
+    delta: Delta | None
+    folder: Path | None
+    other: Base | None = None
+    own: bool = False
+
+
+def open_sides(model: str, delta: str | None, against: str | None, reporter: Reporter = SILENT) -> Sides:
+    """Finds the models and the edit, and refuses what cannot stand side by side.
+
+    Args:
+        model: a base, an edited model, or with ``against`` any model made from the same base.
+        delta: an edit of the model; None takes the model's own, where it has one.
+        against: the base; None restores it in memory from the edit.
+        reporter: called with progress.
+
+    Raises:
+        DeltaMismatch: the edit does not fit the model, or was made for another base than the one that is named.
+        ModelsDiffer: the two models have different tokenizers.
+        UsageError: a model against itself.
+        SpinHubError: a model or an edit that cannot be opened.
+    """
+    opened = open_base(model, reporter)
+    check_causal(opened.source.folder, opened.index.config)
+    found, folder = _edit_of(opened, delta, reporter)
+    if against is None:
+        with step(reporter, _COMPARING):
+            _check_fit(opened, found)
+        return Sides(opened, found, folder)
+    base = open_base(against, reporter)
+    check_causal(base.source.folder, base.index.config)
+    if base.source.folder.resolve() == opened.source.folder.resolve():
+        raise UsageError(message="--against names the model itself.")
+    own = delta is None and found is not None
+    with step(reporter, _COMPARING):
+        _check_fit(opened, found)
+        if own and found is not None:
+            _check_base(base, found)
+    return Sides(base, found, folder, opened, own)
+
+
+def states_of(sides: Sides, model: Any, where: Placement, trust_remote_code: bool, seed: int) -> dict[str, State]:
+    """The edit or the other model, and the control, for a loaded base.
+
+    A base that holds the edit already gets its original values back, in memory alone; another model is loaded beside
+    the base.
+    """
+    if sides.other is not None:
+        _check_tokenizers(sides.base, sides.other, trust_remote_code)
+        loaded = load_running(sides.other.index, where, trust_remote_code)
+        switched = Selection({}) if sides.own or sides.delta is None else sides.delta.selection
+        return {EDITED: Other(loaded, switched), **control_of(sides.delta, seed)}
+    if sides.delta is None:
+        return {}
+    if fit_of(sides.base.index, sides.delta).all_zero:
+        revert_(sides.delta, model)
+    return {EDITED: sides.delta.selection, **control_of(sides.delta, seed)}
+
+
+def control_of(delta: Delta | None, seed: int) -> dict[str, Selection]:
+    """As many random weights of the base; none where it is not known which weights were changed."""
+    if delta is None:
+        return {}
+    shapes = {name: RankedTensor(edit.shape, edit.dtype, {}) for name, edit in delta.edits.items()}
+    return {CONTROL: at_random(Ranking(shapes, 0.0), delta.selection, seed)}
+
+
+def _edit_of(base: Base, delta: str | None, reporter: Reporter) -> tuple[Delta | None, Path | None]:
+    """The edit, and the local folder whose record speaks of it."""
+    if delta is None:
+        if not (base.source.folder / SPIN).is_dir():
+            return None, None
+        with step(reporter, "Reading the delta"):
+            found, record = open_delta(base.source.folder)
+        return found, base.source.folder if record and base.source.repo_id is None else None
+    source, found, record = fetch_delta(delta, reporter)
+    local = record is not None and source.repo_id is None and source.path.is_dir()
+    return found, source.path if local else None
+
+
+def _check_fit(base: Base, delta: Delta | None) -> None:
+    why = refusal(fit_of(base.index, delta)) if delta else None
+    if why:
+        raise DeltaMismatch(path=base.source.name, why=why)
+
+
+def _check_base(base: Base, delta: Delta) -> None:
+    """An edited model's own edit says what its base held."""
+    fit = fit_of(base.index, delta)
+    why = refusal(fit)
+    if why is None and fit.equal < fit.weights:
+        why = f"it holds {fit.equal:,} of the {fit.weights:,} values that the edit's base had"
+    if why:
+        raise DeltaMismatch(path=base.source.name, why=why)
+
+
+def _check_tokenizers(base: Base, other: Base, trust_remote_code: bool) -> None:
+    """The same tokens must mean the same, or no prediction can be compared."""
+    theirs, ours = (load_tokenizer(found.source.folder, trust_remote_code).get_vocab() for found in (base, other))
+    if theirs != ours:
+        raise ModelsDiffer(model=other.source.name, base=base.source.name, why="their tokenizers have other tokens")

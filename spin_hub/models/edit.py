@@ -1,0 +1,154 @@
+"""A delta in a loaded model: for the length of a block, or until it is taken out again."""
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from spin_hub.checkpoint.coordinates import parameter_of
+from spin_hub.core.delta import BaseRef, Delta, TensorEdit
+from spin_hub.core.selection import Selection
+from spin_hub.errors.deltas import ModelChanged
+from spin_hub.models.bits import CODES, as_bits, as_bytes, differing, originals
+from spin_hub.models.parameters import Place, place
+from spin_hub.models.zeroing import zeroed
+
+
+class Applied:
+    """A delta that is in a model while the block lasts; made by :func:`applied`."""
+
+    def __init__(self, delta: Delta, model: Any) -> None:
+        self._delta = delta
+        self._model = model
+        self._open: list[ExitStack] = []
+
+    def __enter__(self) -> Any:
+        names = {name: parameter_of(self._model, name) for name in self._delta.edits}
+        selection = Selection({names[name]: edit.indices for name, edit in self._delta.edits.items()})
+        shapes = {names[name]: edit.shape for name, edit in self._delta.edits.items()}
+        self._open.append(zeroed(self._model, selection, shapes))
+        return self._model
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._open.pop().close()
+
+
+def applied(delta: Delta, model: Any) -> Applied:
+    """Has a delta in a loaded model while a block lasts: ``with applied(delta, model): ...``.
+
+    The weights become zero, whatever the model has there, and afterwards every bit is back, after an exception too.
+    Blocks may be nested, with overlapping deltas, and one object may be entered again, within itself too; they have
+    to be left in the reverse order. Within a block the model may be moved or converted. What the weights are
+    meanwhile every thread sees: let one thread at a time switch a model.
+
+    Args:
+        delta: of the model's base.
+        model: as ``transformers`` loads it, on any devices, or offloaded by ``accelerate`` to memory or to the disk.
+            Parameters that are tied to others and offloaded are refused.
+
+    Raises:
+        NotEditable: from entering, which changes nothing then: a tensor that the model lacks, holds in another shape,
+            or in a form in which no single weight can be set, such as a quantised one.
+    """
+    return Applied(delta, model)
+
+
+def apply_(delta: Delta, model: Any, force: bool = False) -> Delta:
+    """Sets a delta's weights to zero in a loaded model, until :func:`revert_`.
+
+    Applying it twice is applying it once.
+
+    Args:
+        delta: of the model's base.
+        model: as :func:`applied`.
+        force: set weights to zero also where they are not the delta's originals, as in a fine-tune of its base.
+
+    Returns:
+        What puts back what was there: ``revert_(returned, model)``. It is the delta itself, unless some weights were
+        not its originals, bit by bit in its own type.
+
+    Raises:
+        NotEditable: as :func:`applied`; nothing is changed.
+        ModelChanged: some weights are neither the delta's originals nor zero, and ``force`` is not given; nothing is
+            changed.
+    """
+    found = _find(delta, model)
+    advice = "If it is a fine-tune of the delta's base, add force=True, and keep what apply_ returns to revert it."
+    _check(found, force, advice)
+    for entry in found:
+        entry.place.put(torch.zeros_like(entry.values))
+    return _replaced(delta, found)
+
+
+def revert_(delta: Delta, model: Any, force: bool = False) -> None:
+    """Puts a delta's original values back into a loaded model; in a model that has them nothing changes.
+
+    In a model of another float type than the delta's they are rounded as in loading, so they are what the base's
+    weights would be there.
+
+    Args:
+        delta: that was applied, or what :func:`apply_` returned.
+        model: as :func:`applied`.
+        force: put them back also where a weight is neither zero nor its original, as after training.
+
+    Raises:
+        NotEditable, ModelChanged: as :func:`apply_`; nothing is changed.
+    """
+    found = _find(delta, model)
+    advice = "If they were trained since, add force=True. A fine-tune is reverted by what apply_ returned for it."
+    _check(found, force, advice)
+    for entry in found:
+        entry.place.put(entry.originals)
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """One edited tensor in a model: where it is, the model's values, and the delta's, in the model's type."""
+
+    tensor: str
+    edit: TensorEdit
+    place: Place
+    values: Tensor
+    originals: Tensor
+
+
+def _find(delta: Delta, model: Any) -> list[_Found]:
+    found = []
+    for tensor, edit in delta.edits.items():
+        if len(edit.indices):
+            where = place(model, parameter_of(model, tensor), edit.indices, edit.shape)
+            values = where.take()
+            found.append(_Found(tensor, edit, where, values, originals(edit, where.dtype).to(values.device)))
+    return found
+
+
+def _check(found: list[_Found], force: bool, advice: str) -> None:
+    changed = {
+        entry.tensor: int((differing(entry.values, entry.originals) & (as_bits(entry.values) != 0)).sum())
+        for entry in found
+    }
+    total = sum(changed.values())
+    if total and not force:
+        first = next(name for name, count in changed.items() if count)
+        weights = sum(len(entry.values) for entry in found)
+        raise ModelChanged(changed=total, weights=weights, what=first, advice=advice)
+
+
+def _replaced(delta: Delta, found: list[_Found]) -> Delta:
+    """The delta with the model's own values as originals."""
+    edits = {
+        entry.tensor: TensorEdit(
+            entry.edit.shape, CODES[entry.values.dtype], entry.edit.indices, as_bytes(entry.values)
+        )
+        for entry in found
+    }
+    if all(
+        edit.dtype == delta.edits[name].dtype and (edit.original == delta.edits[name].original).all()
+        for name, edit in edits.items()
+    ):
+        return delta
+    chosen_on = {"name": delta.base.repo_id, "repo_id": delta.base.repo_id, "commit": delta.base.commit}
+    return Delta(edits, BaseRef(), {**delta.method, "chosen_on": delta.method.get("chosen_on", chosen_on)})

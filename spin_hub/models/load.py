@@ -1,0 +1,136 @@
+"""Loading a causal language model from a checkpoint folder, with everything refused that would score wrongly."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+from transformers.utils import logging
+
+from spin_hub.checkpoint.index import CheckpointIndex
+from spin_hub.errors.models import DeviceOutOfMemory, ModelNotLoadable, NotCausal, QuantisedCheckpoint
+from spin_hub.models.device import Placement
+
+_REFUSALS = (
+    OSError, ValueError, LookupError, ArithmeticError, AssertionError, ImportError, RuntimeError, TypeError,
+    AttributeError, SafetensorError, StrictDataclassError,
+)  # fmt: skip
+"""What transformers raises for a folder that it cannot load."""
+
+
+def check_causal(folder: Path, config: Mapping[str, Any]) -> None:
+    """Refuses configs of encoders, encoder-decoders and anything else without a causal language-model head.
+
+    Raises:
+        NotCausal: naming what the config says.
+        QuantisedCheckpoint: an FP8 checkpoint with scales, which cannot be scored.
+    """
+    if config.get("quantization_config"):
+        raise QuantisedCheckpoint(path=folder, method="FP8 with scales; it can be patched, but not scored")
+    kind, architectures = config.get("model_type"), config.get("architectures") or []
+    names = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(kind, ())
+    known = {names} if isinstance(names, str) else set(names)
+    own_code = "AutoModelForCausalLM" in (config.get("auto_map") or {})
+    causal = any(name in known for name in architectures) if architectures else bool(known)
+    if config.get("is_encoder_decoder") or not (causal or own_code):
+        raise NotCausal(path=folder, architecture=", ".join(map(str, architectures)) or kind or "nothing")
+
+
+def load_model(
+    index: CheckpointIndex, where: Placement, trust_remote_code: bool, device_map: Mapping[str, Any] | None = None
+) -> PreTrainedModel:
+    """Loads a model for scoring: in eval mode, on the device, without gradients for its parameters.
+
+    Args:
+        index: the checkpoint.
+        where: the device and the precision.
+        trust_remote_code: whether the model's own code may run.
+        device_map: of a model whose layers stay on the disk (:func:`spin_hub.models.shards.hollow_map`).
+
+    Raises:
+        ModelNotLoadable: transformers refuses it, or the checkpoint lacks weights.
+        DeviceOutOfMemory: the model does not fit on the device.
+    """
+    device = where.device
+    try:
+        with without_bars():
+            model, report = AutoModelForCausalLM.from_pretrained(
+                index.folder,
+                dtype=where.dtype,
+                use_safetensors=True,
+                local_files_only=True,
+                trust_remote_code=trust_remote_code,
+                output_loading_info=True,
+                **({"device_map": dict(device_map)} if device_map else {}),
+            )
+        model = model if device_map else model.to(device)
+    except torch.OutOfMemoryError as error:
+        raise DeviceOutOfMemory(device=device, why="the model's weights do not fit") from error
+    except _REFUSALS as error:
+        raise ModelNotLoadable(path=index.folder, why=_first_line(error)) from error
+    missing = sorted(report["missing_keys"]) or sorted(str(entry) for entry in report["mismatched_keys"])
+    if missing:
+        raise ModelNotLoadable(path=index.folder, why=f"its checkpoint lacks {missing[0]}")
+    model.eval().requires_grad_(False)
+    return model
+
+
+def load_skeleton(index: CheckpointIndex, trust_remote_code: bool) -> PreTrainedModel:
+    """The model's modules without memory for its weights: names and shapes, before anything large is read.
+
+    Raises:
+        ModelNotLoadable: transformers does not know how to build it.
+    """
+    try:
+        options = {"trust_remote_code": trust_remote_code}
+        config = AutoConfig.from_pretrained(index.folder, local_files_only=True, **options)
+        _check_depth(index, config)
+        with torch.device("meta"):
+            return AutoModelForCausalLM.from_config(config, **options)
+    except _REFUSALS as error:
+        raise ModelNotLoadable(path=index.folder, why=_first_line(error)) from error
+
+
+def _check_depth(index: CheckpointIndex, config: Any) -> None:
+    """Refuses to build more layers than a checkpoint can have: a stranger's config may ask for a million."""
+    depth = getattr(config.get_text_config(), "num_hidden_layers", None)
+    if isinstance(depth, int) and depth > len(index.tensors):
+        why = f"its config has {depth:,} layers, its checkpoint {len(index.tensors):,} tensors"
+        raise ModelNotLoadable(path=index.folder, why=why)
+
+
+def load_tokenizer(folder: Path, trust_remote_code: bool) -> Any:
+    """Loads the model's tokenizer.
+
+    Raises:
+        ModelNotLoadable: there is none, or it is damaged.
+    """
+    try:
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
+    except Exception as error:
+        # The tokenizers library raises bare exceptions for files that it cannot read.
+        if type(error) is not Exception and not isinstance(error, _REFUSALS):
+            raise
+        raise ModelNotLoadable(path=folder, why=f"its tokenizer: {_first_line(error)}") from error
+
+
+@contextmanager
+def without_bars() -> Iterator[None]:
+    """Keeps transformers from drawing bars of its own within the block."""
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
+def _first_line(error: BaseException) -> str:
+    cause = error.__cause__ if isinstance(error, StrictDataclassError) and error.__cause__ else error
+    return (str(cause).strip().splitlines() or [type(cause).__name__])[0][:300].rstrip(".")

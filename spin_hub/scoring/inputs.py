@@ -1,0 +1,150 @@
+"""What scoring needs before any weight is read: sets, tokens and targets, with all pinned that decides the outcome."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from spin_hub.artifacts.base_model import Base, open_base, record_of
+from spin_hub.core.ranking import Shape
+from spin_hub.data.example import Example, fingerprint
+from spin_hub.data.examples import make_examples, pieces
+from spin_hub.data.sources import Sample, Sampling, read_sample
+from spin_hub.errors.base import UsageError
+from spin_hub.hub.datasets import resolve_dataset
+from spin_hub.models.device import place, stored_dtype
+from spin_hub.models.load import check_causal, load_skeleton, load_tokenizer
+from spin_hub.progress import SILENT, Reporter, step
+from spin_hub.recipe import WHOLE, Part, ScoringRecipe
+from spin_hub.record import ModelRecord, ScoringRecord, SetRecord
+from spin_hub.scoring.memory import Demand
+from spin_hub.scoring.targets import Target, find_targets
+from spin_hub.versions import versions
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """One calibration set, sampled and tokenised."""
+
+    sample: Sample
+    examples: tuple[Example, ...]
+
+    @property
+    def record(self) -> SetRecord:
+        """What a record says of it: no text, no path."""
+        dataset = self.sample.dataset
+        return SetRecord(
+            name=self.sample.name,
+            source=self.sample.source,
+            licence=self.sample.licence,
+            rows=self.sample.available,
+            used=len(self.examples),
+            tokens=sum(len(example) for example in self.examples),
+            counted=sum(example.counted for example in self.examples),
+            rows_sha256=self.sample.fingerprint,
+            examples_sha256=fingerprint(self.examples),
+            commit=dataset.commit if dataset else None,
+            dataset_id=dataset.dataset_id if dataset else None,
+            note=self.sample.note,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """Everything that scoring needs but the weights.
+
+    Attributes:
+        demand: what scoring will hold.
+        examples: set name -> examples.
+        model, record: what a record says of the base and of the scoring, with everything pinned.
+        part: of the model, in which weights are scored.
+    """
+
+    base: Base
+    demand: Demand
+    examples: Mapping[str, Sequence[Example]]
+    model: ModelRecord
+    record: ScoringRecord
+    part: Part = WHOLE
+
+    @property
+    def shapes(self) -> dict[str, Shape]:
+        """Parameter name -> shape, of all target matrices."""
+        return {target.parameter: tuple(target.weight.shape) for target in self.demand.targets}
+
+
+def prepare(base: Base, recipe: ScoringRecipe, reporter: Reporter, part: Part = WHOLE) -> Prepared:
+    """Reads everything that scoring needs but the weights, and pins what decides the outcome.
+
+    Args:
+        base: the model.
+        recipe: how importance is measured.
+        reporter: told of progress.
+        part: of the model, outside which nothing needs to be scored.
+
+    Raises:
+        SpinHubError: the model, its files, the sets or the tokenizer are not usable.
+    """
+    check_causal(base.source.folder, base.index.config)
+    where = place(recipe.device, recipe.dtype, base.index)
+    reporter.note(where.sentence)
+    with step(reporter, "Reading the model's architecture"):
+        skeleton = load_skeleton(base.index, recipe.trust_remote_code)
+    targets = targets_within(skeleton, recipe.target, part)
+    calibrations = calibrate(base, recipe, reporter)
+    sets = tuple(entry.record for entry in calibrations.values())
+    pinned = replace(
+        recipe,
+        sets={entry.name: entry.source for entry in sets},
+        dtype=where.precision,  # type: ignore[arg-type]
+        device=where.device.type,  # type: ignore[arg-type]
+        max_memory=None,
+        resumable=False,
+    )
+    examples = {name: entry.examples for name, entry in calibrations.items()}
+    record = ScoringRecord(pinned, sets, versions(), where.why)
+    everything = [example for group in examples.values() for example in group]
+    demand = Demand(skeleton, targets, everything, where, stored_dtype(base.index))
+    return Prepared(base, demand, examples, record_of(base, reporter), record, part)
+
+
+def targets_within(model: Any, target: str, part: Part) -> tuple[Target, ...]:
+    """The linear weights that a target names in a part of a model.
+
+    Raises:
+        NoTarget: the target names nothing.
+        UsageError: the part holds none of what it names.
+        UnsupportedModel: no decoder layers, or a matching weight is not that of a plain linear map.
+    """
+    targets = find_targets(model, target)
+    inside = tuple(entry for entry in targets if part.holds(entry.parameter))
+    if not inside:
+        raise UsageError(message=f"None of the matrices that are scored lies in the part {str(part)!r} of the model.")
+    return inside
+
+
+def calibrate(base: Base, recipe: ScoringRecipe, reporter: Reporter = SILENT) -> dict[str, Calibration]:
+    """Reads, samples and tokenises every set of a recipe, in its order.
+
+    Raises:
+        SpinHubError: a source, a row or the tokenizer is not usable.
+    """
+    sampling = Sampling(recipe.samples, recipe.seed)
+    with step(reporter, "Reading the calibration sets"):
+        samples = {name: read_sample(name, spec, sampling, resolve_dataset) for name, spec in recipe.sets.items()}
+        tokenizer = load_tokenizer(base.source.folder, recipe.trust_remote_code)
+        return {
+            name: Calibration(sample, make_examples(name, sample.rows, tokenizer, recipe))
+            for name, sample in samples.items()
+        }
+
+
+def show_examples(
+    model: str, recipe: ScoringRecipe, count: int, reporter: Reporter = SILENT
+) -> dict[str, list[list[tuple[str, bool]]]]:
+    """The first examples of every set as the model reads them: per token its text, and whether it counts."""
+    base = open_base(model, reporter)
+    tokenizer: Any = load_tokenizer(base.source.folder, recipe.trust_remote_code)
+    return {
+        name: [pieces(example, tokenizer) for example in entry.examples[:count]]
+        for name, entry in calibrate(base, recipe, reporter).items()
+    }

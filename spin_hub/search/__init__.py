@@ -1,0 +1,1 @@
+"""p and q found by trying edits out."""

@@ -1,0 +1,1 @@
+"""Proofs that base + delta = edited model."""

@@ -1,0 +1,108 @@
+"""What the record and the card of an edit say, against the delta that lies beside them."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from spin_hub.artifacts.delta_file import NAME as DELTA
+from spin_hub.artifacts.verification import Difference, shown
+from spin_hub.core.delta import Delta
+from spin_hub.core.files import README
+from spin_hub.errors.hub import CardFailed, CardRefused
+from spin_hub.model_cards.checking import card_differences
+from spin_hub.record import NAME as RECORD
+from spin_hub.record import Record
+from spin_hub.verify.artifact import Subject
+from spin_hub.version import __version__
+
+
+def record_rows(subject: Subject) -> Iterator[Difference]:
+    """Where the record says something that the delta does not bear out."""
+    name = f"{subject.folder}{RECORD}"
+    record, delta = subject.record, subject.delta
+    if record is None:
+        if subject.unreadable:
+            yield Difference("record", name, "a record of spin-hub", shown(subject.unreadable))
+        else:
+            yield Difference("missing", name, "the record of the edit", "no such file")
+        return
+    for label, said, true in _claims(subject, record, delta):
+        if said != true:
+            yield Difference("record", name, f"{label} {shown(true)}", shown(said))
+    for label, told, real in _mappings(record, delta):
+        odd = sorted(key for key in told.keys() | real.keys() if told.get(key) != real.get(key))
+        if odd:
+            more = f" (and {len(odd) - 1:,} more)" if len(odd) > 1 else ""
+            expected = f"{label} {shown(odd[0])}: {shown(real.get(odd[0], 'none'))}"
+            yield Difference("record", name, expected, f"{shown(told.get(odd[0], 'none'))}{more}")
+
+
+def card_rows(subject: Subject) -> tuple[list[Difference], list[str]]:
+    """Where the card says something else than the record, and what a person should know of that."""
+    record, store = subject.record, subject.store
+    if README not in store.sizes:
+        return [Difference("missing", README, "the card", "no such file")], []
+    if record is None:
+        return [], ["The card was not compared: there is no record to compare it with."]
+    # The text of another version's templates may read otherwise; the figures do not.
+    same = subject.tool == f"spin-hub {__version__}"
+    try:
+        text = store.whole(README).decode("utf-8")
+        found = list(card_differences(record, text, store.repo_id, generated=same))
+    except UnicodeDecodeError:
+        return [Difference("card", README, "text in UTF-8", "something else")], []
+    except (CardFailed, CardRefused) as error:
+        return [Difference("card", README, "a card as the record gives it", shown(str(error.facts["why"])))], []
+    rows = [Difference("card", README, f"{label} {shown(true)}", shown(said)) for label, true, said in found]
+    notes = [] if same else [f"The record is of {shown(subject.tool)}: of the card its figures were compared."]
+    return rows, notes
+
+
+def delta_rows(own: Subject, given: Delta) -> Iterator[Difference]:
+    """Where the delta in a folder is not the one that a person names."""
+    name, mine = f"{own.folder}{DELTA}", own.delta
+    if mine.base.files != given.base.files:
+        words = (f"{base.repo_id or 'local'} {(base.commit or '')[:12]}".strip() for base in (given.base, mine.base))
+        expected, found = words
+        yield Difference("delta", name, f"of the base {expected}", f"of the base {found}, with other files")
+    for tensor in sorted(mine.edits.keys() | given.edits.keys()):
+        here, there = mine.edits.get(tensor), given.edits.get(tensor)
+        if here is None or there is None:
+            words = (f"{len(edit.indices):,} weights of {tensor}" if edit else "none" for edit in (there, here))
+            yield Difference("delta", name, *words)
+        elif (here.shape, here.dtype) != (there.shape, there.dtype):
+            words = (f"{tensor}: {edit.dtype} {list(edit.shape)}" for edit in (there, here))
+            yield Difference("delta", name, *words)
+        elif here.indices.tobytes() != there.indices.tobytes():
+            words = (f"{len(edit.indices):,} weights" for edit in (there, here))
+            expected, found = words
+            yield Difference("delta", name, f"{tensor}: {expected}", f"{found} at other positions")
+        elif here.original.tobytes() != there.original.tobytes():
+            yield Difference("delta", name, f"{tensor}: its original values", "others")
+
+
+def _claims(subject: Subject, record: Record, delta: Delta) -> list[tuple[str, Any, Any]]:
+    """What it is about, what the record says, what is true."""
+    result, model = record.result, record.model
+    kinds = ("delta",) if not subject.folder else ("model", "peft", "lora")
+    return [
+        ("kind", record.kind, record.kind if record.kind in kinds else kinds[0]),
+        ("sha256 of the delta", result.delta_sha256, subject.delta_sha256),
+        ("weights", result.weights, delta.weights),
+        ("tensors", result.tensors, len(delta.edits)),
+        ("base", model.repo_id, delta.base.repo_id),
+        ("commit", model.commit, delta.base.commit),
+    ]
+
+
+def _mappings(record: Record, delta: Delta) -> list[tuple[str, Mapping[str, Any], Mapping[str, Any]]]:
+    result = record.result
+    return [
+        ("weights in", result.counts, {name: len(edit.indices) for name, edit in delta.edits.items()}),
+        ("shape of", _lists(result.shapes), _lists({name: edit.shape for name, edit in delta.edits.items()})),
+        ("sha256 of the base's", record.model.files, delta.base.files),
+        ("method", record.method, delta.method),
+    ]
+
+
+def _lists(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, list[int]]:
+    return {name: list(shape) for name, shape in shapes.items()}
