@@ -120,7 +120,7 @@ def one(tally: Tally, function: Any, entry: tuple[int, bytes], watch: Watch) -> 
 
 def run(function: Any, data: bytes) -> str:
     """Accepted, a typed error's class, or what went wrong in several words."""
-    from spin_hub.errors.base import SpinHubError
+    from spin_hub.errors import SpinHubError
 
     signal.alarm(SECONDS)
     try:

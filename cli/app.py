@@ -28,7 +28,7 @@ from spin_hub.cli.score import score
 from spin_hub.cli.select import select
 from spin_hub.cli.sweep import sweep
 from spin_hub.cli.verify import verify
-from spin_hub.errors.base import SpinHubError
+from spin_hub.errors import SpinHubError
 from spin_hub.version import __version__
 
 INTERRUPTED = 130

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import typer
 
-from spin_hub.errors.base import UsageError
+from spin_hub.errors import UsageError
 from spin_hub.recipe import PAPER_SETS
 
 _CALLED: Final = {"set": "named_sets", "as": "kind"}

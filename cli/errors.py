@@ -9,7 +9,7 @@ from typing import Final, Protocol
 import typer
 
 from spin_hub.cli.plain import plain, plain_json
-from spin_hub.errors.base import SpinHubError
+from spin_hub.errors import SpinHubError
 
 _DIFFERENT: Final = 3
 _ON_WINDOWS: Final = os.name == "nt"

@@ -8,8 +8,7 @@ from typing import Annotated, Any, cast, get_args
 
 import typer
 
-from spin_hub.errors.base import UsageError
-from spin_hub.errors.selecting import UnknownSet
+from spin_hub.errors import UnknownSet, UsageError
 from spin_hub.recipe import (
     DEFAULT_RATIO,
     PAPER_SETS,

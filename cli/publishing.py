@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from spin_hub.errors.base import UsageError
+from spin_hub.errors import UsageError
 
 if TYPE_CHECKING:
     from spin_hub.artifacts.publish import PushOptions

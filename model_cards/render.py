@@ -14,7 +14,7 @@ from spin_hub.core.algebra import COMBINED
 from spin_hub.core.expression import PAPER
 from spin_hub.core.files import SPIN
 from spin_hub.core.names import by_layer
-from spin_hub.errors.hub import CardFailed, CardRefused
+from spin_hub.errors import CardFailed, CardRefused
 from spin_hub.model_cards.command import base_argument, delta_argument, edit_command
 from spin_hub.model_cards.front_matter import card_of
 from spin_hub.model_cards.licences import terms_of

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from spin_hub.core.algebra import Overlap, overlap
     from spin_hub.core.delta import Delta
     from spin_hub.core.part import Part
-    from spin_hub.errors.base import SpinHubError
+    from spin_hub.errors import SpinHubError
     from spin_hub.exports.patches import weight_patches
     from spin_hub.metrics.request import EvalRequest
     from spin_hub.models.edit import applied, apply_, revert_
@@ -52,7 +52,7 @@ _PLACES = {
     "ReproduceRequest": "workflows.reproduce",
     "ScoringRecipe": "recipe",
     "SelectionRecipe": "recipe",
-    "SpinHubError": "errors.base",
+    "SpinHubError": "errors",
     "SweepRequest": "workflows.sweep",
     "Verification": "artifacts.verification",
     "VerifyOptions": "workflows.verify",

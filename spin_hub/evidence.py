@@ -7,7 +7,7 @@ from typing import Any, Final, Self
 import msgspec
 
 from spin_hub.core.stats import Metric
-from spin_hub.errors.models import UnsupportedFormat
+from spin_hub.errors import UnsupportedFormat
 
 FORMAT: Final = 1
 BASE: Final = "base"

@@ -9,8 +9,7 @@ from spin_hub.core.expression import PAPER, Expression, parse
 from spin_hub.core.part import ALL
 from spin_hub.core.part import WHOLE as WHOLE
 from spin_hub.core.part import Part as Part
-from spin_hub.errors.base import UsageError
-from spin_hub.errors.selecting import RatioOutOfRange, UnknownSet
+from spin_hub.errors import RatioOutOfRange, UnknownSet, UsageError
 
 Rule = Literal["paper", "published", "random"]
 Tokenization = Literal["exact", "published"]

@@ -9,7 +9,7 @@ import msgspec
 
 from spin_hub.core.delta import BaseRef, checked_method
 from spin_hub.core.files import stays_inside
-from spin_hub.errors.models import UnsupportedFormat
+from spin_hub.errors import UnsupportedFormat
 from spin_hub.recipe import Kind, ScoringRecipe
 from spin_hub.version import __version__
 

@@ -1,6 +1,6 @@
 import pytest
 
-from spin_hub.errors.hub import CardRefused
+from spin_hub.errors import CardRefused
 from spin_hub.model_cards.base_card import read_base_card
 from spin_hub.model_cards.front_matter import card_of
 from spin_hub.model_cards.joining import joined

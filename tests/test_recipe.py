@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spin_hub.core.expression import PAPER
-from spin_hub.errors.base import UsageError
-from spin_hub.errors.selecting import ExpressionError, RatioOutOfRange, UnknownSet
+from spin_hub.errors import ExpressionError, RatioOutOfRange, UnknownSet, UsageError
 from spin_hub.recipe import PAPER_SETS, Destination, ScoringRecipe, SelectionRecipe, under_rule
 
 RATIOS = st.floats(0, 1, exclude_min=True, exclude_max=True)

@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spin_hub.core.files import stays_inside
-from spin_hub.errors.base import UsageError
-from spin_hub.errors.models import UnsupportedFormat
+from spin_hub.errors import UnsupportedFormat, UsageError
 from spin_hub.recipe import ScoringRecipe
 from spin_hub.record import ModelRecord, Record, Result, ScoringRecord, SetRecord
 

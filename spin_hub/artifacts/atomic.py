@@ -12,7 +12,7 @@ from typing import Final
 
 from spin_hub.artifacts.leftovers import beside, remove_leftovers
 from spin_hub.artifacts.system import is_device, name_problem, renamed
-from spin_hub.errors.outputs import NoSpace, OutputExists, OutputNotAllowed
+from spin_hub.errors import NoSpace, OutputExists, OutputNotAllowed
 from spin_hub.recipe import Destination
 from spin_hub.units import human_bytes
 

@@ -17,7 +17,7 @@ from spin_hub.artifacts.system import read_only_array, system_error
 from spin_hub.checkpoint.header import Header, TensorSpan, read_header
 from spin_hub.core.dtypes import EDITABLE, NAMES, elements, itemsize
 from spin_hub.core.strict_json import parse
-from spin_hub.errors.models import CorruptFile, UnsupportedFormat
+from spin_hub.errors import CorruptFile, UnsupportedFormat
 
 KEY: Final = "spin_hub"
 FORMAT: Final = 1

@@ -19,7 +19,7 @@ from spin_hub.artifacts.container import (
 from spin_hub.checkpoint.header import Header
 from spin_hub.core.delta import BaseRef, Delta, TensorEdit, checked_method
 from spin_hub.core.files import DELTA, stays_inside
-from spin_hub.errors.models import CorruptFile, UnsupportedFormat
+from spin_hub.errors import CorruptFile, UnsupportedFormat
 from spin_hub.version import __version__
 
 NAME: Final = DELTA

@@ -12,10 +12,7 @@ from spin_hub.checkpoint.digests import sha256
 from spin_hub.core.delta import BaseRef, Delta
 from spin_hub.core.files import README, SPIN
 from spin_hub.core.strict_json import parse
-from spin_hub.errors.base import UsageError
-from spin_hub.errors.deltas import DeltaNotFound
-from spin_hub.errors.hub import NotPushable
-from spin_hub.errors.models import CorruptFile, UnsupportedFormat
+from spin_hub.errors import CorruptFile, DeltaNotFound, NotPushable, UnsupportedFormat, UsageError
 from spin_hub.evidence import Evidence
 from spin_hub.hub.artifact import Artefact, resolve_delta
 from spin_hub.progress import Reporter, step

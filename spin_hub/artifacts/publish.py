@@ -13,8 +13,7 @@ from spin_hub.artifacts.write import default_name
 from spin_hub.checkpoint.digests import digests
 from spin_hub.core.files import README, SPIN, split_names
 from spin_hub.core.identity import REGULAR, git_id
-from spin_hub.errors.base import UsageError
-from spin_hub.errors.hub import NotOurRepo, TagTaken, VisibilityDiffers
+from spin_hub.errors import NotOurRepo, TagTaken, UsageError, VisibilityDiffers
 from spin_hub.hub.account import Account
 from spin_hub.hub.cards import validate_card
 from spin_hub.hub.changes import Changes, Content, Origin, changes_for

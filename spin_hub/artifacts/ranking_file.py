@@ -20,8 +20,7 @@ from spin_hub.artifacts.container import (
 )
 from spin_hub.checkpoint.header import Header
 from spin_hub.core.ranking import RankedTensor, Ranking, TopWeights
-from spin_hub.errors.base import UsageError
-from spin_hub.errors.models import CorruptFile
+from spin_hub.errors import CorruptFile, UsageError
 from spin_hub.record import ModelRecord, ScoringRecord
 from spin_hub.version import __version__
 

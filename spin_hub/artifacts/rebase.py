@@ -10,7 +10,7 @@ from spin_hub.artifacts.write import Provenance
 from spin_hub.checkpoint.digests import sha256
 from spin_hub.core.compat import Fit
 from spin_hub.core.delta import Delta, TensorEdit
-from spin_hub.errors.deltas import BaseChanged, DeltaMismatch, Unrelated
+from spin_hub.errors import BaseChanged, DeltaMismatch, Unrelated
 from spin_hub.hub.ancestry import Lineage, unrelated
 from spin_hub.hub.artifact import Artefact
 from spin_hub.hub.base_models import lineage_of

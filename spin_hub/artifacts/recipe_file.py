@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from spin_hub.artifacts.container import checked
 from spin_hub.artifacts.open import read_record
-from spin_hub.errors.base import UsageError
+from spin_hub.errors import UsageError
 from spin_hub.recipe import SelectionRecipe
 from spin_hub.record import Record
 

@@ -8,8 +8,7 @@ from torch import Tensor
 
 from spin_hub.checkpoint.index import CheckpointIndex
 from spin_hub.core.dtypes import EDITABLE
-from spin_hub.errors.deltas import NotEditable
-from spin_hub.errors.models import CoordinatesDiffer
+from spin_hub.errors import CoordinatesDiffer, NotEditable
 
 
 def check_identity(index: CheckpointIndex, parameter: str, weight: Tensor) -> None:

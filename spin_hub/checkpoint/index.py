@@ -14,7 +14,7 @@ from spin_hub.core.dtypes import itemsize
 from spin_hub.core.files import LONGEST_NAME
 from spin_hub.core.selection import Indices
 from spin_hub.core.strict_json import parse
-from spin_hub.errors.models import CorruptFile, ModelNotFound, NoSafetensors, QuantisedCheckpoint
+from spin_hub.errors import CorruptFile, ModelNotFound, NoSafetensors, QuantisedCheckpoint
 
 SINGLE: Final = "model.safetensors"
 SHARDED: Final = "model.safetensors.index.json"

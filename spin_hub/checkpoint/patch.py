@@ -16,8 +16,7 @@ from spin_hub.checkpoint.index import CheckpointIndex
 from spin_hub.checkpoint.system import read_at, write_at
 from spin_hub.core.delta import Delta, TensorEdit
 from spin_hub.core.selection import Indices
-from spin_hub.errors.deltas import DeltaMismatch
-from spin_hub.errors.outputs import OutputNotAllowed
+from spin_hub.errors import DeltaMismatch, OutputNotAllowed
 
 _AT_ONCE: Final = 2
 _BLOCK: Final = 1 << 18

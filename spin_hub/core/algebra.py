@@ -9,7 +9,7 @@ import numpy as np
 
 from spin_hub.core.delta import BaseRef, Delta, TensorEdit
 from spin_hub.core.selection import Indices
-from spin_hub.errors.deltas import BasesDiffer
+from spin_hub.errors import BasesDiffer
 
 How = Literal["and", "or", "sub"]
 HOWS: Final[tuple[How, ...]] = get_args(How)

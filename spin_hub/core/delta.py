@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from spin_hub.core.dtypes import EDITABLE, itemsize
 from spin_hub.core.part import Part
 from spin_hub.core.selection import Indices, Selection
-from spin_hub.errors.base import UsageError
+from spin_hub.errors import UsageError
 
 if TYPE_CHECKING:
     from spin_hub.core.algebra import How

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from spin_hub.core.selection import Selection
-from spin_hub.errors.selecting import ExpressionError, UnknownSet
+from spin_hub.errors import ExpressionError, UnknownSet
 
 PAPER: Final = "(fairness & privacy) - general"
 """The coupled weights as the paper defines them (arXiv 2410.16672)."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from spin_hub.core.names import layer_and_matrix
-from spin_hub.errors.base import UsageError
+from spin_hub.errors import UsageError
 
 ALL: Final = "all"
 _ATTENTION: Final = re.compile(r"attn|attention")

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from spin_hub.core.part import Part
 from spin_hub.core.selection import Selection
-from spin_hub.errors.selecting import RatioBeyondRanking
+from spin_hub.errors import RatioBeyondRanking
 
 Shape = tuple[int, ...]
 Count = Callable[[float, Shape], int]

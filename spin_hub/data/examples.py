@@ -8,7 +8,7 @@ import torch
 
 from spin_hub.data.example import IGNORE, Example
 from spin_hub.data.sources import Row
-from spin_hub.errors.calibration import BadRow, NoChatTemplate
+from spin_hub.errors import BadRow, NoChatTemplate
 from spin_hub.recipe import ScoringRecipe
 
 Tokenizer = Any

@@ -11,7 +11,7 @@ from typing import Any, Final
 from spin_hub.data.salad import SALAD, salad_questions
 from spin_hub.data.sources import Resolve, read_table
 from spin_hub.data.spec import BUILTIN, Spec
-from spin_hub.errors.calibration import QuestionsError, SourceError
+from spin_hub.errors import QuestionsError, SourceError
 
 QUESTION_SETS: Final = ("fairness", "privacy", "safety", "lookalike")
 """The built-in sets: three of questions to be careful with, and one of harmless questions that look like these."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from spin_hub.errors.calibration import BadRow
+from spin_hub.errors import BadRow
 
 NUMBER: Final = "spin_hub_row"
 """The column that carries a row's number through filters and shuffles."""

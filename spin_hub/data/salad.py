@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from spin_hub.data.sources import Resolve, read_dataset
 from spin_hub.data.spec import Spec
-from spin_hub.errors.calibration import QuestionsError, SourceError
+from spin_hub.errors import QuestionsError, SourceError
 
 SALAD: Final = "salad:"
 SALAD_SETS: Final[Mapping[str, str]] = {"fairness": "unfair representation", "privacy": "privacy infringement"}

@@ -18,8 +18,7 @@ from spin_hub.data.media import undecoded
 from spin_hub.data.recipes import RECIPES
 from spin_hub.data.rows import NUMBER, ROLES, Row, conversation_column, make_row
 from spin_hub.data.spec import FILE_KINDS, Spec
-from spin_hub.errors.calibration import MissingColumns, TooFewRows
-from spin_hub.errors.models import HubUnreachable
+from spin_hub.errors import HubUnreachable, MissingColumns, TooFewRows
 from spin_hub.recipe import DEFAULT_SAMPLES
 from spin_hub.record import DatasetRef
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from spin_hub.data.rows import ROLES
-from spin_hub.errors.calibration import SourceError
+from spin_hub.errors import SourceError
 
 BUILTIN: Final = "builtin:"
 DEFAULT_SPLIT: Final = "train"

@@ -5,7 +5,7 @@ from typing import Final
 
 from spin_hub.data.sources import Resolve, read_dataset, read_table
 from spin_hub.data.spec import Spec
-from spin_hub.errors.calibration import SourceError, TextError
+from spin_hub.errors import SourceError, TextError
 
 WIKITEXT: Final = "Salesforce/wikitext:wikitext-2-raw-v1/test"
 _COLUMN: Final = "text"

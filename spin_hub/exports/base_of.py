@@ -6,8 +6,7 @@ from dataclasses import replace
 from spin_hub.artifacts.base_model import Base, open_base, open_headers, shard_digests
 from spin_hub.checkpoint.patch import State, check_fits, state_of
 from spin_hub.core.delta import Delta
-from spin_hub.errors.adapters import AdapterRefused, NotTheBase
-from spin_hub.errors.base import UsageError
+from spin_hub.errors import AdapterRefused, NotTheBase, UsageError
 from spin_hub.progress import SILENT, Reporter, step
 from spin_hub.record import ModelRecord, Record
 

@@ -6,8 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
-from spin_hub.errors.adapters import PeftTooOld
-from spin_hub.errors.models import MissingDependency
+from spin_hub.errors import MissingDependency, PeftTooOld
 from spin_hub.exports.adapter import Adapter, PeftType
 
 CONFIG: Final = "adapter_config.json"

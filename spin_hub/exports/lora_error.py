@@ -16,7 +16,7 @@ from torch import Tensor
 
 from spin_hub.core.selection import Selection
 from spin_hub.data.example import Example
-from spin_hub.errors.measuring import NotFinite
+from spin_hub.errors import NotFinite
 from spin_hub.models.batches import Batch, one_by_one
 from spin_hub.models.forward import Hooks, ResponseLogits
 from spin_hub.models.zeroing import switched

@@ -12,7 +12,7 @@ from transformers.pytorch_utils import Conv1D
 
 from spin_hub.core.delta import Delta, TensorEdit
 from spin_hub.core.dtypes import itemsize
-from spin_hub.errors.adapters import AdapterRefused
+from spin_hub.errors import AdapterRefused
 from spin_hub.exports import additive
 
 _NUMBER: Final = re.compile(r"(?<=\.)\d+(?=\.)")

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from spin_hub.core.delta import TensorEdit
-from spin_hub.errors.adapters import AdapterRefused
+from spin_hub.errors import AdapterRefused
 from spin_hub.exports.adapter import PREFIX, Adapter, Array, Layout
 from spin_hub.exports.additive import negated
 from spin_hub.exports.modules import Touched

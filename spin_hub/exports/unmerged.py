@@ -13,7 +13,7 @@ from spin_hub.core.factors import Factors
 from spin_hub.core.selection import Selection
 from spin_hub.data.builtin import builtin_rows
 from spin_hub.data.examples import make_examples
-from spin_hub.errors.models import CoordinatesDiffer
+from spin_hub.errors import CoordinatesDiffer
 from spin_hub.exports.additive import negated
 from spin_hub.exports.lora import factors_by_module
 from spin_hub.exports.lora_error import Pair, unmerged_error

@@ -14,8 +14,7 @@ from spin_hub.artifacts.open import base_ref
 from spin_hub.artifacts.write import Outcome, Provenance, write_adapter_folder
 from spin_hub.core.delta import BaseRef, Delta, TensorEdit
 from spin_hub.core.dtypes import NAMES, itemsize
-from spin_hub.errors.adapters import RankTooLarge
-from spin_hub.errors.base import SpinHubError, UsageError
+from spin_hub.errors import RankTooLarge, SpinHubError, UsageError
 from spin_hub.exports.adapter import Adapter, PeftType
 from spin_hub.exports.config import SINCE, WEIGHTS, config_class, write_config
 from spin_hub.exports.lora import LARGEST, lora

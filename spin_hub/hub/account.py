@@ -7,7 +7,7 @@ from typing import Any, Final
 from huggingface_hub import HfApi, constants, get_token
 from huggingface_hub.errors import HfHubHTTPError, HTTPError, LocalTokenNotFoundError, OfflineModeIsEnabled
 
-from spin_hub.errors.hub import HubSilent, NotLoggedIn, TokenRefused, WriteDenied
+from spin_hub.errors import HubSilent, NotLoggedIn, TokenRefused, WriteDenied
 from spin_hub.hub.reasons import reason
 
 _WRITING: Final = frozenset({"admin", "write", "contributor"})

@@ -10,8 +10,7 @@ from typing import Final
 from huggingface_hub import HfApi
 
 from spin_hub.core.files import DELTA, SPIN
-from spin_hub.errors.deltas import ArtefactNotFound
-from spin_hub.errors.models import DownloadDamaged
+from spin_hub.errors import ArtefactNotFound, DownloadDamaged
 from spin_hub.hub.client import Asked, ask
 from spin_hub.hub.resolve import cached_snapshot, may_be_id, snapshot, split_id
 from spin_hub.record import NAME as RECORD

@@ -5,7 +5,7 @@ import json
 from huggingface_hub import ModelCard
 from huggingface_hub.errors import HTTPError, OfflineModeIsEnabled
 
-from spin_hub.errors.hub import CardRefused, HubSilent
+from spin_hub.errors import CardRefused, HubSilent
 from spin_hub.hub.reasons import reason
 
 

@@ -15,9 +15,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from spin_hub.errors.base import SpinHubError
-from spin_hub.errors.hub import HubSilent
-from spin_hub.errors.models import AccessDenied, HubUnreachable, ModelNotFound
+from spin_hub.errors import AccessDenied, HubSilent, HubUnreachable, ModelNotFound, SpinHubError
 from spin_hub.hub.reasons import reason
 
 _T = TypeVar("_T")

@@ -9,7 +9,7 @@ from typing import Final
 from huggingface_hub import CommitOperationAdd, CommitOperationCopy, CommitOperationDelete, HfApi
 from huggingface_hub.errors import FileDuplicationError, HfHubHTTPError, HTTPError
 
-from spin_hub.errors.hub import HubSilent, PushFailed, PushUnproven, RepoMoved
+from spin_hub.errors import HubSilent, PushFailed, PushUnproven, RepoMoved
 from spin_hub.hub.changes import Changes, equal
 from spin_hub.hub.failures import failure, why_not
 from spin_hub.hub.reasons import first_line, reason

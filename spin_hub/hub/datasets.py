@@ -6,7 +6,7 @@ from pathlib import Path
 from huggingface_hub import HfApi, hf_hub_download, metadata_load, snapshot_download
 from huggingface_hub.errors import EntryNotFoundError
 
-from spin_hub.errors.calibration import DatasetNotFound
+from spin_hub.errors import DatasetNotFound
 from spin_hub.hub.client import Asked, ask
 from spin_hub.record import DatasetRef
 

@@ -5,8 +5,7 @@ from contextlib import contextmanager
 
 from huggingface_hub.errors import HfHubHTTPError, HTTPError
 
-from spin_hub.errors.base import SpinHubError
-from spin_hub.errors.hub import PushFailed, WriteDenied
+from spin_hub.errors import PushFailed, SpinHubError, WriteDenied
 from spin_hub.hub.account import tokens_page
 from spin_hub.hub.reasons import reason
 

@@ -8,7 +8,7 @@ from huggingface_hub import HfApi, constants
 from huggingface_hub.errors import HfHubHTTPError, HTTPError, OfflineModeIsEnabled
 from huggingface_hub.hf_api import ModelInfo
 
-from spin_hub.errors.hub import HubSilent
+from spin_hub.errors import HubSilent
 from spin_hub.hub.reasons import reason
 
 _TAG: Final = "spin-hub"

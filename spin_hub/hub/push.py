@@ -9,7 +9,7 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils import get_session
 
-from spin_hub.errors.hub import BranchNotFound, RepoMoved, VisibilityDiffers
+from spin_hub.errors import BranchNotFound, RepoMoved, VisibilityDiffers
 from spin_hub.hub.changes import Changes
 from spin_hub.hub.commit import commit, prove
 from spin_hub.hub.failures import guarded

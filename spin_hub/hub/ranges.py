@@ -11,7 +11,7 @@ from huggingface_hub import constants, hf_hub_url
 from huggingface_hub.errors import HfHubHTTPError, HTTPError
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, http_stream_backoff
 
-from spin_hub.errors.hub import HubSilent, RangesIgnored
+from spin_hub.errors import HubSilent, RangesIgnored
 from spin_hub.hub.client import a_model, typed
 
 _AT_ONCE: Final = 8

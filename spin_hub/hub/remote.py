@@ -4,7 +4,7 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import HTTPError, NotASafetensorsRepoError, SafetensorsParsingError
 
 from spin_hub.checkpoint.header import TensorSpan
-from spin_hub.errors.models import CorruptFile, HubUnreachable
+from spin_hub.errors import CorruptFile, HubUnreachable
 from spin_hub.hub.reasons import reason
 
 

@@ -9,7 +9,7 @@ from huggingface_hub import HfApi, try_to_load_from_cache
 
 from spin_hub.core.identity import Identity
 from spin_hub.core.spans import Allowance
-from spin_hub.errors.models import AccessDenied, CorruptFile, DownloadDamaged, ModelNotFound
+from spin_hub.errors import AccessDenied, CorruptFile, DownloadDamaged, ModelNotFound
 from spin_hub.hub.client import a_model, typed
 from spin_hub.hub.ranges import Ranges
 from spin_hub.hub.resolve import split_id

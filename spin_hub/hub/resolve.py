@@ -8,7 +8,7 @@ from typing import Any, Final
 from huggingface_hub import HfApi, constants, get_token, snapshot_download
 
 from spin_hub.core.files import TWIN_PATTERNS, split_names
-from spin_hub.errors.models import ModelNotFound, NoSafetensors
+from spin_hub.errors import ModelNotFound, NoSafetensors
 from spin_hub.hub.client import a_model, ask
 
 _SMALL: Final = ("*.json", "*.jinja", "*.txt", "*.model", "*.py", "README.md")

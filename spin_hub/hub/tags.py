@@ -3,7 +3,7 @@
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HTTPError
 
-from spin_hub.errors.hub import HubSilent, TagTaken, WriteDenied
+from spin_hub.errors import HubSilent, TagTaken, WriteDenied
 from spin_hub.hub.account import tokens_page
 from spin_hub.hub.failures import refused, why_not
 

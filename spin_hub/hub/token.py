@@ -9,8 +9,7 @@ from typing import Final
 from huggingface_hub import constants, errors, get_token
 from huggingface_hub.errors import HTTPError
 
-from spin_hub.errors.base import SpinHubError
-from spin_hub.errors.hub import HubSilent
+from spin_hub.errors import HubSilent, SpinHubError
 from spin_hub.hub.account import Account, account
 
 SECONDS: Final = 5.0

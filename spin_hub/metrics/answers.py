@@ -14,7 +14,7 @@ import jinja2
 import torch
 from transformers import GenerationConfig
 
-from spin_hub.errors.calibration import NoChatTemplate
+from spin_hub.errors import NoChatTemplate
 
 Tokenizer = Any
 """A tokenizer of transformers; called, asked to decode, and for its chat template."""

@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from spin_hub.core.stats import Estimate, Metric, Z
-from spin_hub.errors.measuring import TasksUnusable
-from spin_hub.errors.models import MissingDependency
+from spin_hub.errors import MissingDependency, TasksUnusable
 from spin_hub.evidence import BASE
 from spin_hub.metrics.pairing import Paired, paired
 from spin_hub.metrics.state import State, beside_base, turned

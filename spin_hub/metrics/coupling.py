@@ -21,8 +21,7 @@ from numpy.typing import NDArray
 
 from spin_hub.core.stats import Estimate, Metric, Z
 from spin_hub.data.example import Example
-from spin_hub.errors.measuring import NotFinite
-from spin_hub.errors.models import UnsupportedModel
+from spin_hub.errors import NotFinite, UnsupportedModel
 from spin_hub.metrics.hsic import Matrix, hsic, kernel
 from spin_hub.metrics.state import State, beside_base, turned
 from spin_hub.models.batches import make_batches, usual_tokens

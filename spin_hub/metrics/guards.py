@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import jinja2
 
-from spin_hub.errors.measuring import JudgeUnreadable
+from spin_hub.errors import JudgeUnreadable
 from spin_hub.metrics.answers import Tokenizer, Writing, continuations, nothing
 from spin_hub.metrics.judging import Verdict, tally
 

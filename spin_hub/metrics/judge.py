@@ -3,8 +3,7 @@
 from typing import Final
 
 from spin_hub.artifacts.base_model import open_base, open_headers
-from spin_hub.errors.base import UsageError
-from spin_hub.errors.measuring import GuardUnusable
+from spin_hub.errors import GuardUnusable, UsageError
 from spin_hub.metrics.guards import PROFILES, GuardJudge
 from spin_hub.metrics.judging import Judge, LexicalJudge
 from spin_hub.models.device import free_memory, place, stored_dtype

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 
 from spin_hub.core.stats import Estimate, Metric
-from spin_hub.errors.models import DeviceOutOfMemory
+from spin_hub.errors import DeviceOutOfMemory
 from spin_hub.evidence import BASE
 from spin_hub.metrics import awareness, over_refusal, safety
 from spin_hub.metrics.answers import Tokenizer, generate, nothing

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from spin_hub.data.example import Example
-from spin_hub.errors.measuring import NotFinite
+from spin_hub.errors import NotFinite
 from spin_hub.metrics import kl, perplexity
 from spin_hub.metrics.state import State, turned
 from spin_hub.models.batches import Batch, make_batches, usual_tokens

@@ -13,8 +13,7 @@ from spin_hub.core.stats import Metric
 from spin_hub.data.example import IGNORE, Example
 from spin_hub.data.questions import read_questions
 from spin_hub.data.texts import read_text
-from spin_hub.errors.base import UsageError
-from spin_hub.errors.calibration import TextError
+from spin_hub.errors import TextError, UsageError
 from spin_hub.hub.datasets import resolve_dataset
 from spin_hub.metrics.capability import Tasks, capability
 from spin_hub.metrics.coupling import coupling, tokens_of

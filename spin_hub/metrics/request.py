@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 from spin_hub.data.texts import WIKITEXT as WIKITEXT
-from spin_hub.errors.base import UsageError
+from spin_hub.errors import UsageError
 from spin_hub.metrics.capability import TASKS as TASKS
 from spin_hub.metrics.judge import LEXICAL, guard_of
 from spin_hub.metrics.registry import QUESTIONS

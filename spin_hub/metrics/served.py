@@ -17,8 +17,7 @@ from typing import Any
 from transformers import GenerationConfig
 from transformers.utils import GENERATION_CONFIG_NAME
 
-from spin_hub.errors.measuring import ServerFailed
-from spin_hub.errors.models import MissingDependency
+from spin_hub.errors import MissingDependency, ServerFailed
 from spin_hub.metrics.answers import Tokenizer, answer_of, ends_of, prompt_tokens
 
 

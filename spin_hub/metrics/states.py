@@ -12,9 +12,7 @@ from spin_hub.core.files import SPIN
 from spin_hub.core.ranking import RankedTensor, Ranking
 from spin_hub.core.rules import at_random
 from spin_hub.core.selection import Selection
-from spin_hub.errors.base import UsageError
-from spin_hub.errors.deltas import DeltaMismatch
-from spin_hub.errors.measuring import ModelsDiffer
+from spin_hub.errors import DeltaMismatch, ModelsDiffer, UsageError
 from spin_hub.metrics.held_out import CONTROL, EDITED
 from spin_hub.metrics.state import Other, State
 from spin_hub.models.device import Placement

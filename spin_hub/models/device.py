@@ -11,7 +11,7 @@ import torch
 
 from spin_hub.checkpoint.index import CheckpointIndex
 from spin_hub.core.dtypes import EDITABLE, NAMES
-from spin_hub.errors.models import DeviceUnavailable, PrecisionUnavailable
+from spin_hub.errors import DeviceUnavailable, PrecisionUnavailable
 from spin_hub.models.speed import Speed, Speeds, Unusable, speeds
 from spin_hub.recipe import Device, DType
 

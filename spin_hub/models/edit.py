@@ -11,7 +11,7 @@ from torch import Tensor
 from spin_hub.checkpoint.coordinates import parameter_of
 from spin_hub.core.delta import BaseRef, Delta, TensorEdit
 from spin_hub.core.selection import Selection
-from spin_hub.errors.deltas import ModelChanged
+from spin_hub.errors import ModelChanged
 from spin_hub.models.bits import CODES, as_bits, as_bytes, differing, originals
 from spin_hub.models.parameters import Place, place
 from spin_hub.models.zeroing import zeroed

@@ -7,7 +7,7 @@ from typing import Final, Protocol
 from torch import nn
 from transformers import PreTrainedModel
 
-from spin_hub.errors.models import UnsupportedModel
+from spin_hub.errors import UnsupportedModel
 
 _CUSTOMARY: Final = ("layers", "h", "blocks", "block")
 

@@ -13,7 +13,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 from transformers.utils import logging
 
 from spin_hub.checkpoint.index import CheckpointIndex
-from spin_hub.errors.models import DeviceOutOfMemory, ModelNotLoadable, NotCausal, QuantisedCheckpoint
+from spin_hub.errors import DeviceOutOfMemory, ModelNotLoadable, NotCausal, QuantisedCheckpoint
 from spin_hub.models.device import Placement
 
 _REFUSALS = (

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from spin_hub.core.selection import Indices
-from spin_hub.errors.deltas import NotEditable
+from spin_hub.errors import NotEditable
 from spin_hub.models.bits import CODES, as_bits
 from spin_hub.models.overlay import Overlay
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from spin_hub.checkpoint.index import CheckpointIndex
-from spin_hub.errors.models import UnsupportedModel
+from spin_hub.errors import UnsupportedModel
 from spin_hub.models.device import Placement
 from spin_hub.models.layers import decoder_layers
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 import torch
 from transformers import PreTrainedModel
 
-from spin_hub.errors.models import UnsupportedModel
+from spin_hub.errors import UnsupportedModel
 
 DEPTH: Final = 4
 _LIMITS: Final = {

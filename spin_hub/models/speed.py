@@ -19,7 +19,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from spin_hub.errors.base import UsageError
+from spin_hub.errors import UsageError
 
 GIVEN: Final = "SPIN_HUB_SPEEDS"
 """Environment variable with speeds that are taken instead of measured ones; see :func:`parse_speeds`."""

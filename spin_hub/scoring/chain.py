@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from spin_hub.errors.models import UnsupportedModel
+from spin_hub.errors import UnsupportedModel
 from spin_hub.models.batches import Batch
 from spin_hub.models.forward import ResponseLogits
 from spin_hub.models.layers import LayerSource, decoder_layers

@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from spin_hub.data.example import IGNORE, Example
-from spin_hub.errors.models import UnsupportedModel
+from spin_hub.errors import UnsupportedModel
 from spin_hub.models.batches import Batch, one_by_one
 from spin_hub.models.layers import LayerSource, in_turn
 from spin_hub.scoring.chain import Chain

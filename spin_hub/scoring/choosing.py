@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from transformers import PreTrainedModel
 
-from spin_hub.errors.models import NoTarget, UnsupportedModel
+from spin_hub.errors import NoTarget, UnsupportedModel
 from spin_hub.models.layers import LayerSource, LoadedLayers, decoder_layers
 from spin_hub.models.shrunk import shrunk
 from spin_hub.recipe import Accumulate

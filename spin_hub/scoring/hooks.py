@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from spin_hub.errors.models import UnsupportedModel
+from spin_hub.errors import UnsupportedModel
 from spin_hub.models.forward import Hooks
 from spin_hub.scoring.targets import Target
 

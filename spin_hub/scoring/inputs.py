@@ -9,7 +9,7 @@ from spin_hub.core.ranking import Shape
 from spin_hub.data.example import Example, fingerprint
 from spin_hub.data.examples import make_examples, pieces
 from spin_hub.data.sources import Sample, Sampling, read_sample
-from spin_hub.errors.base import UsageError
+from spin_hub.errors import UsageError
 from spin_hub.hub.datasets import resolve_dataset
 from spin_hub.models.device import place, stored_dtype
 from spin_hub.models.load import check_causal, load_skeleton, load_tokenizer

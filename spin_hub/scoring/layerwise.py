@@ -14,7 +14,7 @@ import torch
 from transformers import PreTrainedModel
 
 from spin_hub.data.example import Example
-from spin_hub.errors.models import DeviceOutOfMemory
+from spin_hub.errors import DeviceOutOfMemory
 from spin_hub.models.batches import Batch
 from spin_hub.models.layers import LayerSource, LoadedLayers, in_turn
 from spin_hub.recipe import Accumulate

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from spin_hub.errors.measuring import NotFinite
+from spin_hub.errors import NotFinite
 from spin_hub.models.batches import Batch
 from spin_hub.models.forward import ResponseLogits
 from spin_hub.scoring.attention import FastAttention

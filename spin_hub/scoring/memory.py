@@ -10,7 +10,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from spin_hub.data.example import Example
-from spin_hub.errors.measuring import MemoryTooSmall
+from spin_hub.errors import MemoryTooSmall
 from spin_hub.models.batches import usual_tokens
 from spin_hub.models.device import Placement, free_memory, is_mapped, is_widened
 from spin_hub.models.layers import decoder_layers

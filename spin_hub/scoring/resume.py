@@ -16,8 +16,7 @@ from spin_hub.artifacts.ranking_file import RankingFile, read_ranking, write_ran
 from spin_hub.artifacts.system import IN_USE
 from spin_hub.core.names import layer_and_matrix
 from spin_hub.core.ranking import RankedTensor, Ranking
-from spin_hub.errors.measuring import PartialDiffers
-from spin_hub.errors.models import CorruptFile
+from spin_hub.errors import CorruptFile, PartialDiffers
 from spin_hub.record import ModelRecord, ScoringRecord
 from spin_hub.scoring.activation_cache import Journal
 

@@ -13,8 +13,7 @@ from spin_hub.artifacts.ranking_file import RankingFile
 from spin_hub.checkpoint.coordinates import check_identity
 from spin_hub.core.names import layer_and_matrix
 from spin_hub.core.ranking import RankedTensor, Ranking, TopWeights
-from spin_hub.errors.measuring import NotToMeasure, PartialDiffers
-from spin_hub.errors.models import DeviceOutOfMemory
+from spin_hub.errors import DeviceOutOfMemory, NotToMeasure, PartialDiffers
 from spin_hub.models.batches import usual_tokens
 from spin_hub.models.device import free_memory, name_of
 from spin_hub.models.layers import LayerSource, LoadedLayers

@@ -11,8 +11,7 @@ from spin_hub.core.part import Part
 from spin_hub.core.ranking import Count, Ranking, Shape, count_of, published_count_of
 from spin_hub.core.rules import at_random, by_expression, by_published_code, ratio_for, smallest_useful_q
 from spin_hub.core.selection import Selection
-from spin_hub.errors.base import UsageError
-from spin_hub.errors.selecting import EmptySelection, RankingMismatch, RatioTooSmall, UnknownSet
+from spin_hub.errors import EmptySelection, RankingMismatch, RatioTooSmall, UnknownSet, UsageError
 from spin_hub.recipe import ScoringRecipe, SelectionRecipe
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from spin_hub.core.ranking import kept_count_of
-from spin_hub.errors.measuring import NotFinite
+from spin_hub.errors import NotFinite
 from spin_hub.models.batches import Batch
 from spin_hub.recipe import Accumulate
 from spin_hub.scoring.engine import ScoredMatrix

@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from spin_hub.core.part import is_attention
-from spin_hub.errors.models import NoTarget, UnsupportedModel
+from spin_hub.errors import NoTarget, UnsupportedModel
 from spin_hub.models.layers import decoder_layers
 
 _ROUTERS: Final = frozenset({"router", "gate", "shared_expert_gate", "gate_network"})

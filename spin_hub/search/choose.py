@@ -6,8 +6,7 @@ from typing import Any, Final
 
 from spin_hub.core.rules import at_random
 from spin_hub.core.stats import Estimate
-from spin_hub.errors.base import UsageError
-from spin_hub.errors.measuring import NothingGained
+from spin_hub.errors import NothingGained, UsageError
 from spin_hub.metrics.candidates import Trial
 from spin_hub.progress import Reporter, step
 from spin_hub.recipe import Limits, SelectionRecipe

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from spin_hub.artifacts.base_model import Base
-from spin_hub.errors.measuring import NothingGained
+from spin_hub.errors import NothingGained
 from spin_hub.metrics.held_out import texts_for
 from spin_hub.progress import Reporter, step
 from spin_hub.recipe import Limits, SelectionRecipe

@@ -15,8 +15,7 @@ from spin_hub.artifacts.ranking_file import RankingFile
 from spin_hub.core.ranking import Ranking
 from spin_hub.core.selection import Selection
 from spin_hub.data.example import fingerprint
-from spin_hub.errors.measuring import StudyDiffers
-from spin_hub.errors.models import CorruptFile
+from spin_hub.errors import CorruptFile, StudyDiffers
 from spin_hub.evidence import BASE
 from spin_hub.metrics.candidates import Trial, try_out
 from spin_hub.metrics.held_out import Texts

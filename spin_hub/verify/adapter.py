@@ -11,8 +11,7 @@ from spin_hub.checkpoint.digests import sha256
 from spin_hub.checkpoint.header import Header, TensorSpan, header_size, parse_header
 from spin_hub.core.files import SPIN
 from spin_hub.core.strict_json import parse
-from spin_hub.errors.adapters import AdapterRefused
-from spin_hub.errors.models import CorruptFile
+from spin_hub.errors import AdapterRefused, CorruptFile
 from spin_hub.exports.config import CONFIG, WEIGHTS
 from spin_hub.exports.write import AdapterOptions, Form, Made, about, made_from, write_own_config, write_own_tensors
 from spin_hub.record import NAME, Record

@@ -14,9 +14,7 @@ from spin_hub.artifacts.verification import Store
 from spin_hub.checkpoint.digests import sha256
 from spin_hub.core.delta import Delta
 from spin_hub.core.files import SPIN
-from spin_hub.errors.deltas import ArtefactNotFound, BaseNotNamed
-from spin_hub.errors.hub import HubSilent
-from spin_hub.errors.models import CorruptFile, ModelNotFound
+from spin_hub.errors import ArtefactNotFound, BaseNotNamed, CorruptFile, HubSilent, ModelNotFound
 from spin_hub.hub.repo import open_repo
 from spin_hub.hub.resolve import cached_snapshot, may_be_id, split_id
 from spin_hub.record import NAME as RECORD

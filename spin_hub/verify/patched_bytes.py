@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from spin_hub.checkpoint.header import Header, TensorSpan
 from spin_hub.core.delta import TensorEdit
-from spin_hub.errors.deltas import DeltaMismatch
+from spin_hub.errors import DeltaMismatch
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,7 @@ from typing import Final
 from spin_hub.artifacts.verification import Difference, Store
 from spin_hub.checkpoint.index import SHARDED, SINGLE, named_shards, parse_weight_map
 from spin_hub.core.delta import Delta
-from spin_hub.errors.deltas import DeltaMismatch
-from spin_hub.errors.models import CorruptFile, NoSafetensors
+from spin_hub.errors import CorruptFile, DeltaMismatch, NoSafetensors
 from spin_hub.progress import Reporter
 from spin_hub.verify.patched_bytes import Place
 from spin_hub.verify.shards import Proof, Sides, file_pieces, prove_shard

@@ -12,7 +12,7 @@ import numpy as np
 
 from spin_hub.checkpoint.header import header_size, parse_header
 from spin_hub.core.delta import TensorEdit
-from spin_hub.errors.models import CorruptFile
+from spin_hub.errors import CorruptFile
 from spin_hub.verify.patched_bytes import Place, Touched
 
 BLOCK: Final = 4 << 20

@@ -4,8 +4,7 @@ from dataclasses import replace
 
 from spin_hub.artifacts.publish import PushOptions
 from spin_hub.artifacts.write import Outcome
-from spin_hub.errors.base import SpinHubError
-from spin_hub.errors.deltas import BaseNotNamed
+from spin_hub.errors import BaseNotNamed, SpinHubError
 from spin_hub.hub.resolve import ModelSource
 from spin_hub.progress import Reporter
 from spin_hub.workflows.verify import VerifyOptions, verify

@@ -14,7 +14,7 @@ from spin_hub.artifacts.write import Outcome, Provenance, default_name, describe
 from spin_hub.checkpoint.compat import fit_of, refusal
 from spin_hub.core.compat import Fit
 from spin_hub.core.delta import Delta
-from spin_hub.errors.deltas import DeltaMismatch
+from spin_hub.errors import DeltaMismatch
 from spin_hub.hub.account import account
 from spin_hub.hub.ancestry import architecture_difference
 from spin_hub.hub.resolve import hub_cache

@@ -5,8 +5,7 @@ from pathlib import Path
 from spin_hub.artifacts.atomic import new_file
 from spin_hub.artifacts.open import find_delta, read_record
 from spin_hub.core.files import README
-from spin_hub.errors.deltas import DeltaNotFound
-from spin_hub.errors.models import CorruptFile
+from spin_hub.errors import CorruptFile, DeltaNotFound
 from spin_hub.model_cards.render import render_card
 from spin_hub.record import NAME as RECORD
 

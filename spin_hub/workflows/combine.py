@@ -12,7 +12,7 @@ from spin_hub.checkpoint.digests import sha256
 from spin_hub.core.algebra import How, check_one_base
 from spin_hub.core.algebra import combine as combined
 from spin_hub.core.delta import Delta
-from spin_hub.errors.selecting import EmptySelection
+from spin_hub.errors import EmptySelection
 from spin_hub.hub.artifact import Artefact
 from spin_hub.hub.resolve import hub_cache
 from spin_hub.model_cards.metadata import sets_of

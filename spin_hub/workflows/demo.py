@@ -14,8 +14,7 @@ from spin_hub.artifacts.delta_file import NAME as DELTA
 from spin_hub.artifacts.write import Outcome
 from spin_hub.checkpoint.index import read_index
 from spin_hub.core.files import README, SPIN
-from spin_hub.errors.models import MissingDependency
-from spin_hub.errors.outputs import OutputExists
+from spin_hub.errors import MissingDependency, OutputExists
 from spin_hub.progress import Reporter, step
 from spin_hub.recipe import Destination, ScoringRecipe, SelectionRecipe
 from spin_hub.units import human_bytes

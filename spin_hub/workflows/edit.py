@@ -19,8 +19,7 @@ from spin_hub.artifacts.write import (
 )
 from spin_hub.core.delta import Delta
 from spin_hub.core.files import README
-from spin_hub.errors.base import UsageError
-from spin_hub.errors.hub import BeyondLimits
+from spin_hub.errors import BeyondLimits, UsageError
 from spin_hub.exports.write import AdapterOptions, check_adapter, drafted, make_adapter, write_adapter
 from spin_hub.hub.account import account
 from spin_hub.hub.resolve import hub_cache

@@ -8,7 +8,7 @@ from typing import Final
 
 import torch
 
-from spin_hub.errors.base import UsageError
+from spin_hub.errors import UsageError
 from spin_hub.models.device import MARGIN
 from spin_hub.models.speed import GIVEN, Speeds, Unusable, speeds
 from spin_hub.units import human_bytes

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from spin_hub.core.delta import BaseRef
-from spin_hub.errors.deltas import BaseUnknown
+from spin_hub.errors import BaseUnknown
 from spin_hub.hub.resolve import resolve_model
 from spin_hub.workflows.load_delta import load_delta
 

@@ -1,6 +1,6 @@
 """list: deltas and edited models that others have published."""
 
-from spin_hub.errors.base import UsageError
+from spin_hub.errors import UsageError
 from spin_hub.hub.listing import Listed, list_edits
 
 USUAL = 50

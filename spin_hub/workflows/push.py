@@ -14,8 +14,7 @@ from spin_hub.checkpoint.index import read_index
 from spin_hub.checkpoint.patch import State, state_of
 from spin_hub.core.delta import Delta
 from spin_hub.core.files import README, SPIN
-from spin_hub.errors.deltas import DeltaNotFound
-from spin_hub.errors.hub import NotPushable
+from spin_hub.errors import DeltaNotFound, NotPushable
 from spin_hub.hub.account import account
 from spin_hub.progress import SILENT, Reporter, step
 from spin_hub.recipe import Kind

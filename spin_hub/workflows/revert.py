@@ -11,7 +11,7 @@ from spin_hub.checkpoint.index import CheckpointIndex, read_index
 from spin_hub.checkpoint.patch import State, copy_others, originals, state_of, write_patched_copy
 from spin_hub.core.delta import Delta
 from spin_hub.core.files import README, SPIN
-from spin_hub.errors.deltas import DeltaNotFound, RevertFailed
+from spin_hub.errors import DeltaNotFound, RevertFailed
 from spin_hub.hub.artifact import resolve_edited
 from spin_hub.hub.resolve import hub_cache
 from spin_hub.progress import SILENT, Reporter, step

@@ -7,8 +7,7 @@ from spin_hub.artifacts.base_model import open_base
 from spin_hub.artifacts.ranking_file import NAME as RANKING
 from spin_hub.artifacts.ranking_file import read_ranking
 from spin_hub.artifacts.write import Outcome, Provenance, default_name, write_delta_folder
-from spin_hub.errors.base import UsageError
-from spin_hub.errors.deltas import DeltaNotFound
+from spin_hub.errors import DeltaNotFound, UsageError
 from spin_hub.hub.resolve import hub_cache
 from spin_hub.progress import SILENT, Reporter, step
 from spin_hub.recipe import BY_DEFAULT, Destination, SelectionRecipe

@@ -13,8 +13,7 @@ from spin_hub.artifacts.ranking_file import RankingFile, read_ranking, write_ran
 from spin_hub.artifacts.write import Outcome, Provenance, write_delta_folder
 from spin_hub.core.part import Part
 from spin_hub.core.ranking import Shape
-from spin_hub.errors.base import UsageError
-from spin_hub.errors.selecting import RankingMismatch, RatioBeyondRanking
+from spin_hub.errors import RankingMismatch, RatioBeyondRanking, UsageError
 from spin_hub.hub.resolve import hub_cache
 from spin_hub.metrics.held_out import gather, texts_for
 from spin_hub.model_cards.licences import derived_name

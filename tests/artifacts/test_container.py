@@ -24,7 +24,7 @@ from spin_hub.artifacts.ranking_file import RankingFile, read_ranking, write_ran
 from spin_hub.checkpoint.header import read_header
 from spin_hub.core.delta import BaseRef, Delta
 from spin_hub.core.ranking import Ranking
-from spin_hub.errors.models import CorruptFile, UnsupportedFormat
+from spin_hub.errors import CorruptFile, UnsupportedFormat
 from spin_hub.recipe import ScoringRecipe
 from spin_hub.record import ModelRecord, ScoringRecord
 

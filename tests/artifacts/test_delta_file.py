@@ -17,7 +17,7 @@ from spin_hub.artifacts.delta_file import base_from_json, base_to_json, read_del
 from spin_hub.checkpoint.header import read_header
 from spin_hub.core.delta import BaseRef, Delta, TensorEdit
 from spin_hub.core.dtypes import EDITABLE, itemsize
-from spin_hub.errors.models import CorruptFile, UnsupportedFormat
+from spin_hub.errors import CorruptFile, UnsupportedFormat
 
 PATH = Path("spin_delta.safetensors")
 SHA = "0123456789abcdef" * 4

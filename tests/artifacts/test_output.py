@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from spin_hub.artifacts.atomic import Placed, new_file, new_folder
-from spin_hub.errors.outputs import NoSpace, OutputExists, OutputNotAllowed
+from spin_hub.errors import NoSpace, OutputExists, OutputNotAllowed
 from spin_hub.recipe import Destination
 
 OUT = Path("out")

@@ -13,8 +13,7 @@ from spin_hub.artifacts.ranking_file import RankingFile, read_ranking, write_ran
 from spin_hub.checkpoint.header import read_header
 from spin_hub.core.dtypes import itemsize
 from spin_hub.core.ranking import RankedTensor, Ranking, TopWeights, kept_count_of
-from spin_hub.errors.models import CorruptFile, UnsupportedFormat
-from spin_hub.errors.selecting import RankingMismatch, RatioBeyondRanking, UnknownSet
+from spin_hub.errors import CorruptFile, RankingMismatch, RatioBeyondRanking, UnknownSet, UnsupportedFormat
 from spin_hub.recipe import ScoringRecipe, SelectionRecipe
 from spin_hub.record import ModelRecord, ScoringRecord, SetRecord
 from spin_hub.scoring.selecting import delta_from

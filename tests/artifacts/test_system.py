@@ -10,7 +10,7 @@ from spin_hub.artifacts import container, leftovers, system
 from spin_hub.artifacts.atomic import Placed, new_file, new_folder
 from spin_hub.artifacts.container import mapped, mapped_raw, write_container
 from spin_hub.checkpoint.header import read_header
-from spin_hub.errors.outputs import OutputNotAllowed
+from spin_hub.errors import OutputNotAllowed
 from spin_hub.recipe import Destination
 
 

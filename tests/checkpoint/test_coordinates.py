@@ -6,8 +6,7 @@ from transformers import AutoModelForCausalLM, MixtralConfig
 
 from spin_hub.checkpoint.coordinates import check_identity, parameter_of
 from spin_hub.checkpoint.index import read_index
-from spin_hub.errors.deltas import NotEditable
-from spin_hub.errors.models import CoordinatesDiffer
+from spin_hub.errors import CoordinatesDiffer, NotEditable
 
 NAME = "model.layers.1.mlp.up_proj.weight"
 

@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from spin_hub.checkpoint.header import Header, TensorSpan, read_header
-from spin_hub.errors.models import CorruptFile
+from spin_hub.errors import CorruptFile
 
 PATH = Path("file.safetensors")
 DTYPES = (

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 from spin_hub.checkpoint.index import SHARDED, read_index
-from spin_hub.errors.models import CorruptFile, ModelNotFound, NoSafetensors, QuantisedCheckpoint
+from spin_hub.errors import CorruptFile, ModelNotFound, NoSafetensors, QuantisedCheckpoint
 
 
 @pytest.fixture

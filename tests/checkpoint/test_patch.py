@@ -13,7 +13,7 @@ from spin_hub.checkpoint import patch
 from spin_hub.checkpoint.index import read_index
 from spin_hub.checkpoint.patch import State, copy_others, originals, state_of, write_patched_copy, zeros
 from spin_hub.core.delta import BaseRef, Delta, TensorEdit
-from spin_hub.errors.deltas import DeltaMismatch
+from spin_hub.errors import DeltaMismatch
 
 DTYPES = {
     "F64": torch.float64,

@@ -14,7 +14,7 @@ from spin_hub.checkpoint.index import read_index
 from spin_hub.checkpoint.patch import copy_others, originals, write_patched_copy, zeros
 from spin_hub.checkpoint.system import cache_folder, copy_in_kernel, read_at, write_at
 from spin_hub.core.delta import TensorEdit
-from spin_hub.errors.outputs import OutputNotAllowed
+from spin_hub.errors import OutputNotAllowed
 
 CALLS = ("pread", "pwrite", "copy_file_range")
 WAYS = [(), *((call,) for call in CALLS), CALLS]

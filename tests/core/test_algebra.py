@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from spin_hub.core.algebra import combine, overlap, overlaps
 from spin_hub.core.delta import BaseRef, Delta, TensorEdit
-from spin_hub.errors.deltas import BasesDiffer
+from spin_hub.errors import BasesDiffer
 
 SHAPE = (4, 8)
 VALUES = np.random.default_rng(0).integers(0, 256, (32, 2), np.uint8)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from spin_hub.core.expression import PAPER, parse
 from spin_hub.core.selection import Selection
-from spin_hub.errors.selecting import ExpressionError, UnknownSet
+from spin_hub.errors import ExpressionError, UnknownSet
 
 # Every combination of memberships has one element, so two expressions with one value here are one function.
 MEMBERS = {"a": {1, 3, 5, 7}, "b": {2, 3, 6, 7}, "c": {4, 5, 6, 7}}

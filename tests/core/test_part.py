@@ -5,7 +5,7 @@ import pytest
 
 from spin_hub.core.part import WHOLE, Part
 from spin_hub.core.ranking import RankedTensor, Ranking, TopWeights
-from spin_hub.errors.base import UsageError
+from spin_hub.errors import UsageError
 
 MATRICES = ("mlp.up_proj", "self_attn.q_proj")
 NAMES = [f"model.layers.{layer}.{matrix}.weight" for layer in range(12) for matrix in MATRICES]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from spin_hub.core.ranking import RankedTensor, Ranking, TopWeights, count_of, kept_count_of, published_count_of
 from spin_hub.core.selection import Selection
-from spin_hub.errors.selecting import RatioBeyondRanking
+from spin_hub.errors import RatioBeyondRanking
 
 RATIOS = st.floats(0, 1, exclude_min=True, exclude_max=True) | st.integers(1, 99).map(lambda percent: percent / 100)
 SHAPES = st.tuples(st.integers(1, 5_000), st.integers(1, 5_000)) | st.tuples(st.integers(1, 40), st.integers(1, 40))

@@ -9,7 +9,7 @@ from spin_hub.core.expression import PAPER, parse
 from spin_hub.core.ranking import RankedTensor, Ranking, TopWeights
 from spin_hub.core.rules import at_random, by_expression, by_published_code, ratio_for, smallest_useful_q
 from spin_hub.core.selection import Selection
-from spin_hub.errors.selecting import RatioBeyondRanking, UnknownSet
+from spin_hub.errors import RatioBeyondRanking, UnknownSet
 
 SETS = ("fairness", "general", "privacy")
 RATIOS = st.floats(0, 1, exclude_min=True, exclude_max=True) | st.integers(1, 99).map(lambda percent: percent / 100)

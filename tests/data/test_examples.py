@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from spin_hub.data.example import IGNORE, fingerprint
 from spin_hub.data.examples import make_examples, pieces
 from spin_hub.data.sources import Row
-from spin_hub.errors.calibration import BadRow, NoChatTemplate
+from spin_hub.errors import BadRow, NoChatTemplate
 from spin_hub.recipe import ScoringRecipe
 
 TOKENIZER = models.byte_tokenizer()

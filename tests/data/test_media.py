@@ -10,7 +10,7 @@ import pytest
 
 from spin_hub.data.sources import Sampling, read_sample
 from spin_hub.data.texts import read_text
-from spin_hub.errors.calibration import BadRow, SourceError, TextError
+from spin_hub.errors import BadRow, SourceError, TextError
 
 TYPES = ("Image", "Audio", "Video", "Pdf", "Nifti", "Mesh")
 STRUCT = pa.struct({"bytes": pa.binary(), "path": pa.string()})
@@ -18,7 +18,7 @@ WATCHED = """
 import sys
 from spin_hub.data.sources import Sampling, read_sample
 from spin_hub.data.texts import read_text
-from spin_hub.errors.calibration import SourceError, TextError
+from spin_hub.errors import SourceError, TextError
 
 def audit(event, values):
     if event in ("socket.connect", "socket.getaddrinfo") or (event == "open" and "secret" in str(values[0])):

@@ -5,7 +5,7 @@ import pytest
 
 from spin_hub.data import salad
 from spin_hub.data.questions import Question, read_questions
-from spin_hub.errors.calibration import QuestionsError, SourceError
+from spin_hub.errors import QuestionsError, SourceError
 from spin_hub.record import DatasetRef
 
 ROWS = [

@@ -9,8 +9,7 @@ import pytest
 from spin_hub.data.builtin import builtin_rows
 from spin_hub.data.sources import Sampling
 from spin_hub.data.sources import read_sample as read
-from spin_hub.errors.calibration import BadRow, MissingColumns, SourceError, TooFewRows
-from spin_hub.errors.models import HubUnreachable
+from spin_hub.errors import BadRow, HubUnreachable, MissingColumns, SourceError, TooFewRows
 from spin_hub.record import DatasetRef
 
 ROWS = [{"prompt": f"question {n}", "response": f"answer {n}"} for n in range(40)]

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spin_hub.data.spec import Spec
-from spin_hub.errors.calibration import SourceError
+from spin_hub.errors import SourceError
 from spin_hub.record import needs_warning
 
 WORD = st.text("abcXYZ019_", min_size=1, max_size=8)

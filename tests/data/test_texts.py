@@ -5,8 +5,7 @@ import json
 import pytest
 
 from spin_hub.data.texts import read_text
-from spin_hub.errors.calibration import TextError
-from spin_hub.errors.models import HubUnreachable
+from spin_hub.errors import HubUnreachable, TextError
 
 
 def no_hub(dataset_id, revision):

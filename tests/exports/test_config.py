@@ -5,8 +5,7 @@ import json
 import peft
 import pytest
 
-from spin_hub.errors.adapters import PeftTooOld
-from spin_hub.errors.models import MissingDependency
+from spin_hub.errors import MissingDependency, PeftTooOld
 from spin_hub.exports import config
 from spin_hub.exports.adapter import Adapter
 from spin_hub.exports.config import CONFIG, config_class, write_config

@@ -10,7 +10,7 @@ from making import delta_of, skeleton_of
 from transformers import MixtralConfig
 
 from spin_hub.core.delta import BaseRef, Delta, TensorEdit
-from spin_hub.errors.adapters import AdapterRefused
+from spin_hub.errors import AdapterRefused
 from spin_hub.exports.modules import every_layer, short_names, touched_modules
 
 UP = "model.layers.0.mlp.up_proj.weight"

@@ -26,7 +26,7 @@ from spin_hub.core.names import by_layer
 from spin_hub.core.selection import Selection
 from spin_hub.data.sources import Sampling, read_sample
 from spin_hub.data.spec import Spec
-from spin_hub.errors.base import SpinHubError
+from spin_hub.errors import SpinHubError
 from spin_hub.model_cards.base_card import read_base_card
 from spin_hub.model_cards.heat_map import heat_map
 from spin_hub.model_cards.joining import joined

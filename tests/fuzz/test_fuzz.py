@@ -14,7 +14,7 @@ from mutations import NAMES, mutated
 from targets import TARGETS
 
 from spin_hub.artifacts.container import KEY
-from spin_hub.errors.base import SpinHubError
+from spin_hub.errors import SpinHubError
 
 INPUTS = {"card": 12, "plots": 3, "csv": 3, "jsonl": 3, "parquet": 3}
 """What takes longer is tried less often here."""
@@ -98,7 +98,7 @@ from pathlib import Path
 sys.path[:0] = [sys.argv[1]]
 from fuzz_seeds import seeds_of
 from targets import TARGETS
-from spin_hub.errors.base import SpinHubError
+from spin_hub.errors import SpinHubError
 
 def tried(target, data):
     try:

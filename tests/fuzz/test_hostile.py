@@ -18,7 +18,7 @@ from spin_hub.checkpoint.digests import sha256
 from spin_hub.checkpoint.index import read_index
 from spin_hub.cli import app as cli
 from spin_hub.core.delta import Delta
-from spin_hub.errors.base import SpinHubError
+from spin_hub.errors import SpinHubError
 from spin_hub.record import Record
 
 pytestmark = pytest.mark.moderate

@@ -5,8 +5,7 @@ from types import SimpleNamespace
 import pytest
 from huggingface_hub.errors import HTTPError, OfflineModeIsEnabled, RepositoryNotFoundError, RevisionNotFoundError
 
-from spin_hub.errors.hub import HubSilent
-from spin_hub.errors.models import ModelNotFound
+from spin_hub.errors import HubSilent, ModelNotFound
 from spin_hub.hub import client as asking
 
 

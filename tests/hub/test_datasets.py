@@ -18,7 +18,7 @@ ROWS = [{"prompt": f"question {n}", "response": f"answer {n}"} for n in range(40
 READ = """
 import json, sys
 from spin_hub.data.sources import Sampling, read_sample
-from spin_hub.errors.base import SpinHubError
+from spin_hub.errors import SpinHubError
 from spin_hub.hub.datasets import resolve_dataset
 
 def outcome(spec):

@@ -7,7 +7,7 @@ from pushing import refused
 from stocking import UP
 
 import spin_hub
-from spin_hub.errors.deltas import ArtefactNotFound
+from spin_hub.errors import ArtefactNotFound
 
 DELTA, BASE = "alice/tiny-delta", "org/tiny"
 

@@ -13,7 +13,7 @@ from tokenizers.processors import TemplateProcessing
 from transformers import AutoModelForCausalLM
 
 from spin_hub.core.selection import Selection
-from spin_hub.errors.calibration import NoChatTemplate
+from spin_hub.errors import NoChatTemplate
 from spin_hub.metrics.answers import Writing, continuations, generate, nothing
 from spin_hub.models.zeroing import switched
 

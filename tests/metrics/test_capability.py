@@ -9,7 +9,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from spin_hub.core.selection import Selection
-from spin_hub.errors.measuring import TasksUnusable
+from spin_hub.errors import TasksUnusable
 from spin_hub.metrics.answers import nothing
 from spin_hub.metrics.capability import Tasks, capability, open_tasks
 

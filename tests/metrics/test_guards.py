@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tokenizers.processors import TemplateProcessing
 from transformers import AutoModelForCausalLM
 
-from spin_hub.errors.measuring import JudgeUnreadable
+from spin_hub.errors import JudgeUnreadable
 from spin_hub.metrics.answers import Writing, continuations, generate, nothing
 from spin_hub.metrics.guards import PROFILES, GuardJudge, GuardProfile, check_parsed
 from spin_hub.metrics.judging import LexicalJudge

@@ -13,9 +13,7 @@ from transformers import AutoModelForCausalLM
 from spin_hub.core.selection import Selection
 from spin_hub.core.stats import Metric, share
 from spin_hub.data.example import IGNORE, Example
-from spin_hub.errors.deltas import NotEditable
-from spin_hub.errors.measuring import NotFinite
-from spin_hub.errors.models import UnsupportedFormat
+from spin_hub.errors import NotEditable, NotFinite, UnsupportedFormat
 from spin_hub.evidence import Evidence
 from spin_hub.metrics import reading
 from spin_hub.metrics.suite import measure, tokens_to_read

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub import ModelCard
 
-from spin_hub.errors.hub import CardFailed
+from spin_hub.errors import CardFailed
 from spin_hub.model_cards.base_card import read_base_card
 from spin_hub.model_cards.command import edit_command
 from spin_hub.model_cards.render import BEGIN, END, render_card

@@ -9,7 +9,7 @@ from torch import nn
 from transformers import AutoModelForCausalLM, GPT2Config
 
 from spin_hub.core.delta import BaseRef, Delta, TensorEdit
-from spin_hub.errors.deltas import ModelChanged, NotEditable
+from spin_hub.errors import ModelChanged, NotEditable
 from spin_hub.models.edit import applied, apply_, revert_
 
 INTEGERS = {8: torch.int64, 4: torch.int32, 2: torch.int16, 1: torch.uint8}

@@ -7,7 +7,7 @@ from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertForMaskedLM
 
 from spin_hub.checkpoint.index import read_config, read_index
-from spin_hub.errors.models import ModelNotLoadable, NotCausal, QuantisedCheckpoint
+from spin_hub.errors import ModelNotLoadable, NotCausal, QuantisedCheckpoint
 from spin_hub.models.device import Placement
 from spin_hub.models.load import check_causal, load_model, load_tokenizer
 

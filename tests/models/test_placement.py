@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from spin_hub.checkpoint.index import read_index
-from spin_hub.errors.models import DeviceUnavailable, PrecisionUnavailable
+from spin_hub.errors import DeviceUnavailable, PrecisionUnavailable
 from spin_hub.models.device import choose_device, place, stored_dtype
 from spin_hub.models.speed import GIVEN
 

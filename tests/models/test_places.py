@@ -8,7 +8,7 @@ from deltas_of import DOWN, UP, delta_of
 from transformers import AutoModelForCausalLM
 
 from spin_hub.core.delta import Delta
-from spin_hub.errors.deltas import NotEditable
+from spin_hub.errors import NotEditable
 from spin_hub.models.edit import applied, apply_, revert_
 from spin_hub.models.overlay import Overlay
 

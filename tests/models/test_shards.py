@@ -5,7 +5,7 @@ from architectures import CONFIGS, examples_of, scored
 from safetensors.torch import load_file, save_file
 
 from spin_hub.checkpoint.index import read_index
-from spin_hub.errors.models import UnsupportedModel
+from spin_hub.errors import UnsupportedModel
 from spin_hub.models.device import Placement
 from spin_hub.models.layers import decoder_layers
 from spin_hub.models.load import load_model, load_skeleton

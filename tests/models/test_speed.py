@@ -4,7 +4,7 @@ import time
 import pytest
 import torch
 
-from spin_hub.errors.base import UsageError
+from spin_hub.errors import UsageError
 from spin_hub.models import speed
 from spin_hub.models.speed import GIVEN, Speed, Unusable, parse_speeds, probe, speeds
 

@@ -7,7 +7,7 @@ from torch import nn
 from transformers import AutoModelForCausalLM
 
 from spin_hub.core.selection import Selection
-from spin_hub.errors.deltas import NotEditable
+from spin_hub.errors import NotEditable
 from spin_hub.models.zeroing import switched
 
 UP, DOWN = "model.layers.0.mlp.up_proj.weight", "model.layers.3.mlp.down_proj.weight"

@@ -1,7 +1,7 @@
 import pytest
 from architectures import LEAKY, examples_of, model_of, random_model, scored
 
-from spin_hub.errors.models import UnsupportedModel
+from spin_hub.errors import UnsupportedModel
 from spin_hub.models.layers import LoadedLayers
 from spin_hub.scoring.choosing import Means, make_engine
 from spin_hub.scoring.targets import find_targets

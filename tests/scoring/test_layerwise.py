@@ -9,8 +9,7 @@ from architectures import CONFIGS, examples_of, model_of, random_model, scale_gr
 from models import tiny_config
 
 from spin_hub.data.example import IGNORE, Example
-from spin_hub.errors.measuring import NotFinite
-from spin_hub.errors.models import UnsupportedModel
+from spin_hub.errors import NotFinite, UnsupportedModel
 from spin_hub.scoring.choosing import make_engine
 from spin_hub.scoring.layerwise import LayerwiseEngine
 from spin_hub.scoring.store import Room

@@ -4,7 +4,7 @@ from architectures import examples_of, model_of, scored
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
-from spin_hub.errors.measuring import NotFinite
+from spin_hub.errors import NotFinite
 from spin_hub.scoring.layerwise import LayerwiseEngine
 from spin_hub.scoring.shortcut import last_map, without_value
 from spin_hub.scoring.targets import find_targets

@@ -3,7 +3,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, GPT2Config, MixtralConfig
 
-from spin_hub.errors.models import NoTarget, UnsupportedModel
+from spin_hub.errors import NoTarget, UnsupportedModel
 from spin_hub.scoring.targets import find_targets
 
 

@@ -9,8 +9,7 @@ from architectures import CONFIGS, examples_of, model_of, scale_gradient
 from torch.nn import functional
 
 from spin_hub.data.example import IGNORE, Example
-from spin_hub.errors.measuring import NotFinite
-from spin_hub.errors.models import UnsupportedModel
+from spin_hub.errors import NotFinite, UnsupportedModel
 from spin_hub.scoring.sums import finished
 from spin_hub.scoring.targets import find_targets
 from spin_hub.scoring.whole import WholeEngine

@@ -14,7 +14,7 @@ from spin_hub.artifacts.container import write_container
 from spin_hub.artifacts.delta_file import read_delta, write_delta
 from spin_hub.checkpoint.index import read_index
 from spin_hub.checkpoint.patch import State, originals, state_of, write_patched_copy, zeros
-from spin_hub.errors.base import SpinHubError
+from spin_hub.errors import SpinHubError
 
 HERE = Path(__file__).parent
 BASE, DELTA, EDITED = (HERE / f"{name}.safetensors" for name in ("base", "delta", "edited"))

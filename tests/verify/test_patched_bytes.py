@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from spin_hub.checkpoint.header import Header, TensorSpan
 from spin_hub.core.delta import TensorEdit
 from spin_hub.core.dtypes import itemsize
-from spin_hub.errors.deltas import DeltaMismatch
+from spin_hub.errors import DeltaMismatch
 from spin_hub.verify.patched_bytes import Place, Touched
 
 START = 40

@@ -12,8 +12,7 @@ from spin_hub.checkpoint.header import read_header
 from spin_hub.checkpoint.index import read_index
 from spin_hub.checkpoint.patch import write_patched_copy, zeros
 from spin_hub.core.delta import Delta, TensorEdit
-from spin_hub.errors.deltas import DeltaMismatch
-from spin_hub.errors.models import CorruptFile
+from spin_hub.errors import CorruptFile, DeltaMismatch
 from spin_hub.verify import shards as proving
 from spin_hub.verify.shards import Proof, Sides, file_pieces, in_blocks, prove_shard
 

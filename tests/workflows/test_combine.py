@@ -10,9 +10,7 @@ import spin_hub
 from spin_hub.artifacts.delta_file import write_delta
 from spin_hub.cli import app as cli
 from spin_hub.core.delta import BaseRef, Delta
-from spin_hub.errors.deltas import BasesDiffer
-from spin_hub.errors.outputs import OutputExists
-from spin_hub.errors.selecting import EmptySelection
+from spin_hub.errors import BasesDiffer, EmptySelection, OutputExists
 from spin_hub.recipe import Destination, ScoringRecipe, SelectionRecipe
 from spin_hub.workflows.edit import EditRequest
 

@@ -8,11 +8,16 @@ import pytest
 import torch
 
 import spin_hub
-from spin_hub.errors.base import UsageError
-from spin_hub.errors.calibration import NoChatTemplate, TextError
-from spin_hub.errors.deltas import DeltaMismatch
-from spin_hub.errors.measuring import GuardUnusable, ModelsDiffer, TasksUnusable
-from spin_hub.errors.models import HubUnreachable
+from spin_hub.errors import (
+    DeltaMismatch,
+    GuardUnusable,
+    HubUnreachable,
+    ModelsDiffer,
+    NoChatTemplate,
+    TasksUnusable,
+    TextError,
+    UsageError,
+)
 from spin_hub.metrics import judge
 from spin_hub.metrics import registry as measures
 from spin_hub.metrics.request import EvalRequest
@@ -118,7 +123,7 @@ def test_questions_of_ones_own(own, tmp_path):
 def test_a_guard_model_judges_and_one_that_does_not_is_an_error(own, tmp_path, monkeypatch):
     guard = models.save_checkpoint(tmp_path / "guard")
     request = EvalRequest(str(own), suite="safety", judge=f"md-judge={guard}", limit=5, new_tokens=2, record=False)
-    from spin_hub.errors.measuring import JudgeUnreadable
+    from spin_hub.errors import JudgeUnreadable
 
     with pytest.raises(JudgeUnreadable, match="md-judge"):
         evaluate(request)

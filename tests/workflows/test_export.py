@@ -16,10 +16,15 @@ import spin_hub
 from spin_hub.artifacts.delta_file import read_delta, write_delta
 from spin_hub.checkpoint.index import read_index
 from spin_hub.core.delta import TensorEdit
-from spin_hub.errors.adapters import AdapterRefused, NotTheBase, RankTooLarge
-from spin_hub.errors.base import UsageError
-from spin_hub.errors.deltas import DeltaMismatch
-from spin_hub.errors.outputs import OutputExists, OutputNotAllowed
+from spin_hub.errors import (
+    AdapterRefused,
+    DeltaMismatch,
+    NotTheBase,
+    OutputExists,
+    OutputNotAllowed,
+    RankTooLarge,
+    UsageError,
+)
 from spin_hub.progress import SILENT
 from spin_hub.recipe import Destination, ScoringRecipe, SelectionRecipe
 from spin_hub.workflows.edit import EditRequest

@@ -8,7 +8,7 @@ from transformers import AutoModelForCausalLM
 
 import spin_hub
 from spin_hub.artifacts.delta_file import write_delta
-from spin_hub.errors.deltas import ArtefactNotFound, BaseUnknown, ModelChanged, NotEditable
+from spin_hub.errors import ArtefactNotFound, BaseUnknown, ModelChanged, NotEditable
 from spin_hub.recipe import Destination
 
 

@@ -11,11 +11,21 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 import spin_hub
-from spin_hub.errors.base import UsageError
-from spin_hub.errors.deltas import DeltaNotFound, RevertFailed
-from spin_hub.errors.models import CoordinatesDiffer, CorruptFile
-from spin_hub.errors.outputs import NoSpace, OutputExists, OutputNotAllowed
-from spin_hub.errors.selecting import EmptySelection, RankingMismatch, RatioBeyondRanking, RatioTooSmall, UnknownSet
+from spin_hub.errors import (
+    CoordinatesDiffer,
+    CorruptFile,
+    DeltaNotFound,
+    EmptySelection,
+    NoSpace,
+    OutputExists,
+    OutputNotAllowed,
+    RankingMismatch,
+    RatioBeyondRanking,
+    RatioTooSmall,
+    RevertFailed,
+    UnknownSet,
+    UsageError,
+)
 from spin_hub.recipe import Destination, ScoringRecipe, SelectionRecipe
 from spin_hub.workflows.edit import EditRequest
 

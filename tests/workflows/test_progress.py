@@ -11,7 +11,7 @@ from spin_hub.artifacts.base_model import open_base
 from spin_hub.artifacts.open import open_delta
 from spin_hub.artifacts.publish import Publication, PushOptions
 from spin_hub.cli import app as cli
-from spin_hub.errors.measuring import TasksUnusable
+from spin_hub.errors import TasksUnusable
 from spin_hub.hub.target import Pushed
 from spin_hub.metrics.judging import LexicalJudge
 from spin_hub.metrics.questions import Asked, Manner

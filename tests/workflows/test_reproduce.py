@@ -8,8 +8,7 @@ import pytest
 
 import spin_hub
 from spin_hub.cli import app as cli
-from spin_hub.errors.base import UsageError
-from spin_hub.errors.measuring import NotReproducible
+from spin_hub.errors import NotReproducible, UsageError
 from spin_hub.recipe import Destination, ScoringRecipe, SelectionRecipe
 from spin_hub.workflows import reproduce as workflow
 from spin_hub.workflows.edit import EditRequest, edit

@@ -16,8 +16,7 @@ import torch
 import spin_hub
 import spin_hub.progress
 from spin_hub.artifacts.ranking_file import read_ranking
-from spin_hub.errors.measuring import MemoryTooSmall, PartialDiffers
-from spin_hub.errors.models import DeviceOutOfMemory
+from spin_hub.errors import DeviceOutOfMemory, MemoryTooSmall, PartialDiffers
 from spin_hub.recipe import Destination, ScoringRecipe
 from spin_hub.scoring.passes import Passes
 from spin_hub.scoring.resume import Partial

@@ -13,9 +13,7 @@ import forked
 import models
 import pytest
 
-from spin_hub.errors.base import UsageError
-from spin_hub.errors.measuring import ServerFailed
-from spin_hub.errors.models import MissingDependency
+from spin_hub.errors import MissingDependency, ServerFailed, UsageError
 from spin_hub.metrics import served as serving
 from spin_hub.metrics.request import EvalRequest
 from spin_hub.recipe import Destination, Limits, ScoringRecipe, SelectionRecipe

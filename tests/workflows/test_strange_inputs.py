@@ -10,8 +10,7 @@ from fuzz_seeds import records
 from spin_hub.artifacts.delta_file import write_delta
 from spin_hub.artifacts.recipe_file import read_recipe_file
 from spin_hub.core.delta import BaseRef, Delta, TensorEdit
-from spin_hub.errors.base import SpinHubError
-from spin_hub.errors.models import CorruptFile
+from spin_hub.errors import CorruptFile, SpinHubError
 from spin_hub.recipe import Destination, ScoringRecipe, SelectionRecipe
 from spin_hub.workflows.card import card
 from spin_hub.workflows.edit import EditRequest, edit

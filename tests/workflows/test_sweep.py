@@ -10,9 +10,16 @@ from PIL import Image
 import spin_hub
 from spin_hub.artifacts.delta_file import read_delta
 from spin_hub.artifacts.ranking_file import read_ranking
-from spin_hub.errors.base import SpinHubError, UsageError
-from spin_hub.errors.measuring import NothingGained, NotToMeasure, StudyDiffers
-from spin_hub.errors.selecting import RankingMismatch, RatioBeyondRanking, UnknownSet
+from spin_hub.errors import (
+    NothingGained,
+    NotToMeasure,
+    RankingMismatch,
+    RatioBeyondRanking,
+    SpinHubError,
+    StudyDiffers,
+    UnknownSet,
+    UsageError,
+)
 from spin_hub.recipe import Destination, Limits, ScoringRecipe, SelectionRecipe
 from spin_hub.search import choose as picking
 from spin_hub.search import study

@@ -12,8 +12,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 import spin_hub
-from spin_hub.errors.deltas import DeltaMismatch, Unrelated
-from spin_hub.errors.models import QuantisedCheckpoint
+from spin_hub.errors import DeltaMismatch, QuantisedCheckpoint, Unrelated
 from spin_hub.recipe import Destination, ScoringRecipe, SelectionRecipe
 from spin_hub.workflows.apply import ApplyOptions
 from spin_hub.workflows.edit import EditRequest

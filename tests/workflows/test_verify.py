@@ -20,8 +20,7 @@ from spin_hub.artifacts.write import Provenance, write_delta_folder
 from spin_hub.checkpoint.index import read_index
 from spin_hub.core.delta import Delta, TensorEdit
 from spin_hub.core.files import SPIN
-from spin_hub.errors.deltas import ArtefactNotFound, BaseNotNamed, DeltaMismatch
-from spin_hub.errors.models import CorruptFile, ModelNotFound
+from spin_hub.errors import ArtefactNotFound, BaseNotNamed, CorruptFile, DeltaMismatch, ModelNotFound
 from spin_hub.progress import SILENT
 from spin_hub.recipe import Destination
 from spin_hub.workflows.apply import apply

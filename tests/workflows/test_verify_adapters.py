@@ -13,8 +13,7 @@ from safetensors.numpy import load_file, save_file
 from spin_hub.artifacts.delta_file import read_delta, write_delta
 from spin_hub.checkpoint.index import read_index
 from spin_hub.core.delta import Delta, TensorEdit
-from spin_hub.errors.deltas import DeltaMismatch
-from spin_hub.errors.models import MissingDependency, ModelNotLoadable
+from spin_hub.errors import DeltaMismatch, MissingDependency, ModelNotLoadable
 from spin_hub.recipe import Destination, ScoringRecipe, SelectionRecipe
 from spin_hub.workflows.card import card
 from spin_hub.workflows.edit import EditRequest, edit
