@@ -619,3 +619,20 @@ class PeftTooOld(SpinHubError):
 
     sentence = "peft {version}, which is installed, has no adapters of type {type}."
     advice = "Install peft {needed} or newer{otherwise}."
+
+
+# --- Plugins -------------------------------------------------------------------------------------------------------
+
+
+class PluginMissing(SpinHubError):
+    """A record names an entry of a table that is not here. Facts: what, name, origin (`` of the package y 1.2``)."""
+
+    sentence = 'This was made with the {what} "{name}"{origin}, which is not installed here.'
+    advice = "Install that package and try again."
+
+
+class PluginFailed(SpinHubError):
+    """A package's entry cannot be loaded. Facts: what, name, package, why."""
+
+    sentence = 'The {what} "{name}" of the package {package} cannot be loaded: {why}.'
+    advice = "Update or remove that package."

@@ -6,7 +6,8 @@ Run them with ``--dist loadfile``, so that what the tests of a file share is mad
 import importlib.util
 import os
 import signal
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -23,6 +24,7 @@ import torch
 from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
+from spin_hub import plugins
 from spin_hub.metrics import held_out as evidence
 from spin_hub.workflows.demo import NAME, PACKAGE, unpack
 
@@ -110,3 +112,32 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
     """Every test works in a folder of its own, with a Hub cache of its own."""
     monkeypatch.chdir(tmp_path)
     yield tmp_path
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Installs a package of one module with entry points: ``install(source, {group: {name: object}})``."""
+    site = tmp_path / "site"
+
+    def installed(source: str, points: Mapping[str, Mapping[str, str]], package: str = "spin-toy") -> None:
+        module = package.replace("-", "_")
+        about = site / f"{module}-1.2.dist-info"
+        about.mkdir(parents=True)
+        (site / f"{module}.py").write_text(source, "utf-8")
+        (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.2\n", "utf-8")
+        lines = []
+        for group, names in points.items():
+            lines += [f"[{group}]", *(f"{name} = {module}:{place}" for name, place in names.items())]
+        (about / "entry_points.txt").write_text("\n".join(lines), "utf-8")
+        monkeypatch.syspath_prepend(site)
+        monkeypatch.delitem(sys.modules, module, raising=False)
+        _forget_plugins()
+
+    yield installed
+    monkeypatch.undo()
+    _forget_plugins()
+
+
+def _forget_plugins() -> None:
+    plugins._points.cache_clear()
+    plugins._plugged.cache_clear()

@@ -9,6 +9,7 @@ ROOT = Path(__file__).parent.parent
 FLOORS = (
     {"units", "version"},
     {"errors"},
+    {"plugins"},
     {"core"},
     {"recipe", "progress", "versions", "evidence"},
     {"record"},
