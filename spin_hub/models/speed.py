@@ -12,7 +12,6 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
-from functools import cache
 from threading import Lock
 from typing import Final
 
@@ -78,6 +77,9 @@ Speeds = Mapping[torch.dtype, Speed | Unusable]
 
 _lock = Lock()
 
+# By device, threads and given figures.
+_known: dict[tuple[torch.device, int, str], dict[torch.dtype, Speed | Unusable]] = {}
+
 
 def speeds(device: torch.device, dtypes: Iterable[torch.dtype]) -> Speeds:
     """The speed of a device in each precision, measured once a process.
@@ -88,18 +90,18 @@ def speeds(device: torch.device, dtypes: Iterable[torch.dtype]) -> Speeds:
         device: where the products are made.
         dtypes: the precisions in question.
     """
-    wanted = tuple(sorted(set(dtypes), key=str))
+    wanted = set(dtypes)
+    given = os.environ.get(GIVEN, "")
     # Two threads that measure at once would measure each other.
     with _lock:
-        return _known(device, wanted, torch.get_num_threads(), os.environ.get(GIVEN, ""))
-
-
-@cache
-def _known(device: torch.device, dtypes: tuple[torch.dtype, ...], threads: int, given: str) -> Speeds:
-    if given:
-        known = parse_speeds(given)
-        return {dtype: known.get(dtype, Unusable(f"{GIVEN} does not name it")) for dtype in dtypes}
-    return probe(device, dtypes)
+        known = _known.setdefault((device, torch.get_num_threads(), given), {})
+        missing = sorted(wanted - known.keys(), key=str)
+        if given:
+            stated = parse_speeds(given)
+            known |= {dtype: stated.get(dtype, Unusable(f"{GIVEN} does not name it")) for dtype in missing}
+        elif missing:
+            known |= probe(device, missing)
+        return {dtype: known[dtype] for dtype in wanted}
 
 
 def parse_speeds(text: str) -> Speeds:
