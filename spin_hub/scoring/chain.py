@@ -11,11 +11,9 @@ from transformers import PreTrainedModel
 
 from spin_hub.errors import UnsupportedModel
 from spin_hub.models.batches import Batch
-from spin_hub.models.forward import ResponseLogits
+from spin_hub.models.forward import FastAttention, ResponseLogits
 from spin_hub.models.layers import LayerSource, decoder_layers
-from spin_hub.scoring.attention import FastAttention
-from spin_hub.scoring.loss import backward_from_loss
-from spin_hub.scoring.shortcut import last_map, without_value
+from spin_hub.scoring.hooks import backward_from_loss, last_map, without_value
 
 _HIDDEN: Final = "hidden_states"
 

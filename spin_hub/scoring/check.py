@@ -18,7 +18,7 @@ from spin_hub.models.batches import Batch, one_by_one
 from spin_hub.models.layers import LayerSource, in_turn
 from spin_hub.scoring.chain import Chain
 from spin_hub.scoring.hooks import OnGradient
-from spin_hub.scoring.passes import Entry, Passes
+from spin_hub.scoring.layerwise import Entry, Passes
 from spin_hub.scoring.store import Store
 from spin_hub.scoring.targets import Target, by_layer
 from spin_hub.scoring.whole import differentiate

@@ -10,10 +10,10 @@ from spin_hub.errors import NoTarget, UnsupportedModel
 from spin_hub.models.layers import LayerSource, LoadedLayers, decoder_layers
 from spin_hub.models.shrunk import shrunk
 from spin_hub.recipe import Accumulate
-from spin_hub.scoring.activation_cache import Journal
 from spin_hub.scoring.check import Agreement, check_layerwise
 from spin_hub.scoring.engine import Engine
 from spin_hub.scoring.layerwise import LayerwiseEngine, Pace
+from spin_hub.scoring.resume import Journal
 from spin_hub.scoring.store import EVERYTHING_IN_MEMORY, Room
 from spin_hub.scoring.targets import Target, find_targets
 from spin_hub.scoring.whole import WholeEngine

@@ -12,8 +12,8 @@ from spin_hub.errors import NotFinite
 from spin_hub.models.batches import Batch
 from spin_hub.recipe import Accumulate
 from spin_hub.scoring.engine import ScoredMatrix
+from spin_hub.scoring.hooks import refuse
 from spin_hub.scoring.importance import importance, top_weights
-from spin_hub.scoring.loss import refuse
 from spin_hub.scoring.products import add_absolute_products
 from spin_hub.scoring.targets import Target
 

@@ -16,8 +16,7 @@ from spin_hub.errors import DeviceOutOfMemory
 from spin_hub.models.batches import Batch
 from spin_hub.recipe import Accumulate
 from spin_hub.scoring.engine import Advance, ScoredMatrix, batches_for
-from spin_hub.scoring.hooks import GradientCapture, OnGradient
-from spin_hub.scoring.loss import backward_from_loss
+from spin_hub.scoring.hooks import GradientCapture, OnGradient, backward_from_loss
 from spin_hub.scoring.sums import Sums
 from spin_hub.scoring.targets import Target
 

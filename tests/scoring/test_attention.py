@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from spin_hub.scoring.attention import FastAttention
+from spin_hub.models.forward import FastAttention
 
 HALF = pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 

@@ -4,8 +4,8 @@ from architectures import examples_of, model_of
 from torch.nn import functional
 
 from spin_hub.models.batches import make_batches
-from spin_hub.scoring import loss
-from spin_hub.scoring.loss import backward_from_loss
+from spin_hub.scoring import hooks
+from spin_hub.scoring.hooks import backward_from_loss
 
 
 def gradients(model, batch, run):
@@ -31,7 +31,7 @@ def by_definition(model, batch):
 @pytest.mark.parametrize("chunk", [1, 1000, 1 << 20])
 @pytest.mark.parametrize(("name", "dtype"), [("llama", torch.float64), ("gemma2", torch.float32)])
 def test_it_is_that_of_the_mean_cross_entropy_of_every_example(name, dtype, chunk, monkeypatch):
-    monkeypatch.setattr(loss, "_CHUNK", chunk)
+    monkeypatch.setattr(hooks, "_CHUNK", chunk)
     model = model_of(name, dtype)
     (batch,) = make_batches(examples_of(1), 1000)
     found = gradients(model, batch, lambda *given: backward_from_loss(*given, "a"))

@@ -5,8 +5,8 @@ from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 from spin_hub.errors import NotFinite
+from spin_hub.scoring.hooks import last_map, without_value
 from spin_hub.scoring.layerwise import LayerwiseEngine
-from spin_hub.scoring.shortcut import last_map, without_value
 from spin_hub.scoring.targets import find_targets
 
 

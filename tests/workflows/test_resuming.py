@@ -18,7 +18,7 @@ import spin_hub.progress
 from spin_hub.artifacts.ranking_file import read_ranking
 from spin_hub.errors import DeviceOutOfMemory, MemoryTooSmall, PartialDiffers
 from spin_hub.recipe import Destination, ScoringRecipe
-from spin_hub.scoring.passes import Passes
+from spin_hub.scoring.layerwise import Passes
 from spin_hub.scoring.resume import Partial
 from spin_hub.scoring.sums import Sums
 
