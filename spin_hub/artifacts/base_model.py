@@ -9,8 +9,8 @@ from spin_hub.checkpoint.digests import contents_of, known_digests
 from spin_hub.checkpoint.index import CheckpointIndex, TensorPlace, read_config, read_index
 from spin_hub.core.files import README, Contents
 from spin_hub.errors import DownloadDamaged
-from spin_hub.hub.remote import remote_spans
 from spin_hub.hub.resolve import ModelSource, resolve_model
+from spin_hub.hub.store import remote_spans
 from spin_hub.model_cards.base_card import read_base_card
 from spin_hub.progress import SILENT, Reporter, step
 from spin_hub.record import ModelRecord

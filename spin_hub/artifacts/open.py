@@ -12,9 +12,9 @@ from spin_hub.checkpoint.digests import sha256
 from spin_hub.core.delta import BaseRef, Delta
 from spin_hub.core.files import README, SPIN
 from spin_hub.core.strict_json import parse
-from spin_hub.errors import CorruptFile, DeltaNotFound, NotPushable, UnsupportedFormat, UsageError
+from spin_hub.errors import CorruptFile, DeltaNotFound, NotPushable, PluginMissing, UnsupportedFormat, UsageError
 from spin_hub.evidence import Evidence
-from spin_hub.hub.artifact import Artefact, resolve_delta
+from spin_hub.hub.resolve import Artefact, resolve_delta
 from spin_hub.progress import Reporter, step
 from spin_hub.record import NAME as RECORD
 from spin_hub.record import ModelRecord, Record
@@ -66,7 +66,7 @@ def record_at(path: Path) -> Record | None:
     """The record of what stands at a path; None where that is nothing, or nothing that can be read."""
     try:
         return open_delta(path)[1] if path.is_dir() else None
-    except (DeltaNotFound, CorruptFile, UnsupportedFormat):
+    except (DeltaNotFound, CorruptFile, UnsupportedFormat, PluginMissing):
         return None
 
 

@@ -11,21 +11,18 @@ from spin_hub.artifacts.delta_file import NAME as DELTA
 from spin_hub.artifacts.open import read_card
 from spin_hub.artifacts.write import default_name
 from spin_hub.checkpoint.digests import digests
-from spin_hub.core.files import README, SPIN, split_names
+from spin_hub.core.files import README, split_names
 from spin_hub.core.identity import REGULAR, git_id
 from spin_hub.errors import NotOurRepo, TagTaken, UsageError, VisibilityDiffers
-from spin_hub.hub.account import Account
-from spin_hub.hub.cards import validate_card
-from spin_hub.hub.changes import Changes, Content, Origin, changes_for
-from spin_hub.hub.push import push
+from spin_hub.hub.commit import Changes, Content, Origin, Pushed, Target, changes_for, page_of
+from spin_hub.hub.push import push, set_tag, validate_card
 from spin_hub.hub.remote_repo import MAIN, BaseRepo, RemoteRepo, check_name, look_at, look_at_base
-from spin_hub.hub.tags import set_tag
-from spin_hub.hub.target import Pushed, Target, page_of
+from spin_hub.hub.token import Account
+from spin_hub.kinds import Kind, kind_of
 from spin_hub.model_cards.joining import joined
 from spin_hub.model_cards.licences import terms_of
 from spin_hub.model_cards.render import render_card
 from spin_hub.progress import Reporter, step
-from spin_hub.recipe import Kind
 from spin_hub.record import ModelRecord, Record
 from spin_hub.units import human_bytes
 from spin_hub.version import __version__
@@ -95,7 +92,7 @@ class Publication:
         return render_card(record, joined((local, record), theirs), self.repo_id)
 
 
-def prepare(who: Account, options: PushOptions, kind: Kind, model: ModelRecord, reporter: Reporter) -> Publication:
+def prepare(who: Account, options: PushOptions, kind: str, model: ModelRecord, reporter: Reporter) -> Publication:
     """Checks token, role, name, repo and licence before anything is computed; nothing is changed on the Hub.
 
     Args:
@@ -138,9 +135,9 @@ def prepare(who: Account, options: PushOptions, kind: Kind, model: ModelRecord, 
     return Publication(options, repo_id, remote, private, base)
 
 
-def most_to_upload(publication: Publication, base: Base, kind: Kind) -> int:
+def most_to_upload(publication: Publication, base: Base, kind: str) -> int:
     """Bytes that a push has to send at most: an edit may touch every shard; other large files the Hub can copy."""
-    if kind != "model":
+    if not kind_of(kind).whole:
         return _SMALL_UPLOAD
     there = publication.base.files if publication.base else {}
     others = set(base.contents.kept) - set(base.index.shards)
@@ -201,7 +198,7 @@ def _check_repo(remote: RemoteRepo, options: PushOptions) -> None:
 
 
 def _changes(publication: Publication, folder: Path, record: Record, reporter: Reporter) -> Changes:
-    names = _names(folder, record.kind)
+    names = _names(folder, record.facts)
     total = sum((folder / name).stat().st_size for name in names)
     with reporter.task("Hashing what is pushed", total, "bytes") as advance:
         found = digests(folder, names, advance)
@@ -225,12 +222,14 @@ def _changes(publication: Publication, folder: Path, record: Record, reporter: R
 def _names(folder: Path, kind: Kind) -> list[str]:
     """The files of an output that are published: visible ones, and none that may hold unedited twins."""
     names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
-    if kind == "delta":
+    if not kind.folder:
         kept = split_names(names, (DELTA,)).kept
         return [name for name in kept if name not in _LOADABLE and "/" not in name]
     shards = [name for name in names if "/" not in name and name.endswith(".safetensors")]
-    spin = [name for name in names if name.startswith(f"{SPIN}/") and "/." not in name]
-    return [*split_names(names, shards).kept, *sorted(spin)]
+    spin = [name for name in names if name.startswith(kind.folder) and "/." not in name]
+    kept = split_names(names, shards).kept
+    own = [name for name in kind.files if name in names and name not in kept]
+    return [*kept, *own, *sorted(spin)]
 
 
 def _content(path: Path, digest: str) -> Content:

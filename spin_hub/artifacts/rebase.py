@@ -12,8 +12,8 @@ from spin_hub.core.compat import Fit
 from spin_hub.core.delta import Delta, TensorEdit
 from spin_hub.errors import BaseChanged, DeltaMismatch, Unrelated
 from spin_hub.hub.ancestry import Lineage, unrelated
-from spin_hub.hub.artifact import Artefact
 from spin_hub.hub.base_models import lineage_of
+from spin_hub.hub.resolve import Artefact
 from spin_hub.progress import Reporter, step
 from spin_hub.record import ModelRecord, Record
 

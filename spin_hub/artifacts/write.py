@@ -17,12 +17,13 @@ from spin_hub.core.delta import Delta
 from spin_hub.core.files import README, SPIN, is_licence
 from spin_hub.core.names import Table, by_layer
 from spin_hub.core.part import WHOLE, Part
-from spin_hub.hub.target import Pushed
+from spin_hub.hub.commit import Pushed
+from spin_hub.kinds import DELTA as DELTA_KIND
+from spin_hub.kinds import KINDS, MODEL, kind_of
 from spin_hub.model_cards.heat_map import heat_map
 from spin_hub.model_cards.licences import derived_name, terms_of
 from spin_hub.model_cards.render import HEAT_MAP, render_card
 from spin_hub.progress import SILENT, Reporter, step
-from spin_hub.recipe import Kind
 from spin_hub.record import NAME as RECORD
 from spin_hub.record import ModelRecord, Record, Result, ScoringRecord
 
@@ -30,8 +31,6 @@ BASE_README = "base-README.md"
 NOTICE = "NOTICE"
 _SMALL_OUTPUT: Final = 16 << 20
 """Room in which a delta with its record and card surely fits, in bytes."""
-
-_SUFFIXES: Final[Mapping[Kind, str]] = {"model": "-spin", "delta": "-spin-delta", "peft": "-peft", "lora": "-lora"}
 
 _UNKNOWN: Final = "0" * 64
 """Stands for the sha256 of a delta that is not written yet."""
@@ -126,14 +125,14 @@ def rule_text(method: Mapping[str, Any]) -> str:
     return rule if part == WHOLE else f"{rule} (in {part})"
 
 
-def default_name(model: str, card: Mapping[str, Any], kind: Kind) -> str:
-    """The name of an edited model or a delta where none is given: a folder here, a repo on the Hub."""
-    return derived_name(model, card, _SUFFIXES[kind])
+def default_name(model: str, card: Mapping[str, Any], kind: str) -> str:
+    """Return the default name of an output: a folder here, a repo on the Hub."""
+    return derived_name(model, card, kind_of(kind).suffix)
 
 
-def needed_bytes(base: Base, kind: Kind) -> int:
-    """Room that an edited copy of a model, or a delta, surely fits into."""
-    return _SMALL_OUTPUT + (base.copy_bytes if kind == "model" else 0)
+def needed_bytes(base: Base, kind: str) -> int:
+    """Return the room in bytes that an output surely fits into, but for an export's own files."""
+    return _SMALL_OUTPUT + (base.copy_bytes if kind_of(kind).whole else 0)
 
 
 def write_delta_folder(
@@ -141,7 +140,7 @@ def write_delta_folder(
 ) -> Outcome:
     """Write a delta with its record and card, whole or not at all; the base's licence files go along."""
     with step(reporter, "Writing the delta"), new_folder(target) as folder:
-        record = _write_spin(folder, "delta", delta, provenance)
+        record = _write_spin(folder, DELTA_KIND.name, delta, provenance)
         if base is not None:
             copy_others(base.index.folder, [name for name in base.contents.kept if is_licence(name)], folder)
         _write_texts(folder, record)
@@ -160,34 +159,34 @@ def write_model_folder(target: Placed, base: Base, delta: Delta, provenance: Pro
             if base.contents.readme:
                 copy_others(base.index.folder, [README], spin)
                 (spin / README).rename(spin / BASE_README)
-            record = _write_spin(spin, "model", delta, provenance)
+            record = _write_spin(spin, MODEL.name, delta, provenance)
             _write_texts(folder, record)
     return Outcome(target.path, record)
 
 
-def write_adapter_folder(
-    target: Placed, base: Base, delta: Delta, provenance: Provenance, write: Callable[[Path], Kind]
+def write_export_folder(
+    target: Placed, base: Base, delta: Delta, provenance: Provenance, write: Callable[[Path], str]
 ) -> Outcome:
-    """Writes an adapter, ``spin/`` with the delta and its record, and the card; the base's licence files go along.
+    """Write an export, the delta with its record and plot, and the card; the base's licence files go along.
 
     Args:
         target: the folder.
-        base: whose licence files are copied.
-        delta: what the adapter stands for.
-        provenance: with what is to be said of the adapter.
-        write: puts the adapter's own files into a folder, and says of which kind it is.
+        base: its licence files are copied.
+        delta: the edit that is exported.
+        provenance: with what the record says of the export.
+        write: puts the export's own files into a folder and returns the name of its kind.
     """
     with new_folder(target) as folder:
         kind = write(folder)
-        spin = folder / SPIN
-        spin.mkdir()
-        record = _write_spin(spin, kind, delta, provenance)
+        place = folder / kind_of(kind).folder
+        place.mkdir(exist_ok=True)
+        record = _write_spin(place, kind, delta, provenance)
         copy_others(base.index.folder, [name for name in base.contents.kept if is_licence(name)], folder)
         _write_texts(folder, record)
     return Outcome(target.path, record)
 
 
-def describe(kind: Kind, delta: Delta, provenance: Provenance, delta_sha256: str = _UNKNOWN) -> Record:
+def describe(kind: str, delta: Delta, provenance: Provenance, delta_sha256: str = _UNKNOWN) -> Record:
     """The record of a delta, written or applied, or still to be written."""
     result = Result(
         weights=delta.weights,
@@ -197,6 +196,7 @@ def describe(kind: Kind, delta: Delta, provenance: Provenance, delta_sha256: str
         delta_sha256=delta_sha256,
         candidates=provenance.candidates,
     )
+    plugin = KINDS.plugin(kind)
     return Record(
         kind,
         provenance.model,
@@ -207,6 +207,7 @@ def describe(kind: Kind, delta: Delta, provenance: Provenance, delta_sha256: str
         provenance.applied,
         provenance.search,
         provenance.adapter,
+        {"package": plugin.package, "version": plugin.version} if plugin else None,
     )
 
 
@@ -218,7 +219,7 @@ def _write_texts(folder: Path, record: Record) -> None:
         (folder / NOTICE).write_text(terms.notice, "utf-8", newline="\n")
 
 
-def _write_spin(folder: Path, kind: Kind, delta: Delta, provenance: Provenance) -> Record:
+def _write_spin(folder: Path, kind: str, delta: Delta, provenance: Provenance) -> Record:
     write_delta(folder / DELTA, delta)
     record = describe(kind, delta, provenance, sha256(folder / DELTA, lambda _: None))
     write_record(folder / RECORD, record)

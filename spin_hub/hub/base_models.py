@@ -21,7 +21,7 @@ from spin_hub.core.delta import BaseRef
 from spin_hub.core.files import README
 from spin_hub.core.strict_json import parse
 from spin_hub.hub.ancestry import Lineage, Link, architecture_difference, config_differences
-from spin_hub.hub.reasons import reason
+from spin_hub.hub.client import reason
 from spin_hub.hub.resolve import ModelSource
 from spin_hub.model_cards.front_matter import card_of
 

@@ -1,4 +1,4 @@
-"""A question to the Hub by a repo's name: its failures typed, and the cache asked where the Hub does not answer."""
+"""Calls of the Hub's client with its failures typed, and with the cache in place of a Hub that does not answer."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -8,15 +8,24 @@ from typing import TypeVar
 from huggingface_hub import HfApi, constants
 from huggingface_hub.errors import (
     GatedRepoError,
+    HfHubHTTPError,
     HFValidationError,
     HTTPError,
+    LocalEntryNotFoundError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
 
-from spin_hub.errors import AccessDenied, HubSilent, HubUnreachable, ModelNotFound, SpinHubError
-from spin_hub.hub.reasons import reason
+from spin_hub.errors import (
+    AccessDenied,
+    HubSilent,
+    HubUnreachable,
+    ModelNotFound,
+    PushFailed,
+    SpinHubError,
+    WriteDenied,
+)
 
 _T = TypeVar("_T")
 
@@ -102,3 +111,60 @@ def _why(repo_id: str, what: str, error: Exception) -> str:
         if gone and HfApi().repo_exists(repo_id, repo_type="dataset"):
             return "it is a data set, not a model"
     return reason(error, what)
+
+
+@contextmanager
+def guarded(repo_id: str) -> Iterator[None]:
+    """Turns the client's failures within the block into a push that failed."""
+    try:
+        yield
+    except (HTTPError, OSError) as error:
+        raise failure(repo_id, error) from error
+
+
+def failure(repo_id: str, error: Exception) -> SpinHubError:
+    """The error of a push that did not arrive, from the client's."""
+    if refused(error):
+        return WriteDenied(repo_id=repo_id, why="the Hub refuses it", page=tokens_page())
+    return PushFailed(repo_id=repo_id, why=why_not(error))
+
+
+def refused(error: Exception) -> bool:
+    """Whether the Hub does not let this token do it."""
+    return isinstance(error, HfHubHTTPError) and error.response.status_code in (401, 403)
+
+
+def why_not(error: BaseException) -> str:
+    """The reason of a failure; of a request that the Hub finds wrong, with its own words."""
+    if not isinstance(error, Exception):
+        return type(error).__name__
+    said = isinstance(error, HfHubHTTPError) and error.response.status_code == 400 and error.server_message
+    return reason(error, "model") + (f" ({said.splitlines()[0].rstrip('.')})" if said else "")
+
+
+def tokens_page() -> str:
+    """Where a person makes a token."""
+    return f"{constants.ENDPOINT}/settings/tokens"
+
+
+def reason(error: Exception, what: str) -> str:
+    """The reason of a failure; ``what`` is a word for the kind of repo, such as ``model``."""
+    # Where a file cannot be had, the client tells of its cache, and of the Hub's answer only as the cause.
+    while isinstance(error, LocalEntryNotFoundError) and isinstance(error.__cause__, Exception):
+        error = error.__cause__
+    if isinstance(error, RevisionNotFoundError):
+        return "the Hub has no such revision"
+    if isinstance(error, RepositoryNotFoundError):
+        return f"the Hub has no such {what}, or it is private and the token gives no access"
+    if isinstance(error, HFValidationError):
+        return "it is no name that the Hub allows"
+    if isinstance(error, OfflineModeIsEnabled):
+        return "offline mode is on"
+    if isinstance(error, HfHubHTTPError) and error.response is not None:
+        return f"it answered {error.response.status_code}"
+    return first_line(error)
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says first, without a full stop; its name where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

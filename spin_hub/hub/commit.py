@@ -1,20 +1,135 @@
-"""One atomic commit to a model repo: sent, looked for where its answer is lost, and shown to have arrived."""
+"""One atomic commit to a model repo: its changes, sent once, looked up if the answer is lost, and proved."""
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final
 
-from huggingface_hub import CommitOperationAdd, CommitOperationCopy, CommitOperationDelete, HfApi
+from huggingface_hub import CommitOperationAdd, CommitOperationCopy, CommitOperationDelete, HfApi, constants
 from huggingface_hub.errors import FileDuplicationError, HfHubHTTPError, HTTPError
 
 from spin_hub.errors import HubSilent, PushFailed, PushUnproven, RepoMoved
-from spin_hub.hub.changes import Changes, equal
-from spin_hub.hub.failures import failure, why_not
-from spin_hub.hub.reasons import first_line, reason
-from spin_hub.hub.remote_repo import RemoteFile, list_files
-from spin_hub.hub.target import Target
+from spin_hub.hub.client import failure, first_line, reason, why_not
+from spin_hub.hub.remote_repo import MAIN, RemoteFile, RemoteRepo, list_files
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a commit goes.
+
+    Attributes:
+        remote: what was found there; None where the repo has yet to be made.
+        private: of a new repo; None leaves it to the owner's default.
+        create_pr: whether the commit becomes a pull request.
+    """
+
+    repo_id: str
+    remote: RemoteRepo | None
+    private: bool | None = None
+    branch: str = MAIN
+    create_pr: bool = False
+    message: str = "Push with spin-hub"
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """What came of a push: the commit, its page, the pull request's page, and the bytes that travelled.
+
+    ``sent`` counts request bodies; uploads through the Xet protocol do not pass there and are counted by size.
+    """
+
+    repo_id: str
+    commit: str
+    url: str
+    pull_request: str | None
+    sent: int
+    changed: bool
+
+
+def page_of(repo_id: str, branch: str = MAIN) -> str:
+    """The page of a model repo, or of a branch of it."""
+    return f"{constants.ENDPOINT}/{repo_id}" + ("" if branch == MAIN else f"/tree/{branch}")
+
+
+@dataclass(frozen=True)
+class Content:
+    """A file to be pushed: its bytes or its path, its size and its sha256."""
+
+    source: bytes | Path
+    size: int
+    sha256: str
+    blob_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A file of another model repo with the same content, which the Hub may copy by itself."""
+
+    repo_id: str
+    commit: str
+    path: str
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What a commit has to change.
+
+    Attributes:
+        sent: files whose content the repo does not hold under their name.
+        copied: those of them that the Hub can copy from elsewhere.
+        deleted: names that go.
+        same: names whose content is there already.
+    """
+
+    sent: Mapping[str, Content]
+    copied: Mapping[str, Origin]
+    deleted: tuple[str, ...]
+    same: tuple[str, ...]
+
+    @property
+    def upload(self) -> int:
+        """Bytes that have to travel, at most: the Hub may know some of them from elsewhere."""
+        return sum(content.size for name, content in self.sent.items() if name not in self.copied)
+
+    @property
+    def nothing(self) -> bool:
+        """Whether the repo holds everything already."""
+        return not self.sent and not self.deleted
+
+
+def changes_for(
+    remote: RemoteRepo | None,
+    files: Mapping[str, Content],
+    origins: Mapping[str, Origin],
+    stale: Sequence[str] = (),
+) -> Changes:
+    """What a commit has to change so that a repo holds some files.
+
+    Args:
+        remote: the repo as it is; None where it has yet to be made.
+        files: name -> content.
+        origins: by name, files with equal content that the Hub may copy.
+        stale: names that may go where they are there and not among the files.
+    """
+    there = remote.files if remote else {}
+    same = tuple(name for name, content in files.items() if name in there and equal(there[name], content))
+    sent = {name: content for name, content in files.items() if name not in same}
+    return Changes(
+        sent=sent,
+        copied={name: origins[name] for name in sent if name in origins},
+        deleted=tuple(name for name in stale if name in there and name not in files),
+        same=same,
+    )
+
+
+def equal(remote: RemoteFile, content: Content) -> bool:
+    """Whether a file of a repo has that content."""
+    if remote.sha256 is not None:
+        return remote.sha256 == content.sha256
+    return remote.size == content.size and remote.blob_id == content.blob_id
+
 
 _COPYING: Final = ("/lfs-files/duplicate", "/paths-info/")
 """The routes by which the client has the Hub copy files, before any commit."""

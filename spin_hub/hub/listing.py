@@ -9,7 +9,7 @@ from huggingface_hub.errors import HfHubHTTPError, HTTPError, OfflineModeIsEnabl
 from huggingface_hub.hf_api import ModelInfo
 
 from spin_hub.errors import HubSilent
-from spin_hub.hub.reasons import reason
+from spin_hub.hub.client import reason
 
 _TAG: Final = "spin-hub"
 _LONGEST: Final = 200

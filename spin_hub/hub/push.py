@@ -1,20 +1,42 @@
-"""A push: repo and branch begun where they are missing, one commit, and proof that it arrived."""
+"""A push: the card checked, repo and branch created if missing, one proved commit, and its tag."""
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from huggingface_hub import HfApi
-from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub import HfApi, ModelCard
+from huggingface_hub.errors import HfHubHTTPError, HTTPError, OfflineModeIsEnabled
 from huggingface_hub.utils import get_session
 
-from spin_hub.errors import BranchNotFound, RepoMoved, VisibilityDiffers
-from spin_hub.hub.changes import Changes
-from spin_hub.hub.commit import commit, prove
-from spin_hub.hub.failures import guarded
+from spin_hub.errors import BranchNotFound, CardRefused, HubSilent, RepoMoved, TagTaken, VisibilityDiffers, WriteDenied
+from spin_hub.hub.client import guarded, reason, refused, tokens_page, why_not
+from spin_hub.hub.commit import Changes, Pushed, Target, commit, page_of, prove
 from spin_hub.hub.remote_repo import EMPTY, MAIN
-from spin_hub.hub.target import Pushed, Target, page_of
+
+
+def validate_card(text: str) -> None:
+    """Asks the Hub whether it would accept a card.
+
+    Raises:
+        CardRefused: it would not; with the validator's words.
+        HubSilent: no answer.
+    """
+    try:
+        ModelCard(text, ignore_metadata_errors=True).validate("model")
+    except (OfflineModeIsEnabled, HTTPError, OSError) as error:
+        raise HubSilent(what="whether the card is valid", why=reason(error, "model")) from error
+    except ValueError as error:
+        raise CardRefused(why=_said(str(error))) from error
+
+
+def _said(answer: str) -> str:
+    try:
+        errors = json.loads(answer)["errors"]
+        return "; ".join(str(entry["message"]).strip() for entry in errors).rstrip(".")
+    except (ValueError, KeyError, TypeError):
+        return (answer.strip().splitlines() or ["no reason given"])[0].rstrip(".")
 
 
 def push(target: Target, changes: Changes, progress: Callable[[str], None]) -> Pushed:
@@ -84,3 +106,24 @@ def _counting() -> Iterator[list[int]]:
         yield total
     finally:
         session.event_hooks = hooks
+
+
+def set_tag(repo_id: str, tag: str, commit: str) -> None:
+    """Names a commit that is there; where it has the name already, nothing is done.
+
+    Raises:
+        TagTaken: another commit has the name.
+        WriteDenied, HubSilent: the tag was not set, or nobody can tell.
+    """
+    api = HfApi()
+    try:
+        known = {ref.name: ref.target_commit for ref in api.list_repo_refs(repo_id).tags}
+        if tag not in known:
+            api.create_tag(repo_id, tag=tag, revision=commit)
+        elif known[tag] != commit:
+            raise TagTaken(repo_id=repo_id, tag=tag)
+    except (HTTPError, OSError) as error:
+        if refused(error):
+            why = f"what was pushed is there, but the Hub refuses the tag {tag!r}"
+            raise WriteDenied(repo_id=repo_id, why=why, page=tokens_page()) from error
+        raise HubSilent(what=f"to tag commit {commit[:12]} of {repo_id} as {tag!r}", why=why_not(error)) from error

@@ -15,8 +15,8 @@ from spin_hub.checkpoint.digests import sha256
 from spin_hub.core.delta import Delta
 from spin_hub.core.files import SPIN
 from spin_hub.errors import ArtefactNotFound, BaseNotNamed, CorruptFile, HubSilent, ModelNotFound
-from spin_hub.hub.repo import open_repo
 from spin_hub.hub.resolve import cached_snapshot, may_be_id, split_id
+from spin_hub.hub.store import open_repo
 from spin_hub.record import NAME as RECORD
 from spin_hub.record import Record
 from spin_hub.verify.folder import Folder

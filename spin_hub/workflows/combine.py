@@ -13,8 +13,7 @@ from spin_hub.core.algebra import How, check_one_base
 from spin_hub.core.algebra import combine as combined
 from spin_hub.core.delta import Delta
 from spin_hub.errors import EmptySelection
-from spin_hub.hub.artifact import Artefact
-from spin_hub.hub.resolve import hub_cache
+from spin_hub.hub.resolve import Artefact, hub_cache
 from spin_hub.model_cards.metadata import sets_of
 from spin_hub.progress import SILENT, Reporter, step
 from spin_hub.recipe import BY_DEFAULT, Destination

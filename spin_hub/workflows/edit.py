@@ -21,13 +21,13 @@ from spin_hub.core.delta import Delta
 from spin_hub.core.files import README
 from spin_hub.errors import BeyondLimits, UsageError
 from spin_hub.exports.write import AdapterOptions, check_adapter, drafted, make_adapter, write_adapter
-from spin_hub.hub.account import account
 from spin_hub.hub.resolve import hub_cache
+from spin_hub.hub.token import account
 from spin_hub.metrics.held_out import gather, warnings_of
 from spin_hub.progress import SILENT, Reporter, step
 from spin_hub.recipe import DEFAULT_KEEP, Destination, Kind, Limits, ScoringRecipe, SelectionRecipe
 from spin_hub.record import Record, SetRecord, needs_warning
-from spin_hub.scoring.inputs import Prepared, prepare
+from spin_hub.scoring.inputs import ScoringInputs, prepare
 from spin_hub.scoring.resume import kept_ratio
 from spin_hub.scoring.score import Job, score_prepared
 from spin_hub.scoring.selecting import candidates_of, check_ratios, delta_from, shapes_within
@@ -118,7 +118,7 @@ def edit(request: EditRequest, reporter: Reporter = SILENT) -> Outcome:
     return verified(outcome, publication.options, base.source, reporter)
 
 
-def _make(request: EditRequest, prepared: Prepared, target: Placed, reporter: Reporter) -> Outcome:
+def _make(request: EditRequest, prepared: ScoringInputs, target: Placed, reporter: Reporter) -> Outcome:
     """Scores, selects, measures and writes."""
     selection, base = request.selection, prepared.base
     keep = keep_for(prepared.shapes.values()) if request.search else max(DEFAULT_KEEP, *selection.all_ratios.values())
@@ -135,7 +135,7 @@ def _make(request: EditRequest, prepared: Prepared, target: Placed, reporter: Re
         found = search(base, scored, (selection, request.limits, request.anyway), reporter)
         selection = found.recipe
     with step(reporter, "Choosing the weights"):
-        delta = delta_from(content, selection, base if selection.rule == "random" else None)
+        delta = delta_from(content, selection, base if selection.entry.draws else None)
     matrices = candidates_of(content, selection)
     reporter.note(f"Selected {delta.weights:,} weights in {len(delta.edits)} of {matrices} matrices.")
     evaluation = None
@@ -165,14 +165,14 @@ def _check_target(target: Placed, base: Base, kind: Kind) -> None:
     target.check((base.source.folder, hub_cache()), needed_bytes(base, kind))
 
 
-def _draft(request: EditRequest, prepared: Prepared) -> Record:
+def _draft(request: EditRequest, prepared: ScoringInputs) -> Record:
     """The record as far as it is known before scoring, for the Hub to validate the card that it gives."""
     nothing = Delta({}, base_ref(prepared.model), request.selection.to_json())
     adapter = drafted(request.adapter) if request.adapter else None
     return describe(request.kind, nothing, Provenance(prepared.model, prepared.record, None, adapter=adapter))
 
 
-def _finished(request: EditRequest, prepared: Prepared, target: Placed) -> Outcome | None:
+def _finished(request: EditRequest, prepared: ScoringInputs, target: Placed) -> Outcome | None:
     """What an earlier run of the same request left at the target; None where that is not what is there."""
     record = record_at(target.path)
     if record is None or record.scoring is None or record.kind != request.kind or record.model != prepared.model:

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Final
 
-from spin_hub.hub.account import Account, tokens_page
-from spin_hub.hub.token import TokenState, endpoint, is_offline, token
+from spin_hub.hub.client import tokens_page
+from spin_hub.hub.token import Account, TokenState, endpoint, is_offline, token
 from spin_hub.workflows.findings import Address, Finding, address, shown
 
 _DEFAULT: Final = "https://huggingface.co"

@@ -15,7 +15,7 @@ from spin_hub.artifacts.write import rule_text
 from spin_hub.checkpoint.header import read_header
 from spin_hub.core.delta import BaseRef, Delta, TensorEdit
 from spin_hub.core.names import Table, by_layer
-from spin_hub.hub.artifact import resolve_delta
+from spin_hub.hub.resolve import resolve_delta
 from spin_hub.progress import SILENT, Reporter, step
 from spin_hub.record import Record
 from spin_hub.units import human_bytes

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from spin_hub.artifacts.open import open_delta
 from spin_hub.core.delta import Delta
-from spin_hub.hub.artifact import resolve_delta
+from spin_hub.hub.resolve import resolve_delta
 
 
 def load_delta(ref: str | Path) -> Delta:

@@ -8,9 +8,9 @@ from typing import Any, Final
 from spin_hub.artifacts.base_model import open_headers
 from spin_hub.artifacts.publish import most_to_upload, prepare
 from spin_hub.artifacts.write import default_name, needed_bytes
-from spin_hub.core.ranking import Shape, count_of, published_count_of
+from spin_hub.core.ranking import Shape, count_of
 from spin_hub.exports.write import check_adapter
-from spin_hub.hub.account import account
+from spin_hub.hub.token import account
 from spin_hub.metrics.held_out import STATES, texts_for
 from spin_hub.models.device import place, stored_dtype
 from spin_hub.models.load import check_causal, load_skeleton
@@ -18,7 +18,7 @@ from spin_hub.progress import SILENT, Reporter, step
 from spin_hub.recipe import SelectionRecipe
 from spin_hub.scoring.estimate import Reading, estimate
 from spin_hub.scoring.inputs import calibrate, targets_within
-from spin_hub.scoring.memory import Demand, hold
+from spin_hub.scoring.memory import MemoryRequest, hold
 from spin_hub.scoring.selecting import shapes_within
 from spin_hub.search.grid import default_grid
 from spin_hub.search.study import states_of
@@ -123,7 +123,7 @@ def plan(request: EditRequest, reporter: Reporter = SILENT) -> Plan:
         publication = prepare(who, request.push, request.kind, base.subject, reporter)
     calibrations = calibrate(base, scoring, reporter)
     examples = [example for entry in calibrations.values() for example in entry.examples]
-    demand = Demand(skeleton, targets, examples, where, stored_dtype(base.index))
+    demand = MemoryRequest(skeleton, targets, examples, where, stored_dtype(base.index))
     holding = hold(demand, scoring.engine, scoring.max_memory, None)
     shapes: dict[str, Shape] = {target.parameter: tuple(target.weight.shape) for target in targets}
     inside = shapes_within(shapes, selection.part)
@@ -170,7 +170,7 @@ def _largest_lora(shapes: list[Shape], selection: SelectionRecipe) -> int:
 
 
 def _matrices(shapes: list[Shape], selection: SelectionRecipe) -> tuple[PlannedMatrix, ...]:
-    count = published_count_of if selection.rule == "published" else count_of
+    count = selection.entry.count
     return tuple(
         PlannedMatrix(shape, number, {name: count(ratio, shape) for name, ratio in selection.all_ratios.items()})
         for shape, number in sorted(Counter(shapes).items())

@@ -15,7 +15,7 @@ from spin_hub.checkpoint.patch import State, state_of
 from spin_hub.core.delta import Delta
 from spin_hub.core.files import README, SPIN
 from spin_hub.errors import DeltaNotFound, NotPushable
-from spin_hub.hub.account import account
+from spin_hub.hub.token import account
 from spin_hub.progress import SILENT, Reporter, step
 from spin_hub.recipe import Kind
 from spin_hub.record import Record

@@ -8,7 +8,7 @@ from typing import Final
 from spin_hub.artifacts.open import fetch_delta
 from spin_hub.artifacts.verification import Difference, Store, Verification
 from spin_hub.errors import HubSilent
-from spin_hub.hub.repo import why_no_commit
+from spin_hub.hub.store import why_no_commit
 from spin_hub.progress import SILENT, Reporter, step
 from spin_hub.verify.artifact import Subject, open_base, opened
 from spin_hub.verify.files import Kept, added, added_beside, base_rows, file_rows

@@ -140,16 +140,16 @@ def test_quick_reads_little_and_says_how_much(desk, stock):
 def test_a_sample_where_not_all_places_fit(desk, stock, monkeypatch):
     from stocking import a_delta
 
-    from spin_hub.hub import repo
+    from spin_hub.hub import store
     from spin_hub.verify import place_rows as place_proofs
 
     with desk.client_here():
         a_delta(desk.folder / "many", BASE, {UP: list(range(0, 2048, 64))})
     assert desk.run("apply", desk.folder / "many", BASE, "-o", desk.folder / "made", "--push",
                     "--repo-id", "alice/many").code == 0  # fmt: skip
-    monkeypatch.setattr(repo, "REQUESTS", 25)
-    monkeypatch.setattr(repo, "NBYTES", 0)
-    monkeypatch.setattr(repo, "_LEAST", 400)
+    monkeypatch.setattr(store, "REQUESTS", 25)
+    monkeypatch.setattr(store, "NBYTES", 0)
+    monkeypatch.setattr(store, "_LEAST", 400)
     monkeypatch.setattr(place_proofs, "_HEAD", 200)
     desk.hub.reset_traffic()
     found = verified(desk, "alice/many", "--quick")

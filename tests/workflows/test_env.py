@@ -16,8 +16,7 @@ from server import Fault, LocalHub
 from spin_hub.checkpoint.index import read_index
 from spin_hub.cli.app import run
 from spin_hub.hub import token as hub_token
-from spin_hub.hub.account import Account
-from spin_hub.hub.token import TokenState
+from spin_hub.hub.token import Account, TokenState
 from spin_hub.models import device as placement
 from spin_hub.models.device import place
 from spin_hub.models.speed import Speed, Unusable
@@ -501,7 +500,6 @@ def local(online, monkeypatch):
 
         def findings(token: str | None) -> dict[str, Finding]:
             monkeypatch.setattr(hub_token, "get_token", lambda: token)
-            monkeypatch.setattr("spin_hub.hub.account.get_token", lambda: token)
             monkeypatch.setattr("huggingface_hub.hf_api.get_token", lambda: token)
             found = named(env_hub.hub())
             assert not token or token not in str(found)

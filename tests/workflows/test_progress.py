@@ -12,9 +12,9 @@ from spin_hub.artifacts.open import open_delta
 from spin_hub.artifacts.publish import Publication, PushOptions
 from spin_hub.cli import app as cli
 from spin_hub.errors import TasksUnusable
-from spin_hub.hub.target import Pushed
+from spin_hub.hub.commit import Pushed
+from spin_hub.metrics.answers import Asked, Manner
 from spin_hub.metrics.judging import LexicalJudge
-from spin_hub.metrics.questions import Asked, Manner
 from spin_hub.metrics.registry import Answers
 from spin_hub.metrics.request import EvalRequest
 from spin_hub.progress import step

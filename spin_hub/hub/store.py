@@ -1,4 +1,4 @@
-"""A model repo at a commit as something that can be proved: sizes, digests and pieces of its files, not downloaded."""
+"""Files of a model repo at a commit: sizes, digests and pieces, read from the Hub without downloading whole files."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Final
 
 from huggingface_hub import HfApi, try_to_load_from_cache
+from huggingface_hub.errors import HTTPError, NotASafetensorsRepoError, SafetensorsParsingError
 
+from spin_hub.checkpoint.header import TensorSpan
 from spin_hub.core.identity import Identity
 from spin_hub.core.spans import Allowance
-from spin_hub.errors import AccessDenied, CorruptFile, DownloadDamaged, ModelNotFound
-from spin_hub.hub.client import a_model, typed
+from spin_hub.errors import AccessDenied, CorruptFile, DownloadDamaged, HubUnreachable, ModelNotFound
+from spin_hub.hub.client import a_model, reason, typed
 from spin_hub.hub.ranges import Ranges
 from spin_hub.hub.resolve import split_id
 
@@ -151,3 +153,24 @@ def why_no_commit(repo_id: str, commit: str) -> str | None:
     except ModelNotFound as error:
         return str(error.facts["why"])
     return None
+
+
+def remote_spans(repo_id: str, commit: str) -> dict[str, tuple[str, TensorSpan]]:
+    """Tensor name -> (shard, span); the headers are read by range requests, the spans count from their end.
+
+    Raises:
+        CorruptFile: a header that does not parse.
+        HubUnreachable: no answer.
+    """
+    try:
+        metadata = HfApi().get_safetensors_metadata(repo_id, revision=commit)
+    except (NotASafetensorsRepoError, SafetensorsParsingError) as error:
+        raise CorruptFile(path=repo_id, why="its safetensors headers cannot be read") from error
+    except (HTTPError, OSError) as error:
+        raise HubUnreachable(model=repo_id, why=reason(error, "model")) from error
+    return {
+        name: (shard, TensorSpan(info.dtype, tuple(info.shape), begin, end - begin))
+        for shard, content in metadata.files_metadata.items()
+        for name, info in content.tensors.items()
+        for begin, end in [info.data_offsets]
+    }
