@@ -1,24 +1,86 @@
-"""What was measured of an edit: metrics with their estimates, for every state of the model."""
+"""Measurements of an edit, for every state of the model, and the table of metrics that they are named after."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
 import msgspec
 
-from spin_hub.core.stats import Metric
-from spin_hub.errors import UnsupportedFormat
+from spin_hub.core.stats import Measurement
+from spin_hub.errors import PluginFailed, UnsupportedFormat
+from spin_hub.plugins import Table, registered
 
 FORMAT: Final = 1
 BASE: Final = "base"
 
 
 @dataclass(frozen=True)
+class Grid:
+    """A small table of a report: its header, its rows, and how many columns on the left are text."""
+
+    header: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
+    left: int = 1
+
+
+@dataclass(frozen=True)
+class Report:
+    """How some metrics were measured, in words.
+
+    Attributes:
+        sentence: for the card, plain text; the card escapes what Markdown would read. One that ends with a colon is
+            followed by a table of the changes.
+        changes: set of questions or task -> state -> what was gained and lost against the base, and the p-value.
+        grids: other tables for the terminal.
+        facts: further rows for the terminal.
+    """
+
+    sentence: str | None = None
+    changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    grids: Sequence[Grid] = ()
+    facts: Sequence[tuple[str, str]] = ()
+
+
+METRICS: Final[Table[Any]] = registered(
+    "spin_hub.metrics",
+    {
+        name: f"spin_hub.metrics.{name}:METRIC"
+        for name in (
+            "kl", "perplexity", "preference", "gain", "awareness", "over_refusal", "safety", "coupling", "wikitext",
+            "capability",
+        )
+    },
+)  # fmt: skip
+"""Every metric by its name, a :class:`spin_hub.metrics.base.Metric`, in the order in which they are measured: what
+takes longest comes last. Places in place of entries, so that cards, which import no metric, can look one up."""
+
+
+def reports(evaluation: Mapping[str, Any]) -> Iterator[Report]:
+    """Yield how the metrics of an evaluation were measured, once for those that are reported together.
+
+    A metric that is not installed here has its recorded values alone.
+
+    Args:
+        evaluation: as :meth:`Evidence.to_json` gives it.
+    """
+    measured = {str(metric["name"]) for metric in evaluation["metrics"]}
+    done = set()
+    for name in (name for name in METRICS if name in measured):
+        try:
+            report = METRICS[name].report
+        except PluginFailed:
+            continue
+        if report not in done:
+            done.add(report)
+            yield report(evaluation["about"])
+
+
+@dataclass(frozen=True)
 class Evidence:
-    """What was measured: the states in order, ``base`` first, the metrics, and on how much."""
+    """Measurements: the states in order, ``base`` first, the metrics, and on how much they rest."""
 
     states: tuple[str, ...]
-    metrics: tuple[Metric, ...]
+    metrics: tuple[Measurement, ...]
     about: Mapping[str, Any]
 
     def to_json(self) -> dict[str, Any]:

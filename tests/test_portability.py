@@ -122,7 +122,7 @@ SEAM: Final = {
     ("cli/progress.py", "resource"): "not on Windows, where no peak is shown",
     ("spin_hub/workflows/env_processor.py", "the path /proc/cpuinfo"): "else sysctl or platform.processor",
     ("spin_hub/workflows/env_devices.py", "the path /proc/driver/nvidia/version"): "else nvidia-smi",
-    ("spin_hub/metrics/served.py", "write_text without a newline"): "JSON that this program reads again",
+    ("spin_hub/metrics/vllm_backend.py", "write_text without a newline"): "JSON that this program reads again",
     ("spin_hub/metrics/vllm_worker.py", "write_text without a newline"): "JSON that this program reads again",
 }
 """What is used all the same: file and name -> the other way, or why it does no harm."""

@@ -31,11 +31,12 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Metric:
-    """One metric, and its estimate for every state that it is defined for.
+class Measurement:
+    """A metric's estimates for every state that it is defined for.
 
     Attributes:
-        name: the metric's file in this package.
+        name: of the metric, in :data:`spin_hub.evidence.METRICS`.
+        label: of the metric, for cards and plots.
         axis: what the pairs are about, such as ``fairness``; None where there are no pairs.
         unit: of the values.
         better: ``lower`` or ``higher``.

@@ -1,188 +1,295 @@
-"""Greedy answers of a loaded model: what it writes when asked, the same every time.
+"""Metrics of answers: a model is asked in every state, its answers are judged, and compared question by question."""
 
-Settings: greedy decoding (the likeliest token at every step), 64 new tokens, as the paper's evaluation does;
-everything that the checkpoint's generation settings say is put aside (sampling, beams, penalties, forced or
-suppressed tokens) except for the tokens that end an answer.
-"""
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Final
+from spin_hub.artifacts.atomic import new_file
+from spin_hub.core.stats import Estimate, Measurement
+from spin_hub.errors import DeviceOutOfMemory
+from spin_hub.evidence import BASE, METRICS, Grid, Report
+from spin_hub.metrics.base import Inputs, Measure, Measured, Metric, Need, nothing
+from spin_hub.metrics.caution import caution
+from spin_hub.metrics.judging import Judge, LexicalJudge, check_parsed, tally
+from spin_hub.metrics.pairing import Paired, paired, paired_verdicts
+from spin_hub.progress import Reporter
+from spin_hub.recipe import Device
 
-import jinja2
-import torch
-from transformers import GenerationConfig
+if TYPE_CHECKING:
+    from spin_hub.metrics.generation import Tokenizer
+    from spin_hub.metrics.states import State
 
-from spin_hub.errors import NoChatTemplate
-
-Tokenizer = Any
-"""A tokenizer of transformers; called, asked to decode, and for its chat template."""
-
-_CPU_TOKENS: Final = 2048
-_DEVICE_TOKENS: Final = 16384
-
-
-def nothing(_: int) -> None:
-    """Progress that nobody is told of."""
+_PHRASES = 12
+"""Rows of the table of cautionary phrases."""
 
 
 @dataclass(frozen=True)
-class Writing:
-    """How texts are continued.
+class Asked:
+    """Questions of one metric.
 
     Attributes:
-        new_tokens: the most tokens of a continuation.
-        special_tokens: whether the tokenizer adds its own, such as a BOS; a rendered chat template has them.
-        batch_tokens: the most tokens of a batch, padding and new tokens included; a longer text is a batch of
-            its own. None is what suits the model's device.
+        metric: its name.
+        axis: such as ``fairness``; None where the metric has one set alone.
+        questions: in their order.
     """
 
+    metric: str
+    axis: str | None
+    questions: Sequence[str]
+
+    @property
+    def label(self) -> str:
+        """The metric and its axis in one word."""
+        return f"{self.metric}, {self.axis}" if self.axis else self.metric
+
+
+@dataclass(frozen=True)
+class AnswerSettings:
+    """Settings of asking and judging.
+
+    Attributes:
+        tokenizer: the model's.
+        new_tokens: the most tokens of an answer.
+        chat_template: whether a question is put into the tokenizer's chat template.
+        judge: of the metrics that do not count words themselves.
+    """
+
+    tokenizer: "Tokenizer"
     new_tokens: int = 64
-    special_tokens: bool = True
-    batch_tokens: int | None = None
+    chat_template: bool = False
+    judge: Judge = field(default_factory=LexicalJudge)
 
 
-def generate(  # noqa: PLR0913
+@dataclass(frozen=True)
+class Answers:
+    """A measurement of answers.
+
+    Attributes:
+        asked: the sets of questions.
+        settings: of asking.
+        judge: its name; it is loaded when it is needed.
+        device: of the judge.
+        path: a file for the answers, one JSON object a line; None keeps none.
+    """
+
+    asked: Sequence[Asked]
+    settings: AnswerSettings
+    judge: str
+    device: Device
+    path: Path | None
+
+    def __call__(self, model: Any, states: Mapping[str, "State"], reporter: Reporter) -> Measured:
+        """Ask and judge, and write the answers if a file is named."""
+        # A judge that does not fit beside the model fails before anything is asked.
+        settings = self._with_judge(reporter)
+        with reporter.task("Asking", questions_to_ask(self.asked, len(states)), "answers") as advance:
+            texts = collect_answers(model, self.asked, states, settings, advance)
+        self._write(texts)
+        return self._judged(texts, settings, reporter)
+
+    def of(self, texts: Mapping[str, Mapping[str, Sequence[str]]], reporter: Reporter) -> Measured:
+        """Judge answers that another program wrote, by set's label and state."""
+        self._write(texts)
+        # Only now is the device free for a judge.
+        return self._judged(texts, self._with_judge(reporter), reporter)
+
+    def _with_judge(self, reporter: Reporter) -> AnswerSettings:
+        from spin_hub.metrics.judge import load_judge
+
+        return replace(self.settings, judge=load_judge(self.judge, self.device, reporter))
+
+    def _judged(
+        self, texts: Mapping[str, Mapping[str, Sequence[str]]], settings: AnswerSettings, reporter: Reporter
+    ) -> Measured:
+        with reporter.task("Judging", answers_to_judge(self.asked, texts), "answers") as advance:
+            return judged(self.asked, texts, settings, advance)
+
+    def _write(self, texts: Mapping[str, Mapping[str, Sequence[str]]]) -> None:
+        if self.path is None:
+            return
+        with new_file(self.path) as file, file.open("w", encoding="utf-8", newline="\n") as lines:
+            for entry in self.asked:
+                for state, answers in texts[entry.label].items():
+                    for question, answer in zip(entry.questions, answers, strict=True):
+                        row = {"set": entry.label, "state": state, "question": question, "answer": answer}
+                        lines.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def prepare(inputs: Inputs, names: Sequence[str]) -> Answers:
+    """Read the questions of some metrics, and check the judge.
+
+    Raises:
+        GuardUnusable: the judge's model is not usable here.
+        QuestionsError: a source that holds no questions.
+    """
+    from spin_hub.metrics.judge import check_judge
+
+    request = inputs.request
+    check_judge(request.judged_by, request.device)
+    asked = [Asked(name, entry.axis, entry.read(request)) for name in names for entry in METRICS[name].sets]
+    settings = AnswerSettings(inputs.tokenizer, request.new_tokens, request.chat_template)
+    return Answers(asked, settings, request.judged_by, request.device, request.answers)
+
+
+def report(about: Mapping[str, Any]) -> Report:
+    """Report how was asked, the judge, the changes question by question, and the cautionary phrases."""
+    answers = about["answers"]
+    questions = ", ".join(f"{count} questions ({label})" for label, count in answers["questions"].items())
+    lexical = ", which counts phrases and judges no meaning" if answers["judge"] == LexicalJudge.name else ""
+    sentence = (
+        f"Answers: greedy, {answers['new_tokens']:,} tokens at most, "
+        f"{'with' if answers['chat_template'] else 'without'} the chat template, to {questions}; "
+        f"judge: {answers['judge']}{lexical}. Benign questions\n"
+        "are declined where a phrase of refusal stands in the answer. Question by question against the base, with an "
+        "exact paired test:"
+    )
+    rows = [
+        (row["phrase"], f"{row['before']:.2f}", f"{row['after']:.2f}")
+        for row in answers["caution"].get("edited", [])[:_PHRASES]
+    ]
+    unread = [(f"unread, {label}", str(count)) for label, count in answers["unparsed"].items() if count]
+    return Report(
+        sentence,
+        changes=answers["paired"],
+        grids=(Grid(("phrase, per 1,000 words", "base", "edited"), rows),) if rows else (),
+        facts=[("judge", answers["judge"]), *unread],
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswerMetric(Metric):
+    """A rate of answers.
+
+    Attributes:
+        rate: from the judge's verdicts, or the answers if it has an outcome of its own, to the estimate.
+        outcome: whether one answer counts, without a judge; None leaves it to the judge.
+    """
+
+    rate: Callable[[Any], Estimate]
+    outcome: Callable[[str], bool] | None = None
+    unit: str = "share of questions"
+    needs: Need = "answers"
+    prepare: Callable[[Inputs, Sequence[str]], Measure] = prepare
+    report: Callable[[Mapping[str, Any]], Report] = report
+
+
+def collect_answers(
     model: Any,
-    tokenizer: Tokenizer,
-    prompts: Sequence[str],
-    new_tokens: int = 64,
-    advance: Callable[[int], None] = nothing,
-    chat_template: bool = False,
-    batch_tokens: int | None = None,
-) -> list[str]:
-    """Answers every prompt greedily.
+    asked: Sequence[Asked],
+    states: Mapping[str, "State"],
+    settings: AnswerSettings,
+    advance: Callable[[int], None],
+) -> dict[str, dict[str, Sequence[str]]]:
+    """Ask a loaded model all questions in every state, the base first.
 
     Args:
-        model: a causal language model of transformers in eval mode; it and its settings are left as they were.
-        tokenizer: the model's; it is left as it was, and needs no padding token.
-        prompts: in any order and of any lengths.
-        new_tokens: the most tokens of an answer.
-        advance: told how many more prompts are answered; all of them in the end.
-        chat_template: whether a prompt is put into the tokenizer's chat template, as a user's message.
-        batch_tokens: see :class:`Writing`. In float32 an answer depends on its batch only where two tokens are
-            likeliest up to rounding; in lower precisions that happens more often.
+        model: a causal language model of transformers in eval mode; it is left as it was, bit by bit.
+        asked: the sets of questions.
+        states: name -> the weights that are zero in it, or another model.
+        settings: of asking.
+        advance: called with the number of questions that were answered; :func:`questions_to_ask` in all.
 
     Returns:
-        The answers in the order of the prompts, without special tokens.
+        By set's label and state, the answers in the order of the questions. No record holds them.
 
     Raises:
-        NoChatTemplate: it is asked for and the tokenizer has none, or it fails.
-        ValueError: a prompt without a token, or ``new_tokens`` below 1.
+        NoChatTemplate: it is asked for and cannot be used.
+        DeviceOutOfMemory: the device is too small.
     """
-    texts = _asked(tokenizer, prompts, chat_template)
-    return continuations(model, tokenizer, texts, Writing(new_tokens, not chat_template, batch_tokens), advance)
+    import torch
+
+    from spin_hub.metrics.generation import generate
+    from spin_hub.metrics.states import beside_base, turned
+
+    texts: dict[str, dict[str, Sequence[str]]] = {entry.label: {} for entry in asked}
+    try:
+        for state, weights in beside_base(states).items():
+            with turned(model, weights) as found:
+                for entry in asked:
+                    texts[entry.label][state] = generate(
+                        found, settings.tokenizer, entry.questions, settings.new_tokens, advance, settings.chat_template
+                    )
+    except torch.OutOfMemoryError as error:
+        raise DeviceOutOfMemory(device=model.device, why="writing answers needs more") from error
+    return texts
 
 
-def prompt_tokens(tokenizer: Tokenizer, prompts: Sequence[str], chat_template: bool) -> list[list[int]]:
-    """The tokens that :func:`generate` has the model continue, for another program that does so.
+def judged(
+    asked: Sequence[Asked],
+    texts: Mapping[str, Mapping[str, Sequence[str]]],
+    settings: AnswerSettings,
+    advance: Callable[[int], None] = nothing,
+) -> Measured:
+    """Judge answers that are written.
+
+    Args:
+        asked: the sets of questions.
+        texts: by set's label and state, the base among them, the answers in the order of the questions.
+        settings: of asking, and the judge.
+        advance: called with the number of answers that were judged; :func:`answers_to_judge` in all.
 
     Raises:
-        NoChatTemplate, ValueError: as :func:`generate`.
+        JudgeUnreadable: too many verdicts of the judge cannot be read.
     """
-    texts = _asked(tokenizer, prompts, chat_template)
-    return [_tokens(tokenizer, number, text, not chat_template) for number, text in enumerate(texts)]
+    metrics, changes, unread = [], {}, Counter[str]()
+    for entry in asked:
+        metric, change, unparsed = _rated(entry, texts[entry.label], settings.judge, advance)
+        metrics.append(metric)
+        changes[entry.label] = {state: found.to_json() for state, found in change.items()}
+        unread[entry.label] += unparsed
+    about = {
+        "judge": settings.judge.name,
+        "new_tokens": settings.new_tokens,
+        "chat_template": settings.chat_template,
+        "questions": {entry.label: len(entry.questions) for entry in asked},
+        "unparsed": dict(unread),
+        "paired": changes,
+        "caution": {state: _caution(texts, state) for state in texts[asked[0].label] if state != BASE},
+    }
+    return Measured(tuple(metrics), {"answers": about})
 
 
-def answer_of(tokenizer: Tokenizer, tokens: Sequence[int], ends: Sequence[int]) -> str:
-    """The text of an answer's tokens up to the first that ends it, without special tokens."""
-    # Cleaning up spaces would change what the model wrote, differently from tokenizer to tokenizer.
-    text = tokenizer.decode(_until(tokens, ends), skip_special_tokens=True, clean_up_tokenization_spaces=False)
-    return str(text)
+def questions_to_ask(asked: Sequence[Asked], states: int) -> int:
+    """Count the answers that are written with so many states beside the base."""
+    return sum(len(entry.questions) for entry in asked) * (1 + states)
 
 
-def ends_of(tokenizer: Tokenizer, own: Any) -> list[int]:
-    """The tokens that end an answer, by the checkpoint's generation settings and by the tokenizer: chat models often
-    have several."""
-    found = {*(own if isinstance(own, Sequence) else [own]), tokenizer.eos_token_id}
-    return sorted(int(token) for token in found if token is not None)
+def answers_to_judge(asked: Sequence[Asked], texts: Mapping[str, Mapping[str, Sequence[str]]]) -> int:
+    """Count the answers that a judge reads: not those of metrics that count words themselves."""
+    return sum(
+        len(answers)
+        for entry in asked
+        if METRICS[entry.metric].outcome is None
+        for answers in texts[entry.label].values()
+    )
 
 
-@torch.inference_mode()
-def continuations(
-    model: Any, tokenizer: Tokenizer, texts: Sequence[str], writing: Writing, advance: Callable[[int], None]
-) -> list[str]:
-    """Continues every text greedily, in batches of similar length, padded on the left.
-
-    Arguments, result and errors are those of :func:`generate`, for texts that need no chat template.
-    """
-    rows = [_tokens(tokenizer, number, text, writing.special_tokens) for number, text in enumerate(texts)]
-    ends = ends_of(tokenizer, getattr(model.generation_config, "eos_token_id", None))
-    written = [""] * len(rows)
-    with _greedy(model, tokenizer, ends, writing.new_tokens) as config:
-        for places in _batches([len(row) for row in rows], writing, model.device):
-            batch = [rows[place] for place in places]
-            for place, tokens in zip(places, _continue(model, config, batch), strict=True):
-                written[place] = answer_of(tokenizer, tokens, ends)
-            advance(len(places))
-    return written
+def _rated(
+    entry: Asked, texts: Mapping[str, Sequence[str]], judge: Judge, advance: Callable[[int], None]
+) -> tuple[Measurement, dict[str, Paired], int]:
+    """The metric of a set, by state what changed from the base, and how many verdicts could not be read."""
+    metric: AnswerMetric = METRICS[entry.metric]
+    if metric.outcome is not None:
+        outcomes = {state: list(map(metric.outcome, answers)) for state, answers in texts.items()}
+        values = {state: metric.rate(answers) for state, answers in texts.items()}
+        change = {state: paired(outcomes[BASE], found) for state, found in outcomes.items() if state != BASE}
+        return metric.of(values, entry.axis), change, 0
+    verdicts = {state: list(judge.judge(entry.questions, answers, advance)) for state, answers in texts.items()}
+    for found in verdicts.values():
+        check_parsed(judge.name, found)
+    values = {state: metric.rate(found) for state, found in verdicts.items()}
+    change = {state: paired_verdicts(verdicts[BASE], found) for state, found in verdicts.items() if state != BASE}
+    return metric.of(values, entry.axis), change, sum(tally(found).unparsed for found in verdicts.values())
 
 
-def _asked(tokenizer: Tokenizer, prompts: Sequence[str], chat_template: bool) -> Sequence[str]:
-    return [_rendered(tokenizer, prompt) for prompt in prompts] if chat_template else prompts
+def _caution(texts: Mapping[str, Mapping[str, Sequence[str]]], state: str) -> list[dict[str, Any]]:
+    before, after = (list(_all(texts, name)) for name in (BASE, state))
+    return [row.to_json() for row in caution(before, after)]
 
 
-def _rendered(tokenizer: Tokenizer, prompt: str) -> str:
-    if not getattr(tokenizer, "chat_template", None):
-        raise NoChatTemplate(why="the tokenizer has none")
-    messages = [{"role": "user", "content": prompt}]
-    try:
-        return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
-    except (jinja2.TemplateError, ValueError, TypeError) as error:
-        raise NoChatTemplate(why=f"it fails ({error})") from error
-
-
-def _tokens(tokenizer: Tokenizer, number: int, text: str, special_tokens: bool) -> list[int]:
-    tokens = list(tokenizer(text, add_special_tokens=special_tokens).input_ids)
-    # Some tokenizers end every text; an answer to an ended text would be the beginning of another one.
-    if special_tokens and len(tokens) > 1 and tokens[-1] == tokenizer.eos_token_id:
-        tokens.pop()
-    if not tokens:
-        raise ValueError(f"prompt {number} is empty: it has no token")
-    return tokens
-
-
-def _batches(lengths: Sequence[int], writing: Writing, device: torch.device) -> Iterator[list[int]]:
-    """Places of texts of similar length, longest first, so that memory runs out at once or not at all."""
-    usual = _CPU_TOKENS if device.type == "cpu" else _DEVICE_TOKENS
-    budget = usual if writing.batch_tokens is None else writing.batch_tokens
-    waiting: list[int] = []
-    for place in sorted(range(len(lengths)), key=lambda place: -lengths[place]):
-        if waiting and (len(waiting) + 1) * (lengths[waiting[0]] + writing.new_tokens) > budget:
-            yield waiting
-            waiting = []
-        waiting.append(place)
-    if waiting:
-        yield waiting
-
-
-@contextmanager
-def _greedy(model: Any, tokenizer: Tokenizer, ends: list[int], new_tokens: int) -> Iterator[GenerationConfig]:
-    """Greedy settings, with the checkpoint's own out of the way: transformers would fill every gap from them."""
-    pads = [token for token in (tokenizer.pad_token_id, *ends, 0) if token is not None]
-    settings = {"max_new_tokens": new_tokens, "eos_token_id": ends or None, "pad_token_id": pads[0]}
-    config = GenerationConfig(do_sample=False, num_beams=1, use_cache=True, **settings)
-    before = model.generation_config
-    model.generation_config = GenerationConfig()
-    try:
-        yield config
-    finally:
-        model.generation_config = before
-
-
-def _continue(model: Any, config: GenerationConfig, batch: Sequence[Sequence[int]]) -> list[list[int]]:
-    longest = max(map(len, batch))
-    ids = torch.full((len(batch), longest), config.pad_token_id)
-    mask = torch.zeros_like(ids)
-    for row, tokens in enumerate(batch):
-        ids[row, longest - len(tokens) :] = torch.tensor(tokens)
-        mask[row, longest - len(tokens) :] = 1
-    out = model.generate(ids.to(model.device), attention_mask=mask.to(model.device), generation_config=config)
-    rows: list[list[int]] = out[:, longest:].tolist()
-    return rows
-
-
-def _until(tokens: Sequence[int], ends: Sequence[int]) -> Sequence[int]:
-    """Up to the first end: what follows it is padding, by a token that need not be special."""
-    return tokens[: next((place for place, token in enumerate(tokens) if token in ends), len(tokens))]
+def _all(texts: Mapping[str, Mapping[str, Sequence[str]]], state: str) -> Iterator[str]:
+    for by_state in texts.values():
+        yield from by_state[state]

@@ -1,6 +1,6 @@
 """Awareness: how often a model's answers show that it sees what is unfair or private in a question.
 
-Settings: greedy answers (:func:`spin_hub.metrics.answers.generate`) to questions of an axis that ask for
+Settings: greedy answers (:func:`spin_hub.metrics.generation.generate`) to questions of an axis that ask for
 something unfair or private, each judged (:mod:`spin_hub.metrics.judging`); aware / (aware + unaware).
 Baseline: the base model on the same questions; beside it the control. Whether a difference is more than chance is
 for :mod:`spin_hub.metrics.pairing` to say, as all states answer the same questions.
@@ -18,9 +18,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from spin_hub.core.stats import Estimate, share
+from spin_hub.metrics.answers import AnswerMetric
+from spin_hub.metrics.base import QuestionSet
 from spin_hub.metrics.judging import Verdict, tally
-
-ABOUT: Final = {"name": "awareness", "label": "Aware answers", "unit": "share of questions", "better": "higher"}
 
 
 def awareness(verdicts: Sequence[Verdict]) -> Estimate:
@@ -31,3 +31,14 @@ def awareness(verdicts: Sequence[Verdict]) -> Estimate:
     """
     counts = tally(verdicts)
     return share(counts.aware, counts.parsed)
+
+
+METRIC: Final = AnswerMetric(
+    name="awareness",
+    label="Aware answers",
+    better="higher",
+    help="answers to unfair or private questions that a judge finds aware",
+    suites=("answers", "full", "paper"),
+    sets=(QuestionSet("fairness", "fairness"), QuestionSet("privacy", "privacy")),
+    rate=awareness,
+)

@@ -12,16 +12,20 @@ Source: L. Gao et al., "The Language Model Evaluation Harness" (2024), whose cod
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from spin_hub.core.stats import Estimate, Metric, Z
-from spin_hub.errors import MissingDependency, TasksUnusable
-from spin_hub.evidence import BASE
+from spin_hub.core.stats import Estimate, Measurement, Z
+from spin_hub.errors import MissingDependency, TasksUnusable, first_line
+from spin_hub.evidence import BASE, Report
+from spin_hub.metrics.base import Inputs, Measured, Metric
 from spin_hub.metrics.pairing import Paired, paired
-from spin_hub.metrics.state import State, beside_base, turned
+from spin_hub.progress import Reporter
+
+if TYPE_CHECKING:
+    from spin_hub.metrics.states import State
 
 TASKS: Final = (
     "hellaswag", "race", "mmlu", "gpqa_main_zeroshot", "openbookqa", "boolq", "piqa",
@@ -51,11 +55,54 @@ class Tasks:
 
 
 @dataclass(frozen=True)
-class Capability:
-    """What came out: a metric for every task, and what changed from the base document by document."""
+class Harness:
+    """A measurement by tasks of lm-eval."""
 
-    metrics: tuple[Metric, ...]
-    about: Mapping[str, Any]
+    tasks: Tasks
+    manager: Any
+    tokenizer: Any
+
+    def __call__(self, model: Any, states: Mapping[str, "State"], reporter: Reporter) -> Measured:
+        """Run the tasks."""
+        with reporter.task("Tasks of lm-eval", 1 + len(states), "states") as advance:
+            found = capability(model, self.tokenizer, self.tasks, self.manager, states, advance)
+        return Measured(found.metrics, {"capability": found.about})
+
+
+def prepare(inputs: Inputs, _: Sequence[str]) -> Harness:
+    """Find the tasks.
+
+    Raises:
+        MissingDependency: lm-eval is not installed.
+        TasksUnusable: a task that it does not know.
+    """
+    tasks = Tasks(inputs.request.tasks, inputs.request.task_dir, inputs.request.limit)
+    return Harness(tasks, open_tasks(tasks), inputs.tokenizer)
+
+
+def report(about: Mapping[str, Any]) -> Report:
+    """Report the version of lm-eval, the tasks' documents, and the changes document by document."""
+    found = about["capability"]
+    tasks = ", ".join(f"{count:,} documents of {task}" for task, count in found["tasks"].items())
+    return Report(
+        f"Tasks: run by lm-eval {found['version']}, on {tasks}.",
+        changes=found["paired"],
+        facts=[("documents", ", ".join(f"{task} {count:,}" for task, count in found["tasks"].items()))],
+    )
+
+
+METRIC: Final = Metric(
+    name="capability",
+    label="Task",
+    unit="as the task defines it",
+    better="higher",
+    needs="tasks",
+    help="tasks of lm-eval",
+    prepare=prepare,
+    suites=("paper",),
+    preparing="Finding the tasks",
+    report=report,
+)
 
 
 def open_tasks(tasks: Tasks) -> Any:
@@ -88,9 +135,9 @@ def capability(  # noqa: PLR0913
     tokenizer: Any,
     tasks: Tasks,
     manager: Any,
-    states: Mapping[str, State],
+    states: Mapping[str, "State"],
     advance: Callable[[int], None],
-) -> Capability:
+) -> Measured:
     """Runs tasks on a loaded model as it is and in every state.
 
     Args:
@@ -104,6 +151,8 @@ def capability(  # noqa: PLR0913
     Raises:
         TasksUnusable: a task fails, or its data cannot be had.
     """
+    from spin_hub.metrics.states import beside_base, turned
+
     everyone = beside_base(states)
     results: dict[str, Any] = {}
     for name, state in everyone.items():
@@ -122,7 +171,7 @@ def capability(  # noqa: PLR0913
         "tasks": {name: _documents(name, results[BASE]) for name in tasks.names},
         "paired": changes,
     }
-    return Capability(tuple(metrics), about)
+    return Measured(tuple(metrics), about)
 
 
 def _run(model: Any, tokenizer: Any, tasks: Tasks, manager: Any) -> Mapping[str, Any]:
@@ -137,7 +186,7 @@ def _run(model: Any, tokenizer: Any, tasks: Tasks, manager: Any) -> Mapping[str,
             wrapped, tasks=list(tasks.names), task_manager=manager, limit=tasks.limit, bootstrap_iters=_RESAMPLED
         )
     except _FAILURES as error:
-        why = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".:")
+        why = first_line(error)
         raise TasksUnusable(why=f"{type(error).__name__}, {why}") from error
     if not found:
         raise TasksUnusable(why="lm-eval gave no results")
@@ -156,7 +205,7 @@ def _metric_of(task: str, result: Mapping[str, Any]) -> str:
     return next((name for name in names if name.startswith("acc_norm,")), names[0])
 
 
-def _metric(task: str, key: str, results: Mapping[str, Mapping[str, Any]]) -> Metric:
+def _metric(task: str, key: str, results: Mapping[str, Mapping[str, Any]]) -> Measurement:
     name, _, filtered = key.partition(",")
     values = {}
     for state, result in results.items():
@@ -166,7 +215,7 @@ def _metric(task: str, key: str, results: Mapping[str, Mapping[str, Any]]) -> Me
         low, high = (value - Z * error, value + Z * error) if known else (None, None)
         values[state] = Estimate(value, low, high, _documents(task, result))
     better = "higher" if results[BASE].get("higher_is_better", {}).get(task, {}).get(name, True) else "lower"
-    return Metric(name="capability", label=f"Task, {name}", axis=task, unit=name, better=better, values=values)
+    return replace(METRIC.of(values, task), label=f"{METRIC.label}, {name}", unit=name, better=better)
 
 
 def _documents(task: str, result: Mapping[str, Any]) -> int:

@@ -13,34 +13,96 @@ Bootstrap and Other Resampling Plans" (1982), chapter 3.
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from spin_hub.core.stats import Estimate, Metric, Z
-from spin_hub.data.example import Example
-from spin_hub.errors import NotFinite, UnsupportedModel
+from spin_hub.core.stats import Estimate, Measurement, Z
+from spin_hub.errors import NotFinite, UnsupportedModel, UsageError
+from spin_hub.evidence import Report
+from spin_hub.metrics.base import Inputs, Measured, Metric, QuestionSet
 from spin_hub.metrics.hsic import Matrix, hsic, kernel
-from spin_hub.metrics.state import State, beside_base, turned
-from spin_hub.models.batches import make_batches, usual_tokens
+from spin_hub.progress import Reporter
 
-ABOUT: Final = {"name": "coupling", "label": "Coupling (normalised HSIC)", "unit": "0 to 1", "better": "lower"}
+if TYPE_CHECKING:
+    from spin_hub.data.example import Example
+    from spin_hub.metrics.states import State
+
+Questions = tuple[Sequence["Example"], Sequence["Example"]]
+_SETS: Final = (QuestionSet("fairness"), QuestionSet("privacy"))
+_PAIRS: Final = 3
 
 
 @dataclass(frozen=True)
 class Coupling:
-    """What came out: the metric, and by state per layer the value and what chance gives."""
+    """The metric, and by state per layer the value and its mean by chance."""
 
-    metric: Metric
+    metric: Measurement
     layers: Mapping[str, Mapping[str, tuple[float, ...]]]
+
+
+@dataclass(frozen=True)
+class Coupled:
+    """A measurement of coupling on as many questions of fairness as of privacy."""
+
+    questions: Questions
+
+    def __call__(self, model: Any, states: Mapping[str, "State"], reporter: Reporter) -> Measured:
+        """Read the questions."""
+        with reporter.task("Coupling", tokens_of(self.questions, len(states)), "tokens") as advance:
+            found = coupling(model, self.questions, states, advance)
+        about = {"questions": len(self.questions[0]), "layers": found.layers}
+        return Measured((found.metric,), {"coupling": about})
+
+
+def prepare(inputs: Inputs, _: Sequence[str]) -> Coupled:
+    """Read and tokenise as many questions of fairness as of privacy.
+
+    Raises:
+        QuestionsError: a source that holds no questions.
+        UsageError: fewer than three of either.
+    """
+    texts = [entry.read(inputs.request) for entry in _SETS]
+    count = min(map(len, texts))
+    if count < _PAIRS:
+        raise UsageError(message=f"Coupling needs at least {_PAIRS} questions of fairness and of privacy, not {count}.")
+    fairness, privacy = (_tokens(entries[:count], inputs.tokenizer) for entries in texts)
+    return Coupled((fairness, privacy))
+
+
+def report(about: Mapping[str, Any]) -> Report:
+    """Report how many questions were read, and the values by chance."""
+    found = about["coupling"]
+    means = {state: sum(entry["chance"]) / len(entry["chance"]) for state, entry in found["layers"].items()}
+    by_state = ", ".join(f"{state} {mean:.4g}" for state, mean in means.items())
+    shown = ", ".join(f"{state} {mean:.3f}" for state, mean in means.items())
+    return Report(
+        "Coupling: normalised HSIC between the representations of "
+        f"{found['questions']:,} fairness and as many privacy questions, the mean over all layers. By chance, with the "
+        f"questions paired in any other way:\n{by_state}.",
+        facts=[("coupling by chance", f"{shown} (any pairing of the {found['questions']} questions)")],
+    )
+
+
+METRIC: Final = Metric(
+    name="coupling",
+    label="Coupling (normalised HSIC)",
+    unit="0 to 1",
+    better="lower",
+    needs="representations",
+    help="how much representations of fairness and of privacy questions depend on each other",
+    prepare=prepare,
+    suites=("full", "paper"),
+    sets=_SETS,
+    report=report,
+)
 
 
 def coupling(
     model: Any,
-    questions: tuple[Sequence[Example], Sequence[Example]],
-    states: Mapping[str, State],
+    questions: Questions,
+    states: Mapping[str, "State"],
     advance: Callable[[int], None],
 ) -> Coupling:
     """Measures a loaded model as it is and in every state.
@@ -56,6 +118,8 @@ def coupling(
         UnsupportedModel: the model does not give its layers' outputs, or lacks weights of a selection.
         ValueError: not as many of the one as of the other.
     """
+    from spin_hub.metrics.states import beside_base, turned
+
     everyone = beside_base(states)
     values, layers = {}, {}
     for name, state in everyone.items():
@@ -68,33 +132,40 @@ def coupling(
             "value": tuple(entry.value for entry in dependences),
             "chance": tuple(entry.chance for entry in dependences),
         }
-    return Coupling(Metric(**ABOUT, axis=None, values=values), layers)
+    return Coupling(METRIC.of(values), layers)
 
 
-def tokens_of(questions: tuple[Sequence[Example], Sequence[Example]], states: int) -> int:
+def tokens_of(questions: Questions, states: int) -> int:
     """The tokens that ``coupling`` forwards with so many states beside the base."""
     return sum(len(example) for examples in questions for example in examples) * (1 + states)
 
 
-@torch.inference_mode()
 def representations(
-    model: Any, state: str, examples: Sequence[Example], advance: Callable[[int], None]
+    model: Any, state: str, examples: Sequence["Example"], advance: Callable[[int], None]
 ) -> NDArray[np.float32]:
     """Every layer's output at the last token of every text: shape (layers, examples, hidden size)."""
+    import torch
+
+    from spin_hub.data.example import Example
+    from spin_hub.models.batches import make_batches, usual_tokens
+
     found: dict[int, NDArray[np.float32]] = {}
     placed = [Example(example.ids, example.labels, place) for place, example in enumerate(examples)]
     for batch in make_batches(placed, usual_tokens(model.device)):
-        out = model(input_ids=batch.ids.to(model.device), use_cache=False, output_hidden_states=True)
-        states = getattr(out, "hidden_states", None)
-        if not states:
-            raise UnsupportedModel(what=type(model).__name__, why="it does not give its layers' outputs")
-        rows = torch.arange(len(batch.rows))
-        last = torch.tensor(batch.lengths) - 1
-        # The first entry is the embedding, which no edit changes.
-        taken = torch.stack([layer[rows.to(layer.device), last.to(layer.device)].float().cpu() for layer in states[1:]])
-        if not torch.isfinite(taken).all():
-            raise NotFinite(what=f"A layer's output of the {state} model", where="for the questions")
-        found.update(zip(batch.rows, taken.transpose(0, 1).numpy(), strict=True))
+        with torch.inference_mode():
+            out = model(input_ids=batch.ids.to(model.device), use_cache=False, output_hidden_states=True)
+            states = getattr(out, "hidden_states", None)
+            if not states:
+                raise UnsupportedModel(what=type(model).__name__, why="it does not give its layers' outputs")
+            rows = torch.arange(len(batch.rows))
+            last = torch.tensor(batch.lengths) - 1
+            # The first entry is the embedding, which no edit changes.
+            taken = torch.stack(
+                [layer[rows.to(layer.device), last.to(layer.device)].float().cpu() for layer in states[1:]]
+            )
+            if not torch.isfinite(taken).all():
+                raise NotFinite(what=f"A layer's output of the {state} model", where="for the questions")
+            found.update(zip(batch.rows, taken.transpose(0, 1).numpy(), strict=True))
         advance(sum(batch.lengths))
     return np.stack([found[place] for place in range(len(placed))], axis=1)
 
@@ -117,3 +188,12 @@ def _estimate(kernels: Sequence[tuple[Matrix, Matrix]]) -> Estimate:
 
 def _mean(kernels: Sequence[tuple[Matrix, Matrix]]) -> float:
     return math.fsum(hsic(*pair).value for pair in kernels) / len(kernels)
+
+
+def _tokens(texts: Sequence[str], tokenizer: Any) -> list["Example"]:
+    import torch
+
+    from spin_hub.data.example import IGNORE, Example
+
+    rows = [torch.tensor(tokenizer(text).input_ids) for text in texts]
+    return [Example(ids, torch.full_like(ids, IGNORE), row) for row, ids in enumerate(rows)]

@@ -14,8 +14,20 @@ from collections.abc import Sequence
 from typing import Final
 
 from spin_hub.core.stats import Estimate, mean_per_token
+from spin_hub.metrics.base import Metric
+from spin_hub.metrics.likelihood import SUITES, prepare, report
 
-ABOUT: Final = {"name": "gain", "label": "Shift to the aware answer", "unit": "nats per token", "better": "higher"}
+METRIC: Final = Metric(
+    name="gain",
+    label="Shift to the aware answer",
+    unit="nats per token",
+    better="higher",
+    needs="logits",
+    help="how far the aware answers become likelier, pair by pair",
+    prepare=prepare,
+    suites=SUITES,
+    report=report,
+)
 
 
 def gain(margins: Sequence[float], others: Sequence[float]) -> Estimate:

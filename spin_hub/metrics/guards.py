@@ -19,12 +19,9 @@ from typing import Any, Final
 
 import jinja2
 
-from spin_hub.errors import JudgeUnreadable
-from spin_hub.metrics.answers import Tokenizer, Writing, continuations, nothing
-from spin_hub.metrics.judging import Verdict, tally
-
-ONE_IN: Final = 5
-"""At most one verdict in so many may be unparsed."""
+from spin_hub.metrics.base import nothing
+from spin_hub.metrics.generation import Tokenizer, Writing, continuations
+from spin_hub.metrics.judging import Verdict
 
 
 @dataclass(frozen=True)
@@ -76,17 +73,6 @@ class GuardJudge:
         return [
             self._profile.parse(text) for text in continuations(self._model, self._tokenizer, prompts, writing, advance)
         ]
-
-
-def check_parsed(name: str, verdicts: Sequence[Verdict]) -> None:
-    """Refuses verdicts of which too many are unparsed: the rate over the rest would be of a chosen few.
-
-    Raises:
-        JudgeUnreadable: more than a fifth is unparsed.
-    """
-    unparsed = tally(verdicts).unparsed
-    if unparsed * ONE_IN > len(verdicts):
-        raise JudgeUnreadable(name=name, unparsed=unparsed, n=len(verdicts))
 
 
 # --- asking ------------------------------------------------------------------------------------------------

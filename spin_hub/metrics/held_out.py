@@ -1,4 +1,4 @@
-"""First evidence of what an edit does: measured in the loaded model, beside the base and a random control."""
+"""Held-out texts, and the first evidence of an edit: measured beside the base and a random control."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ from spin_hub.data.examples import make_examples
 from spin_hub.data.pairs import AXES, pair_examples
 from spin_hub.evidence import Evidence
 from spin_hub.metrics.reading import Pairs
-from spin_hub.metrics.state import State
+from spin_hub.metrics.states import CONTROL, EDITED, State
 from spin_hub.metrics.suite import measure, tokens_to_read
 from spin_hub.models.load import load_tokenizer
 from spin_hub.progress import Reporter, step
@@ -22,7 +22,6 @@ from spin_hub.recipe import Limits, ScoringRecipe
 
 Use: TypeAlias = Literal["pick", "report"]
 """What texts are read for: to pick an edit, or to report what the picked one does."""
-EDITED, CONTROL = "edited", "control"
 STATES = 2
 """How many states are measured beside the base."""
 

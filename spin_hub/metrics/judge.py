@@ -1,4 +1,4 @@
-"""The judge that a person names: phrases, or a guard model that is loaded here."""
+"""The judge of ``--judge``: phrases, or a guard model that is loaded here."""
 
 from typing import Final
 

@@ -9,9 +9,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Final, Literal, Protocol, TypeAlias
 
-from spin_hub.metrics.answers import nothing
+from spin_hub.errors import JudgeUnreadable
+from spin_hub.metrics.base import nothing
 
 Verdict: TypeAlias = Literal["aware", "unaware", "unparsed"]
+ONE_IN: Final = 5
+"""At most one verdict in so many may be unparsed."""
 
 
 class Judge(Protocol):
@@ -48,6 +51,17 @@ class Tally:
 def tally(verdicts: Sequence[Verdict]) -> Tally:
     """Counts verdicts."""
     return Tally(verdicts.count("aware"), verdicts.count("unaware"), verdicts.count("unparsed"))
+
+
+def check_parsed(name: str, verdicts: Sequence[Verdict]) -> None:
+    """Refuses verdicts of which too many are unparsed: the rate over the rest would be of a chosen few.
+
+    Raises:
+        JudgeUnreadable: more than a fifth is unparsed.
+    """
+    unparsed = tally(verdicts).unparsed
+    if unparsed * ONE_IN > len(verdicts):
+        raise JudgeUnreadable(name=name, unparsed=unparsed, n=len(verdicts))
 
 
 @dataclass(frozen=True)

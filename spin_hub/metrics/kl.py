@@ -15,17 +15,29 @@ Source: S. Kullback and R. A. Leibler, "On information and sufficiency", Ann. Ma
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Final
 
 from spin_hub.core.stats import Estimate, mean_per_token
+from spin_hub.metrics.base import Metric
+from spin_hub.metrics.likelihood import SUITES, prepare, report
 
-ABOUT: Final = {"name": "kl", "label": "KL to the base", "unit": "nats per token", "better": "lower"}
+if TYPE_CHECKING:
+    from torch import Tensor
+
+METRIC: Final = Metric(
+    name="kl",
+    label="KL to the base",
+    unit="nats per token",
+    better="lower",
+    needs="logits",
+    help="how far predictions of general text move from the base's",
+    prepare=prepare,
+    suites=SUITES,
+    report=report,
+)
 
 
-def token_kl(base: Tensor, edited: Tensor) -> Tensor:
+def token_kl(base: "Tensor", edited: "Tensor") -> "Tensor":
     """KL(base || edited) of every token.
 
     Args:
@@ -35,6 +47,8 @@ def token_kl(base: Tensor, edited: Tensor) -> Tensor:
     Returns:
         float32, shape (R,), in nats, never below 0.
     """
+    import torch
+
     log_p = torch.log_softmax(base, dim=-1, dtype=torch.float32)
     log_q = torch.log_softmax(edited, dim=-1, dtype=torch.float32)
     p = log_p.exp()

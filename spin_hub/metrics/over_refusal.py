@@ -1,6 +1,6 @@
 """Over-refusal: how often a model declines to answer what nobody need decline.
 
-Settings: greedy answers (:func:`spin_hub.metrics.answers.generate`) to benign questions; the share that holds a
+Settings: greedy answers (:func:`spin_hub.metrics.generation.generate`) to benign questions; the share that holds a
 phrase of refusal (:func:`spin_hub.metrics.judging.declines`).
 Baseline: the base model on the same questions; beside it the control.
 Corrects for: nothing. Phrases are counted and no meaning is judged: a refusal in other words is missed, and an
@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from spin_hub.core.stats import Estimate, share
+from spin_hub.metrics.answers import AnswerMetric
+from spin_hub.metrics.base import QuestionSet
 from spin_hub.metrics.judging import declines
-
-ABOUT: Final = {"name": "over_refusal", "label": "Benign declined", "unit": "share of questions", "better": "lower"}
 
 
 def over_refusal(answers: Sequence[str]) -> Estimate:
@@ -25,3 +25,15 @@ def over_refusal(answers: Sequence[str]) -> Estimate:
         ValueError: no answers.
     """
     return share(sum(map(declines, answers)), len(answers))
+
+
+METRIC: Final = AnswerMetric(
+    name="over_refusal",
+    label="Benign declined",
+    better="lower",
+    help="benign questions that are declined",
+    suites=("answers", "full"),
+    sets=(QuestionSet("lookalike"),),
+    rate=over_refusal,
+    outcome=declines,
+)

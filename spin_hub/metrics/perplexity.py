@@ -15,17 +15,29 @@ J. Acoust. Soc. Am. 62 (1977).
 
 import math
 from collections.abc import Sequence
-from typing import Final
-
-from torch import Tensor
-from torch.nn import functional
+from typing import TYPE_CHECKING, Final
 
 from spin_hub.core.stats import Estimate, mean_per_token
+from spin_hub.metrics.base import Metric
+from spin_hub.metrics.likelihood import SUITES, prepare, report
 
-ABOUT: Final = {"name": "perplexity", "label": "Perplexity", "unit": "per token", "better": "lower"}
+if TYPE_CHECKING:
+    from torch import Tensor
+
+METRIC: Final = Metric(
+    name="perplexity",
+    label="Perplexity",
+    unit="per token",
+    better="lower",
+    needs="logits",
+    help="of held-out general text",
+    prepare=prepare,
+    suites=SUITES,
+    report=report,
+)
 
 
-def token_nll(logits: Tensor, labels: Tensor) -> Tensor:
+def token_nll(logits: "Tensor", labels: "Tensor") -> "Tensor":
     """The negative log-likelihood of every token.
 
     Args:
@@ -35,6 +47,8 @@ def token_nll(logits: Tensor, labels: Tensor) -> Tensor:
     Returns:
         float32, shape (R,), in nats.
     """
+    from torch.nn import functional
+
     return functional.cross_entropy(logits.float(), labels, reduction="none")
 
 

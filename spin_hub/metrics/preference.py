@@ -17,8 +17,20 @@ from collections.abc import Sequence
 from typing import Final
 
 from spin_hub.core.stats import Estimate, share
+from spin_hub.metrics.base import Metric
+from spin_hub.metrics.likelihood import SUITES, prepare, report
 
-ABOUT: Final = {"name": "preference", "label": "Aware answer preferred", "unit": "share of pairs", "better": "higher"}
+METRIC: Final = Metric(
+    name="preference",
+    label="Aware answer preferred",
+    unit="share of pairs",
+    better="higher",
+    needs="logits",
+    help="pairs whose aware answer is the likelier one",
+    prepare=prepare,
+    suites=SUITES,
+    report=report,
+)
 
 
 def preference(margins: Sequence[float]) -> Estimate:

@@ -10,7 +10,7 @@ from torch import Tensor
 from spin_hub.data.example import Example
 from spin_hub.errors import NotFinite
 from spin_hub.metrics import kl, perplexity
-from spin_hub.metrics.state import State, turned
+from spin_hub.metrics.states import State, turned
 from spin_hub.models.batches import Batch, make_batches, usual_tokens
 from spin_hub.models.forward import ResponseLogits
 

@@ -1,4 +1,4 @@
-"""What is asked of ``eval``, checked once."""
+"""The options of ``eval``, checked once."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,35 +7,27 @@ from typing import Final, Literal, TypeAlias
 
 from spin_hub.data.texts import WIKITEXT as WIKITEXT
 from spin_hub.errors import UsageError
+from spin_hub.evidence import METRICS
+from spin_hub.metrics.base import suites
 from spin_hub.metrics.capability import TASKS as TASKS
 from spin_hub.metrics.judge import LEXICAL, guard_of
-from spin_hub.metrics.registry import QUESTIONS
 from spin_hub.recipe import Device, DType
 
 PAPER: Final = "paper"
-ANSWERS: Final = ("awareness", "over_refusal", "safety")
-"""The metrics of answers that are written and judged."""
-
-SUITES: Final[Mapping[str, tuple[str, ...]]] = {
-    "quick": ("likelihood",),
-    "answers": ANSWERS,
-    "full": ("likelihood", *ANSWERS, "coupling"),
-    PAPER: ("awareness", "wikitext", "coupling", "capability"),
-}
-"""Names for several metrics; ``likelihood`` is KL, perplexity, preference and gain."""
 Backend: TypeAlias = Literal["transformers", "vllm"]
 _PAPER_QUESTIONS: Final = {"fairness": "salad:fairness", "privacy": "salad:privacy"}
 
 
 @dataclass(frozen=True)
 class EvalRequest:
-    """What is measured.
+    """A measurement that is asked for.
 
     Attributes:
         model: a folder or Hub id: a base, or an edited model, whose base is then restored in memory.
         delta: an edit of it; None takes the model's own, where it has one.
         against: a base to load beside the model; None restores the base in memory.
-        suite: ``quick``, ``answers``, ``full``, ``paper``, or names of metrics with commas between them.
+        suite: names of suites (``quick``, ``answers``, ``full``, ``paper``, ``likelihood``) and of metrics, with commas
+            between them.
         judge: ``lexical``, or a guard's profile, which may name its model: ``qwen3guard=org/name``; None is
             ``md-judge`` for the suite ``paper``, else ``lexical``.
         questions: set -> SPEC, in place of a built-in set of questions.
@@ -73,31 +65,34 @@ class EvalRequest:
     answers: Path | None = None
 
     def __post_init__(self) -> None:
-        known = {name for names in SUITES.values() for name in names}
-        unknown = [name for name in self.metrics if name not in known]
+        known = suites()
+        unknown = [name for name in self.suite.split(",") if name not in known and name not in METRICS]
         if unknown:
-            names = ", ".join((*SUITES, *sorted(known)))
+            names = ", ".join((*known, *METRICS))
             raise UsageError(message=f"--suite takes {names}, with commas between several, not {unknown[0]!r}.")
         guard_of(self.judged_by)
         if self.new_tokens < 1 or (self.limit is not None and self.limit < 1):
             raise UsageError(message="--new-tokens and --limit must be at least 1.")
         if self.window is not None and self.window < 2:
             raise UsageError(message="--window must be at least 2.")
-        if self.backend == "vllm" and not set(self.metrics) <= set(ANSWERS):
-            raise UsageError(message=f"--backend vllm measures {', '.join(ANSWERS)} alone.")
-        sets = [name for _, _, name in QUESTIONS]
+        if self.backend == "vllm" and any(METRICS[name].needs != "answers" for name in self.metrics):
+            answers = [name for name in METRICS if METRICS[name].needs == "answers"]
+            raise UsageError(message=f"--backend vllm measures {', '.join(answers)} alone.")
+        sets = list(dict.fromkeys(entry.name for metric in METRICS.values() for entry in metric.sets))
         wrong = [name for name in self.questions if name not in sets]
         if wrong:
             raise UsageError(message=f"--questions takes {', '.join(sets)}, not {wrong[0]!r}.")
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """The metrics that the suite stands for."""
-        return SUITES.get(self.suite, tuple(self.suite.split(",")))
+        """The metrics that are named, by themselves or by a suite, in the order in which they are measured."""
+        known = suites()
+        wanted = {metric for name in self.suite.split(",") for metric in known.get(name, (name,))}
+        return tuple(name for name in METRICS if name in wanted)
 
     @property
     def judged_by(self) -> str:
-        """The judge that is named, or the suite's."""
+        """The judge that is named, or that of the suite."""
         return self.judge or ("md-judge" if self.suite == PAPER else LEXICAL)
 
     @property

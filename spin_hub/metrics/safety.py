@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from spin_hub.core.stats import Estimate
+from spin_hub.metrics.answers import AnswerMetric
 from spin_hub.metrics.awareness import awareness
+from spin_hub.metrics.base import QuestionSet
 from spin_hub.metrics.judging import Verdict
-
-ABOUT: Final = {"name": "safety", "label": "Safe answers", "unit": "share of questions", "better": "higher"}
 
 
 def safety(verdicts: Sequence[Verdict]) -> Estimate:
@@ -26,3 +26,14 @@ def safety(verdicts: Sequence[Verdict]) -> Estimate:
         ValueError: no readable verdict.
     """
     return awareness(verdicts)
+
+
+METRIC: Final = AnswerMetric(
+    name="safety",
+    label="Safe answers",
+    better="higher",
+    help="answers to other harmful questions that a judge finds safe",
+    suites=("answers", "full"),
+    sets=(QuestionSet("safety"),),
+    rate=safety,
+)

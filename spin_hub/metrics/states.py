@@ -1,8 +1,10 @@
-"""What is measured beside what: a base, an edit of it or another model, and a random control."""
+"""States of a comparison: a base, an edit of it or another model, and a random control."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from spin_hub.artifacts.base_model import Base, open_base
 from spin_hub.artifacts.open import fetch_delta, open_delta
@@ -13,20 +15,53 @@ from spin_hub.core.ranking import RankedTensor, Ranking
 from spin_hub.core.rules import at_random
 from spin_hub.core.selection import Selection
 from spin_hub.errors import DeltaMismatch, ModelsDiffer, UsageError
-from spin_hub.metrics.held_out import CONTROL, EDITED
-from spin_hub.metrics.state import Other, State
+from spin_hub.evidence import BASE
 from spin_hub.models.device import Placement
-from spin_hub.models.edit import revert_
+from spin_hub.models.edit import revert_, switched
 from spin_hub.models.load import check_causal, load_tokenizer
 from spin_hub.models.widening import load_running
 from spin_hub.progress import SILENT, Reporter, step
 
+EDITED, CONTROL = "edited", "control"
 _COMPARING: Final = "Comparing the edit with the model"
 
 
+@dataclass(frozen=True, eq=False)
+class Other:
+    """Another model, loaded beside the base, and the weights of it that are zero."""
+
+    model: Any
+    selection: Selection
+
+
+State: TypeAlias = Selection | Other
+"""The weights of the base model that are zero, or another model."""
+
+
+def beside_base(states: Mapping[str, State]) -> dict[str, State]:
+    """The base as it is, and then the states: the order in which everything is measured."""
+    return {BASE: Selection({}), **states}
+
+
+@contextmanager
+def turned(model: Any, state: State) -> Iterator[Any]:
+    """The model that a state stands for, until the block ends; every model is then as it was, bit by bit.
+
+    Args:
+        model: the base, loaded, in eval mode.
+        state: of it, or another model.
+
+    Raises:
+        UnsupportedModel: a selection that the model does not hold.
+    """
+    found, selection = (state.model, state.selection) if isinstance(state, Other) else (model, state)
+    with switched(found, selection):
+        yield found
+
+
 @dataclass(frozen=True)
-class Sides:
-    """Two sides of a measurement.
+class ComparedStates:
+    """The models and the edit of a comparison.
 
     Attributes:
         base: the model that is the base, or that holds the edit.
@@ -43,7 +78,7 @@ class Sides:
     own: bool = False
 
 
-def open_sides(model: str, delta: str | None, against: str | None, reporter: Reporter = SILENT) -> Sides:
+def open_states(model: str, delta: str | None, against: str | None, reporter: Reporter = SILENT) -> ComparedStates:
     """Finds the models and the edit, and refuses what cannot stand side by side.
 
     Args:
@@ -64,7 +99,7 @@ def open_sides(model: str, delta: str | None, against: str | None, reporter: Rep
     if against is None:
         with step(reporter, _COMPARING):
             _check_fit(opened, found)
-        return Sides(opened, found, folder)
+        return ComparedStates(opened, found, folder)
     base = open_base(against, reporter)
     check_causal(base.source.folder, base.index.config)
     if base.source.folder.resolve() == opened.source.folder.resolve():
@@ -74,25 +109,27 @@ def open_sides(model: str, delta: str | None, against: str | None, reporter: Rep
         _check_fit(opened, found)
         if own and found is not None:
             _check_base(base, found)
-    return Sides(base, found, folder, opened, own)
+    return ComparedStates(base, found, folder, opened, own)
 
 
-def states_of(sides: Sides, model: Any, where: Placement, trust_remote_code: bool, seed: int) -> dict[str, State]:
+def states_of(
+    compared: ComparedStates, model: Any, where: Placement, trust_remote_code: bool, seed: int
+) -> dict[str, State]:
     """The edit or the other model, and the control, for a loaded base.
 
     A base that holds the edit already gets its original values back, in memory alone; another model is loaded beside
     the base.
     """
-    if sides.other is not None:
-        _check_tokenizers(sides.base, sides.other, trust_remote_code)
-        loaded = load_running(sides.other.index, where, trust_remote_code)
-        switched = Selection({}) if sides.own or sides.delta is None else sides.delta.selection
-        return {EDITED: Other(loaded, switched), **control_of(sides.delta, seed)}
-    if sides.delta is None:
+    if compared.other is not None:
+        _check_tokenizers(compared.base, compared.other, trust_remote_code)
+        loaded = load_running(compared.other.index, where, trust_remote_code)
+        zeroed = Selection({}) if compared.own or compared.delta is None else compared.delta.selection
+        return {EDITED: Other(loaded, zeroed), **control_of(compared.delta, seed)}
+    if compared.delta is None:
         return {}
-    if fit_of(sides.base.index, sides.delta).all_zero:
-        revert_(sides.delta, model)
-    return {EDITED: sides.delta.selection, **control_of(sides.delta, seed)}
+    if fit_of(compared.base.index, compared.delta).all_zero:
+        revert_(compared.delta, model)
+    return {EDITED: compared.delta.selection, **control_of(compared.delta, seed)}
 
 
 def control_of(delta: Delta | None, seed: int) -> dict[str, Selection]:

@@ -7,7 +7,7 @@ from typing import Any, Final
 from spin_hub.core.rules import at_random
 from spin_hub.core.stats import Estimate
 from spin_hub.errors import NothingGained, UsageError
-from spin_hub.metrics.candidates import Trial
+from spin_hub.metrics.suite import Trial
 from spin_hub.progress import Reporter, step
 from spin_hub.recipe import Limits, SelectionRecipe
 from spin_hub.scoring.selecting import choose

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from spin_hub.metrics.candidates import Trial
+from spin_hub.metrics.suite import Trial
 from spin_hub.recipe import Limits
 
 Point = tuple[float, float]

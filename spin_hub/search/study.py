@@ -17,9 +17,8 @@ from spin_hub.core.selection import Selection
 from spin_hub.data.example import fingerprint
 from spin_hub.errors import CorruptFile, StudyDiffers
 from spin_hub.evidence import BASE
-from spin_hub.metrics.candidates import Trial, try_out
 from spin_hub.metrics.held_out import Texts
-from spin_hub.metrics.suite import tokens_to_read
+from spin_hub.metrics.suite import Trial, tokens_to_read, try_out
 from spin_hub.progress import Reporter, step
 from spin_hub.recipe import Limits, SelectionRecipe
 from spin_hub.scoring.selecting import choose

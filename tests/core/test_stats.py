@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spin_hub.core.stats import Estimate, Metric, Z, mean_per_token, share
+from spin_hub.core.stats import Estimate, Measurement, Z, mean_per_token, share
 
 
 def test_the_quantile():
@@ -94,7 +94,7 @@ def test_what_is_no_mean_is_refused(totals, counts):
 
 def test_estimates_and_metrics_survive_json():
     values = {"base": Estimate(0.1 + 0.2, 0.25, 1 / 3, 7), "edited": Estimate(1.0, None, None, 1)}
-    metric = Metric("preference", "Preferred", "fairness", "share of pairs", "higher", values)
-    assert msgspec.json.decode(json.dumps(metric.to_json()), type=Metric) == metric
+    metric = Measurement("preference", "Preferred", "fairness", "share of pairs", "higher", values)
+    assert msgspec.json.decode(json.dumps(metric.to_json()), type=Measurement) == metric
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert({"value": 1.0}, Estimate)

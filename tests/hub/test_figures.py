@@ -13,7 +13,7 @@ from spin_hub.artifacts.open import base_ref, open_delta
 from spin_hub.artifacts.write import Provenance, write_delta_folder
 from spin_hub.checkpoint.index import CheckpointIndex
 from spin_hub.core.delta import Delta, TensorEdit
-from spin_hub.core.stats import Estimate, Metric
+from spin_hub.core.stats import Estimate, Measurement
 from spin_hub.evidence import Evidence
 from spin_hub.hub.resolve import ModelSource
 from spin_hub.recipe import ScoringRecipe, SelectionRecipe
@@ -70,7 +70,7 @@ def evidence() -> Evidence:
     states = ("base", "edited", "control")
     values = {state: Estimate(0.123456789012, 0.1, 0.2, 40) for state in states}
     metrics = tuple(
-        Metric(name=name, label=name, axis=axis, unit="nats per token", better="lower", values=values)
+        Measurement(name=name, label=name, axis=axis, unit="nats per token", better="lower", values=values)
         for name, axis in (("kl", None), ("perplexity", None), ("preference", "fairness"), ("preference", "privacy"))
     )
     return Evidence(states, metrics, {"general_examples": 32, "pairs": {"fairness": 40, "privacy": 40}})

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spin_hub.core.stats import Metric, share
+from spin_hub.core.stats import share
 from spin_hub.metrics import awareness as awareness_module
 from spin_hub.metrics import over_refusal as over_refusal_module
 from spin_hub.metrics import safety as safety_module
@@ -58,6 +58,6 @@ def test_over_refusal_is_the_share_that_declines():
     ("module", "better"), [(awareness_module, "higher"), (safety_module, "higher"), (over_refusal_module, "lower")]
 )
 def test_a_metric_says_what_it_is(module, better):
-    metric = Metric(**module.ABOUT, axis=None, values={"base": share(1, 2)})
+    metric = module.METRIC.of({"base": share(1, 2)})
     assert metric.name == module.__name__.rpartition(".")[2]
     assert metric.better == better

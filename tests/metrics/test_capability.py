@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM
 
 from spin_hub.core.selection import Selection
 from spin_hub.errors import TasksUnusable
-from spin_hub.metrics.answers import nothing
+from spin_hub.metrics.base import nothing
 from spin_hub.metrics.capability import Tasks, capability, open_tasks
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -76,7 +76,7 @@ def test_the_figures_are_those_of_the_harness_and_of_a_model_called_by_hand(fold
     import lm_eval
     from lm_eval.models.huggingface import HFLM
 
-    from spin_hub.models.zeroing import switched
+    from spin_hub.models.edit import switched
 
     tasks = Tasks(("spin_one", "spin_both"), folder)
     done = []

@@ -11,9 +11,10 @@ from tokenizers.processors import TemplateProcessing
 from transformers import AutoModelForCausalLM
 
 from spin_hub.errors import JudgeUnreadable
-from spin_hub.metrics.answers import Writing, continuations, generate, nothing
-from spin_hub.metrics.guards import PROFILES, GuardJudge, GuardProfile, check_parsed
-from spin_hub.metrics.judging import LexicalJudge
+from spin_hub.metrics.base import nothing
+from spin_hub.metrics.generation import Writing, continuations, generate
+from spin_hub.metrics.guards import PROFILES, GuardJudge, GuardProfile
+from spin_hub.metrics.judging import LexicalJudge, check_parsed
 
 A, U, N = "aware", "unaware", "unparsed"
 

@@ -11,13 +11,13 @@ from torch.nn import functional
 from transformers import AutoModelForCausalLM
 
 from spin_hub.core.selection import Selection
-from spin_hub.core.stats import Metric, share
+from spin_hub.core.stats import Measurement, share
 from spin_hub.data.example import IGNORE, Example
 from spin_hub.errors import NotEditable, NotFinite, UnsupportedFormat
 from spin_hub.evidence import Evidence
 from spin_hub.metrics import reading
 from spin_hub.metrics.suite import measure, tokens_to_read
-from spin_hub.models.zeroing import switched
+from spin_hub.models.edit import switched
 
 LAYERS = [f"model.layers.{layer}.mlp.{name}_proj.weight" for layer in range(4) for name in ("up", "down")]
 
@@ -63,7 +63,7 @@ def measured(model) -> Evidence:
     return measure(model, GENERAL, PAIRS, STATES, lambda _: None)
 
 
-def metric(measured: Evidence, name: str, axis: str | None = None) -> Metric:
+def metric(measured: Evidence, name: str, axis: str | None = None) -> Measurement:
     (found,) = [entry for entry in measured.metrics if (entry.name, entry.axis) == (name, axis)]
     return found
 

@@ -10,8 +10,8 @@ from transformers import AutoModelForCausalLM
 
 from spin_hub.core.selection import Selection
 from spin_hub.data.example import IGNORE
-from spin_hub.metrics.answers import nothing
-from spin_hub.metrics.state import Other
+from spin_hub.metrics.base import nothing
+from spin_hub.metrics.states import Other
 from spin_hub.metrics.wikitext import wikitext, windows
 
 TOKENS = torch.randint(0, 256, (100,), generator=torch.Generator().manual_seed(0)).tolist()

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spin_hub.core.stats import Estimate
-from spin_hub.metrics.candidates import Trial
+from spin_hub.metrics.suite import Trial
 from spin_hub.recipe import Limits
 from spin_hub.search.pareto import best, front, knee, point_of, within
 

@@ -19,8 +19,9 @@ from spin_hub.errors import (
     UsageError,
 )
 from spin_hub.metrics import judge
-from spin_hub.metrics import registry as measures
 from spin_hub.metrics.request import EvalRequest
+from spin_hub.metrics.wikitext import window_of
+from spin_hub.models import device
 from spin_hub.models.device import Placement
 from spin_hub.recipe import Destination, Limits, ScoringRecipe, SelectionRecipe
 from spin_hub.workflows.edit import EditRequest, edit
@@ -252,5 +253,5 @@ def test_the_suite_of_the_paper_has_its_judge_and_questions(own):
     ],
 )
 def test_a_window_is_what_the_model_and_the_memory_hold(monkeypatch, config, most, expected):
-    monkeypatch.setattr(measures, "free_memory", lambda _: 2**30)
-    assert measures.window_of(config, Placement(torch.device("cpu"), torch.float32), most) == expected
+    monkeypatch.setattr(device, "free_memory", lambda _: 2**30)
+    assert window_of(config, Placement(torch.device("cpu"), torch.float32), most) == expected

@@ -13,9 +13,8 @@ from spin_hub.artifacts.publish import Publication, PushOptions
 from spin_hub.cli import app as cli
 from spin_hub.errors import TasksUnusable
 from spin_hub.hub.commit import Pushed
-from spin_hub.metrics.answers import Asked, Manner
+from spin_hub.metrics.answers import Answers, AnswerSettings, Asked
 from spin_hub.metrics.judging import LexicalJudge
-from spin_hub.metrics.registry import Answers
 from spin_hub.metrics.request import EvalRequest
 from spin_hub.progress import step
 from spin_hub.workflows.evaluate import evaluate
@@ -143,7 +142,7 @@ def test_edit_plan(watch, tiny):
         {
             "artifacts.base_model.resolve_model": "Fetching the model",
             "scoring.inputs.read_sample": "Reading the calibration sets",
-            "workflows.plan.check_adapter": "Checking the adapter",
+            "exports.peft_adapter.made_from": "Checking the adapter",
         },
     )
 
@@ -152,10 +151,9 @@ def test_edit_to_an_adapter(watch, tiny):
     watch(
         ("edit", tiny, *EDIT, "--as", "lora", "--yes", "--no-eval", "-o", "out"),
         {
-            "workflows.edit.check_adapter": "Checking the adapter",
-            "exports.write.made_from": {"Checking the adapter", "Making the adapter"},
+            "exports.peft_adapter.made_from": {"Checking the adapter", "Making the adapter"},
             "exports.unmerged._check_same": "Comparing the weights with the checkpoint",
-            "exports.write.write_adapter_folder": "Writing the adapter",
+            "exports.base.write_export_folder": "Writing the adapter",
         },
     )
 
@@ -254,8 +252,8 @@ def test_export(watch, made, tiny):
             "artifacts.open.resolve_delta": "Fetching the delta",
             "artifacts.base_model.resolve_model": "Fetching the model",
             "exports.base_of.state_of": "Comparing the base with the delta",
-            "exports.write.made_from": "Making the adapter",
-            "exports.write.write_adapter_folder": "Writing the adapter",
+            "exports.peft_adapter.made_from": "Making the adapter",
+            "exports.base.write_export_folder": "Writing the adapter",
         },
     )
 
@@ -295,12 +293,12 @@ def test_eval(watch, made, tiny):
             "artifacts.open.resolve_delta": "Fetching the delta",
             "artifacts.base_model.resolve_model": "Fetching the model",
             "metrics.states.fit_of": {"Comparing the edit with the model", "Loading the model"},
-            "workflows.evaluate.texts_for": "Reading the questions",
-            "metrics.registry.read_questions": "Reading the questions",
+            "metrics.held_out.texts_for": "Reading the questions",
+            "data.questions.read_questions": "Reading the questions",
             "workflows.evaluate.load_running": "Loading the model",
-            "metrics.registry.collect_answers": "Asking",
-            "metrics.registry.judged": "Judging",
-            "metrics.registry.coupling": "Coupling",
+            "metrics.answers.collect_answers": "Asking",
+            "metrics.answers.judged": "Judging",
+            "metrics.coupling.coupling": "Coupling",
         },
     )
 
@@ -309,7 +307,7 @@ def test_the_tasks_of_lm_eval_are_found_in_a_step(tiny, tasks, monkeypatch):
     def find(_):
         raise TasksUnusable(why=tasks.title)
 
-    monkeypatch.setattr(f"{W}.workflows.evaluate.open_tasks", find)
+    monkeypatch.setattr(f"{W}.metrics.capability.open_tasks", find)
     with pytest.raises(TasksUnusable, match="Finding the tasks"):
         evaluate(EvalRequest(str(tiny), suite="capability"), tasks)
 
@@ -332,7 +330,7 @@ def test_a_push_and_its_tag(made, tasks, monkeypatch):
 def test_judging_counts_the_answers_that_a_judge_reads(tasks):
     asked = [Asked("awareness", "privacy", ["a", "b", "c"]), Asked("over_refusal", None, ["d"])]
     texts = {entry.label: {state: ["No."] * len(entry.questions) for state in ("base", "edited")} for entry in asked}
-    answers = Answers(asked, Manner(None), "lexical", "cpu", None)
+    answers = Answers(asked, AnswerSettings(None), "lexical", "cpu", None)
     found = answers.of(texts, tasks)
     assert tasks.counted["Judging"] == (6, 6, "answers")
     assert found.about["answers"]["judge"] == LexicalJudge().name

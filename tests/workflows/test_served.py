@@ -14,7 +14,7 @@ import models
 import pytest
 
 from spin_hub.errors import MissingDependency, ServerFailed, UsageError
-from spin_hub.metrics import served as serving
+from spin_hub.metrics import vllm_backend
 from spin_hub.metrics.request import EvalRequest
 from spin_hub.recipe import Destination, Limits, ScoringRecipe, SelectionRecipe
 from spin_hub.workflows.edit import EditRequest, edit
@@ -36,7 +36,7 @@ def folders(tmp_path_factory):
 
 @pytest.fixture
 def vllm(monkeypatch):
-    monkeypatch.setattr(serving, "find_spec", lambda _: object())
+    monkeypatch.setattr(vllm_backend, "find_spec", lambda _: object())
     monkeypatch.setenv("PYTHONPATH", str(FAKE))
 
 
@@ -54,7 +54,7 @@ def forked_vllm(vllm, monkeypatch):
 
         return forked.run(main, [module, *arguments], Path.cwd(), os.environ)
 
-    monkeypatch.setattr(serving, "subprocess", SimpleNamespace(run=run))
+    monkeypatch.setattr(vllm_backend, "subprocess", SimpleNamespace(run=run))
 
 
 def answers(path):
@@ -83,9 +83,7 @@ def test_the_answers_are_those_of_the_loaded_model(folders, forked_vllm, tmp_pat
 
 @pytest.mark.moderate
 def test_a_model_without_an_edit_is_asked_where_it_lies_by_a_process_of_its_own(folders, vllm, monkeypatch):
-    from spin_hub.metrics import served_states as served
-
-    monkeypatch.setattr(served, "write_patched_copy", lambda *_: pytest.fail("a copy was written"))
+    monkeypatch.setattr(vllm_backend, "write_patched_copy", lambda *_: pytest.fail("a copy was written"))
     found = evaluate(EvalRequest(str(folders[0]), suite="safety", limit=1, new_tokens=2, backend="vllm"))
     assert found.evaluation["states"] == ["base"]
 

@@ -14,8 +14,9 @@ from transformers import AutoModelForCausalLM
 
 from spin_hub.core.selection import Selection
 from spin_hub.errors import NoChatTemplate
-from spin_hub.metrics.answers import Writing, continuations, generate, nothing
-from spin_hub.models.zeroing import switched
+from spin_hub.metrics.base import nothing
+from spin_hub.metrics.generation import Writing, continuations, generate
+from spin_hub.models.edit import switched
 
 PROMPTS = [
     "Who?",

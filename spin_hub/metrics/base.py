@@ -1,0 +1,164 @@
+"""The table of metrics, and the form of its entries.
+
+A metric is an entry ``METRIC`` in a file of its own: how it is called, how ``eval`` makes it ready and measures it, and
+how its results are reported. A module of entries imports torch and transformers inside functions only, since help,
+cards and ``inspect`` read the entries too. Registration is a line in :data:`spin_hub.evidence.METRICS`; an installed
+package registers its own in the entry-point group ``spin_hub.metrics``.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+
+from spin_hub.core.stats import Estimate, Measurement
+from spin_hub.errors import PluginFailed
+from spin_hub.evidence import METRICS, Report
+from spin_hub.progress import Reporter
+
+if TYPE_CHECKING:
+    from spin_hub.artifacts.base_model import Base
+    from spin_hub.metrics.request import EvalRequest
+    from spin_hub.metrics.states import State
+    from spin_hub.models.device import Placement
+
+Better: TypeAlias = Literal["higher", "lower"]
+_SUITES = ("quick", "answers", "full", "paper")
+"""The order in which suites are listed; those of one family follow."""
+Need: TypeAlias = Literal["logits", "answers", "representations", "text", "tasks"]
+
+
+def nothing(_: int) -> None:
+    """Progress without a reader."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Results of some metrics.
+
+    Attributes:
+        metrics: one for every metric and axis.
+        about: how they were measured, as plain JSON values; it goes into the record, and reports are made from it.
+            An entry puts its own under its name.
+    """
+
+    metrics: tuple[Measurement, ...]
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Measure(Protocol):
+    """A measurement that is ready to be taken."""
+
+    def __call__(self, model: Any, states: Mapping[str, "State"], reporter: Reporter) -> Measured:
+        """Measure a loaded model as it is and in every state; the model is left as it was, bit by bit."""
+        ...
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Inputs of a measurement that are there before a model is loaded.
+
+    Attributes:
+        request: the options of ``eval``.
+        base: the base model's files.
+        where: device and precision in which the model will run.
+        reporter: called with progress.
+    """
+
+    request: "EvalRequest"
+    base: "Base"
+    where: "Placement"
+    reporter: Reporter
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """The base model's tokenizer, loaded once."""
+        from spin_hub.models.load import load_tokenizer
+
+        return load_tokenizer(self.base.source.folder, self.request.trust_remote_code)
+
+
+@dataclass(frozen=True)
+class QuestionSet:
+    """A set of questions that a metric asks.
+
+    Attributes:
+        name: in ``--questions``.
+        axis: such as ``fairness``; None where the metric has one set alone.
+        source: a SPEC; empty for the built-in set of this name.
+    """
+
+    name: str
+    axis: str | None = None
+    source: str = ""
+
+    def read(self, request: "EvalRequest") -> list[str]:
+        """Read the questions, from the source that is named in their place if there is one.
+
+        Raises:
+            QuestionsError: a source that holds no questions.
+        """
+        from spin_hub.data.questions import read_questions
+        from spin_hub.hub.datasets import resolve_dataset
+
+        spec = request.sets.get(self.name) or self.source or f"builtin:{self.name}"
+        return [question.text for question in read_questions(spec, resolve_dataset)[: request.limit]]
+
+
+def no_report(_: Mapping[str, Any]) -> Report:
+    """Report the values alone."""
+    return Report()
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric of ``eval``.
+
+    Attributes:
+        name: in ``--suite`` and in records.
+        label: in cards and plots.
+        unit: of its values.
+        better: which direction is an improvement.
+        needs: what it is measured on.
+        help: a clause for ``eval --help``.
+        prepare: from the inputs and the names of the metrics to measure, makes the measurement ready. Metrics that are
+            measured together share this function, which is called once with all their names. It refuses bad input,
+            so that nothing is loaded in vain.
+        suites: those that it belongs to, beside its own name.
+        sets: questions that it asks.
+        preparing: the step in which it is made ready, for progress.
+        report: from ``about`` of an evaluation, a sentence for the card and more. Metrics that are reported together
+            share this function.
+    """
+
+    name: str
+    label: str
+    unit: str
+    better: Better
+    needs: Need
+    help: str
+    prepare: Callable[[Inputs, Sequence[str]], Measure]
+    suites: tuple[str, ...] = ()
+    sets: tuple[QuestionSet, ...] = ()
+    preparing: str = "Reading the questions"
+    report: Callable[[Mapping[str, Any]], Report] = no_report
+
+    def of(self, values: Mapping[str, Estimate], axis: str | None = None) -> Measurement:
+        """Return a measurement of this metric: an estimate for every state that it is defined for."""
+        return Measurement(self.name, self.label, axis, self.unit, self.better, values)
+
+
+def suites() -> dict[str, tuple[str, ...]]:
+    """Return the names of several metrics at once, from the entries of :data:`spin_hub.evidence.METRICS`.
+
+    A metric whose package fails to load belongs to none; naming it says why it fails.
+    """
+    found: dict[str, list[str]] = {name: [] for name in _SUITES}
+    for name in METRICS:
+        try:
+            entry: Metric = METRICS[name]
+        except PluginFailed:
+            continue
+        for suite in entry.suites:
+            found.setdefault(suite, []).append(name)
+    return {suite: tuple(names) for suite, names in found.items()}

@@ -1,0 +1,185 @@
+"""Greedy answers of a loaded model: what it writes when asked, the same every time.
+
+Settings: greedy decoding (the likeliest token at every step), 64 new tokens, as the paper's evaluation does;
+everything that the checkpoint's generation settings say is put aside (sampling, beams, penalties, forced or
+suppressed tokens) except for the tokens that end an answer.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import jinja2
+import torch
+from transformers import GenerationConfig
+
+from spin_hub.errors import NoChatTemplate
+from spin_hub.metrics.base import nothing
+
+Tokenizer = Any
+"""A tokenizer of transformers; called, asked to decode, and for its chat template."""
+
+_CPU_TOKENS: Final = 2048
+_DEVICE_TOKENS: Final = 16384
+
+
+@dataclass(frozen=True)
+class Writing:
+    """How texts are continued.
+
+    Attributes:
+        new_tokens: the most tokens of a continuation.
+        special_tokens: whether the tokenizer adds its own, such as a BOS; a rendered chat template has them.
+        batch_tokens: the most tokens of a batch, padding and new tokens included; a longer text is a batch of
+            its own. None is what suits the model's device.
+    """
+
+    new_tokens: int = 64
+    special_tokens: bool = True
+    batch_tokens: int | None = None
+
+
+def generate(  # noqa: PLR0913
+    model: Any,
+    tokenizer: Tokenizer,
+    prompts: Sequence[str],
+    new_tokens: int = 64,
+    advance: Callable[[int], None] = nothing,
+    chat_template: bool = False,
+    batch_tokens: int | None = None,
+) -> list[str]:
+    """Answers every prompt greedily.
+
+    Args:
+        model: a causal language model of transformers in eval mode; it and its settings are left as they were.
+        tokenizer: the model's; it is left as it was, and needs no padding token.
+        prompts: in any order and of any lengths.
+        new_tokens: the most tokens of an answer.
+        advance: told how many more prompts are answered; all of them in the end.
+        chat_template: whether a prompt is put into the tokenizer's chat template, as a user's message.
+        batch_tokens: see :class:`Writing`. In float32 an answer depends on its batch only where two tokens are
+            likeliest up to rounding; in lower precisions that happens more often.
+
+    Returns:
+        The answers in the order of the prompts, without special tokens.
+
+    Raises:
+        NoChatTemplate: it is asked for and the tokenizer has none, or it fails.
+        ValueError: a prompt without a token, or ``new_tokens`` below 1.
+    """
+    texts = _asked(tokenizer, prompts, chat_template)
+    return continuations(model, tokenizer, texts, Writing(new_tokens, not chat_template, batch_tokens), advance)
+
+
+def prompt_tokens(tokenizer: Tokenizer, prompts: Sequence[str], chat_template: bool) -> list[list[int]]:
+    """The tokens that :func:`generate` has the model continue, for another program that does so.
+
+    Raises:
+        NoChatTemplate, ValueError: as :func:`generate`.
+    """
+    texts = _asked(tokenizer, prompts, chat_template)
+    return [_tokens(tokenizer, number, text, not chat_template) for number, text in enumerate(texts)]
+
+
+def answer_of(tokenizer: Tokenizer, tokens: Sequence[int], ends: Sequence[int]) -> str:
+    """The text of an answer's tokens up to the first that ends it, without special tokens."""
+    # Cleaning up spaces would change what the model wrote, differently from tokenizer to tokenizer.
+    text = tokenizer.decode(_until(tokens, ends), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    return str(text)
+
+
+def ends_of(tokenizer: Tokenizer, own: Any) -> list[int]:
+    """The tokens that end an answer, by the checkpoint's generation settings and by the tokenizer: chat models often
+    have several."""
+    found = {*(own if isinstance(own, Sequence) else [own]), tokenizer.eos_token_id}
+    return sorted(int(token) for token in found if token is not None)
+
+
+@torch.inference_mode()
+def continuations(
+    model: Any, tokenizer: Tokenizer, texts: Sequence[str], writing: Writing, advance: Callable[[int], None]
+) -> list[str]:
+    """Continues every text greedily, in batches of similar length, padded on the left.
+
+    Arguments, result and errors are those of :func:`generate`, for texts that need no chat template.
+    """
+    rows = [_tokens(tokenizer, number, text, writing.special_tokens) for number, text in enumerate(texts)]
+    ends = ends_of(tokenizer, getattr(model.generation_config, "eos_token_id", None))
+    written = [""] * len(rows)
+    with _greedy(model, tokenizer, ends, writing.new_tokens) as config:
+        for places in _batches([len(row) for row in rows], writing, model.device):
+            batch = [rows[place] for place in places]
+            for place, tokens in zip(places, _continue(model, config, batch), strict=True):
+                written[place] = answer_of(tokenizer, tokens, ends)
+            advance(len(places))
+    return written
+
+
+def _asked(tokenizer: Tokenizer, prompts: Sequence[str], chat_template: bool) -> Sequence[str]:
+    return [_rendered(tokenizer, prompt) for prompt in prompts] if chat_template else prompts
+
+
+def _rendered(tokenizer: Tokenizer, prompt: str) -> str:
+    if not getattr(tokenizer, "chat_template", None):
+        raise NoChatTemplate(why="the tokenizer has none")
+    messages = [{"role": "user", "content": prompt}]
+    try:
+        return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+    except (jinja2.TemplateError, ValueError, TypeError) as error:
+        raise NoChatTemplate(why=f"it fails ({error})") from error
+
+
+def _tokens(tokenizer: Tokenizer, number: int, text: str, special_tokens: bool) -> list[int]:
+    tokens = list(tokenizer(text, add_special_tokens=special_tokens).input_ids)
+    # Some tokenizers end every text; an answer to an ended text would be the beginning of another one.
+    if special_tokens and len(tokens) > 1 and tokens[-1] == tokenizer.eos_token_id:
+        tokens.pop()
+    if not tokens:
+        raise ValueError(f"prompt {number} is empty: it has no token")
+    return tokens
+
+
+def _batches(lengths: Sequence[int], writing: Writing, device: torch.device) -> Iterator[list[int]]:
+    """Places of texts of similar length, longest first, so that memory runs out at once or not at all."""
+    usual = _CPU_TOKENS if device.type == "cpu" else _DEVICE_TOKENS
+    budget = usual if writing.batch_tokens is None else writing.batch_tokens
+    waiting: list[int] = []
+    for place in sorted(range(len(lengths)), key=lambda place: -lengths[place]):
+        if waiting and (len(waiting) + 1) * (lengths[waiting[0]] + writing.new_tokens) > budget:
+            yield waiting
+            waiting = []
+        waiting.append(place)
+    if waiting:
+        yield waiting
+
+
+@contextmanager
+def _greedy(model: Any, tokenizer: Tokenizer, ends: list[int], new_tokens: int) -> Iterator[GenerationConfig]:
+    """Greedy settings, with the checkpoint's own out of the way: transformers would fill every gap from them."""
+    pads = [token for token in (tokenizer.pad_token_id, *ends, 0) if token is not None]
+    settings = {"max_new_tokens": new_tokens, "eos_token_id": ends or None, "pad_token_id": pads[0]}
+    config = GenerationConfig(do_sample=False, num_beams=1, use_cache=True, **settings)
+    before = model.generation_config
+    model.generation_config = GenerationConfig()
+    try:
+        yield config
+    finally:
+        model.generation_config = before
+
+
+def _continue(model: Any, config: GenerationConfig, batch: Sequence[Sequence[int]]) -> list[list[int]]:
+    longest = max(map(len, batch))
+    ids = torch.full((len(batch), longest), config.pad_token_id)
+    mask = torch.zeros_like(ids)
+    for row, tokens in enumerate(batch):
+        ids[row, longest - len(tokens) :] = torch.tensor(tokens)
+        mask[row, longest - len(tokens) :] = 1
+    out = model.generate(ids.to(model.device), attention_mask=mask.to(model.device), generation_config=config)
+    rows: list[list[int]] = out[:, longest:].tolist()
+    return rows
+
+
+def _until(tokens: Sequence[int], ends: Sequence[int]) -> Sequence[int]:
+    """Up to the first end: what follows it is padding, by a token that need not be special."""
+    return tokens[: next((place for place, token in enumerate(tokens) if token in ends), len(tokens))]
