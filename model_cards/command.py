@@ -4,6 +4,9 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
+from spin_hub.core.rules import DEFAULT_RULE
+from spin_hub.kinds import MODEL
+from spin_hub.recipe import DEFAULT_SCORE, RULES
 from spin_hub.record import Record
 
 
@@ -39,21 +42,22 @@ def edit_command(record: Record) -> str | None:
         words += [] if option[1] == f"builtin:{name}" else option
     words += ["--samples", str(record.scoring.sets[0].used)] if recipe.samples and record.scoring.sets else []
     words += ["--seed", str(recipe.seed), "--target", recipe.target, "--dtype", recipe.dtype]
-    if record.method.get("rule") != "published":
-        words += ["--tokenization", recipe.tokenization] if recipe.tokenization != "exact" else []
-        words += ["--accumulate", recipe.accumulate] if recipe.accumulate != "float32" else []
+    rule = RULES.get(str(record.method.get("rule")))
+    for name, usual in (("tokenization", "exact"), ("accumulate", "float32"), ("score", DEFAULT_SCORE)):
+        value = getattr(recipe, name)
+        words += [] if value == usual or (rule and name in rule.implies) else [f"--{name}", value]
     words += ["--chat-template"] if recipe.chat_template else []
     words += ["--max-length", str(recipe.max_length)] if recipe.max_length else []
     words += ["--trust-remote-code"] if recipe.trust_remote_code else []
-    words += ["--as", "delta"] if record.kind != "model" else []
+    words += [] if record.kind == MODEL.name else record.facts.arguments(record.adapter)
     return _inline(shlex.join(words))
 
 
 def _selection(method: Mapping[str, Any]) -> list[str]:
-    words = ["--rule", str(method["rule"])] if method.get("rule", "paper") != "paper" else []
+    words = ["--rule", str(method["rule"])] if method.get("rule", DEFAULT_RULE) != DEFAULT_RULE else []
     ratios: Mapping[str, float] = method.get("ratios", {})
     if "p" in method and "q" in method:
-        words += ["--p", f"{method['p']:g}", "--q", f"{method['q']:g}"]
+        words += ["--p", _exact(method["p"]), "--q", _exact(method["q"])]
         usual = {name: method["p"] if name == "general" else method["q"] for name in ratios}
     else:
         words += ["--select", str(method.get("expression"))]
@@ -61,5 +65,10 @@ def _selection(method: Mapping[str, Any]) -> list[str]:
     for name in ("part", "layers"):
         words += [f"--{name}={method[name]}"] if name in method else []
     for name, ratio in ratios.items():
-        words += [] if usual.get(name) == ratio else ["--ratio", f"{name}={ratio:g}"]
+        words += [] if usual.get(name) == ratio else ["--ratio", f"{name}={_exact(ratio)}"]
     return words
+
+
+def _exact(ratio: float) -> str:
+    # With fewer digits the count of a large matrix may come out one off.
+    return repr(float(ratio))

@@ -1,6 +1,7 @@
 """A record becomes a card; what a person wrote around the generated part stays."""
 
 import re
+import shlex
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
@@ -10,20 +11,21 @@ import jinja2
 from huggingface_hub import ModelCard, ModelCardData
 from jinja2.sandbox import SandboxedEnvironment
 
-from spin_hub.core.algebra import COMBINED
-from spin_hub.core.expression import PAPER
-from spin_hub.core.files import SPIN
+from spin_hub.core.algebra import COMBINED, COMBINED_SENTENCE, how_of
 from spin_hub.core.names import by_layer
+from spin_hub.core.rules import DEFAULT_RULE
+from spin_hub.core.selection import PAPER
 from spin_hub.errors import CardFailed, CardRefused
+from spin_hub.evidence import reports
 from spin_hub.model_cards.command import base_argument, delta_argument, edit_command
 from spin_hub.model_cards.front_matter import card_of
 from spin_hub.model_cards.licences import terms_of
 from spin_hub.model_cards.metadata import OURS, metadata_of
+from spin_hub.recipe import RULES, rule_sentence
 from spin_hub.record import Record, needs_warning
 
 BEGIN: Final = "<!-- spin-hub: generated from here; `spin-hub card` writes this part again -->"
 HEAT_MAP: Final = "heat-map.png"
-_TEMPLATES: Final = {"model": "model.md", "delta": "delta.md", "peft": "adapter.md", "lora": "adapter.md"}
 END: Final = "<!-- spin-hub: generated to here; text outside stays -->"
 
 
@@ -72,7 +74,9 @@ def parsed(card: str) -> ModelCard:
 
 
 def _body(record: Record, repo_id: str | None) -> str:
-    template = _environment().get_template(_TEMPLATES[record.kind])
+    known = record.facts.template
+    # A package brings the text of its template, the library's own are files.
+    template = _environment().from_string(known) if "\n" in known else _environment().get_template(known)
     try:
         text = template.render(**_variables(record, repo_id))
     except (jinja2.TemplateError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
@@ -89,13 +93,16 @@ def _environment() -> jinja2.Environment:
         loader=loader, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
     )
     environment.filters["cell"] = _cell
+    environment.filters["prose"] = _prose
     environment.filters["figure"] = _figure
+    environment.filters["how"] = how_of
     environment.filters["needs_warning"] = needs_warning
     return environment
 
 
 def _variables(record: Record, repo_id: str | None) -> dict[str, Any]:
     terms = terms_of(record.model.card)
+    rule = RULES.get(str(record.method.get("rule")))
     return {
         "here": repo_id,
         "record": record,
@@ -108,9 +115,13 @@ def _variables(record: Record, repo_id: str | None) -> dict[str, Any]:
         "table": by_layer(record.result.counts),
         "chosen": _chosen(record),
         "evidence": record.evaluation,
+        "reports": list(reports(record.evaluation)) if record.evaluation else [],
         "licence_note": terms.note if terms else "",
-        "plot": HEAT_MAP if record.kind == "delta" else f"{SPIN}/{HEAT_MAP}",
-        "rule": _RULES.get(str(record.method.get("rule", "")), "a rule that this version does not know"),
+        "kind": record.facts,
+        "again": shlex.join(record.facts.arguments(record.adapter)),
+        "plot": f"{record.facts.folder}{HEAT_MAP}",
+        "rule": COMBINED_SENTENCE if record.method.get("rule") == COMBINED else rule_sentence(record.method),
+        "rule_card": rule.card if rule else "",
     }
 
 
@@ -127,23 +138,19 @@ def _chosen(record: Record) -> str:
     expression = method.get("expression")
     if method.get("rule") == COMBINED:
         return f"the weights of two other deltas, a and b, combined as `{expression}`"
-    if method.get("rule") == "random":
-        return "weights drawn at random, as a control"
-    if method.get("rule") == "published" or expression == PAPER:
-        return "weights that its examples of fairness and of privacy share and general text does not need"
+    if "rule" in method and method["rule"] in RULES:
+        return RULES[method["rule"]].chosen
+    if expression == PAPER:
+        return RULES[DEFAULT_RULE].chosen
     return f"the most important weights of its calibration sets, combined as `{expression}`"
 
 
 def _cell(value: Any) -> str:
     """Text that is safe in a cell of a Markdown table."""
     text = f"{value:g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+    return _prose(text).replace("\n", " ")
 
 
-_RULES: Final = {
-    "": "a set expression in place of the paper's",
-    "paper": "the rule as the paper defines it",
-    "published": "the rule as the paper's released code computes it",
-    COMBINED: "two other deltas, combined",
-    "random": "a random control: per matrix as many weights as the paper's rule would select",
-}
+def _prose(text: str) -> str:
+    """Text of a report, in which Markdown finds no table and no element."""
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")

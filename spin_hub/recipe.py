@@ -5,24 +5,30 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
-from spin_hub.core.expression import PAPER, Expression, parse
-from spin_hub.core.part import ALL
-from spin_hub.core.part import WHOLE as WHOLE
-from spin_hub.core.part import Part as Part
+from spin_hub.core.names import ALL
+from spin_hub.core.names import WHOLE as WHOLE
+from spin_hub.core.names import Part as Part
+from spin_hub.core.rules import DEFAULT_RULE, Rule
+from spin_hub.core.rules import RULES as OWN_RULES
+from spin_hub.core.selection import PAPER, Expression, parse
 from spin_hub.errors import RatioOutOfRange, UnknownSet, UsageError
+from spin_hub.plugins import Plugin, Table, registered
 
-Rule = Literal["paper", "published", "random"]
 Tokenization = Literal["exact", "published"]
 Accumulate = Literal["float32", "model"]
 DType = Literal["auto", "float64", "float32", "bfloat16", "float16"]
 Device = Literal["auto", "cuda", "mps", "cpu"]
 EngineName = Literal["auto", "layerwise", "whole"]
-Kind = Literal["model", "delta", "peft", "lora"]
 
 PAPER_SETS: Final = ("fairness", "privacy", "general")
 DEFAULT_RATIO: Final = 5e-7
 DEFAULT_SAMPLES: Final = 128
 DEFAULT_KEEP: Final = 1e-4
+DEFAULT_SCORE: Final = "taylor"
+
+# The core takes numbers and gives numbers, and looks for no installed packages: their rules join its own here.
+RULES: Final[Table[Rule]] = registered("spin_hub.rules", OWN_RULES)
+"""All rules by name, those of installed packages after the library's own."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,8 @@ class ScoringRecipe:
         max_memory: bytes that scoring (on a GPU: of its memory) may take; None takes what is free. It decides nothing
             of the outcome, so it is never recorded.
         resumable: whether layers' inputs are kept on disk for a run that goes on; never recorded either.
+        score: the formula of importance, a name in :data:`spin_hub.scoring.scores.SCORES`; recorded unless it is the
+            default.
 
     Raises:
         UsageError: values that are wrong or contradict each other.
@@ -57,6 +65,7 @@ class ScoringRecipe:
     trust_remote_code: bool = False
     max_memory: int | None = None
     resumable: bool = False
+    score: str = DEFAULT_SCORE
 
     def __post_init__(self) -> None:
         if not self.sets:
@@ -80,6 +89,8 @@ class ScoringRecipe:
         """Plain JSON values."""
         entry = {**asdict(self), "sets": dict(self.sets)}
         del entry["max_memory"], entry["resumable"]
+        if self.score == DEFAULT_SCORE:
+            del entry["score"]
         return entry
 
 
@@ -88,8 +99,9 @@ class SelectionRecipe:
     """Which weights are chosen from a ranking.
 
     Attributes:
-        rule: ``paper``, ``published`` (what the released code computes) or ``random`` (the control).
-        expression: replaces the paper rule's set expression; only with rule ``paper``.
+        rule: a name in :data:`RULES`: ``paper``, ``published`` (what the released code computes), ``random`` (the
+            control), or one of an installed package.
+        expression: replaces the rule's set expression, if the rule takes another.
         p, q: the ratio of ``general``, and of every other set.
         ratios: set name -> its own ratio, before p and q.
         seed: of the random rule.
@@ -99,7 +111,7 @@ class SelectionRecipe:
         UsageError: values that are wrong or contradict each other.
     """
 
-    rule: Rule = "paper"
+    rule: str = DEFAULT_RULE
     expression: str | None = None
     p: float = DEFAULT_RATIO
     q: float = DEFAULT_RATIO
@@ -112,27 +124,32 @@ class SelectionRecipe:
             raise UsageError(message=f"The seed must be a whole number, not {self.seed!r}.")
         if self.seed < 0:
             raise UsageError(message=f"The seed must not be negative, but is {self.seed}.")
-        if self.rule not in get_args(Rule):
-            raise UsageError(message=f"The rule must be one of {', '.join(get_args(Rule))}, not {self.rule!r}.")
+        if self.rule not in RULES:
+            raise UsageError(message=f"The rule must be one of {', '.join(RULES)}, not {self.rule!r}.")
         for name, value in (("p", self.p), ("q", self.q), *self.ratios.items()):
             if not 0 < value < 1:
                 raise RatioOutOfRange(name=name, value=value)
-        if self.rule != "paper" and self.expression is not None:
+        if self.expression is not None and not self.entry.takes_expression:
             raise UsageError(message=f"--select replaces the paper's rule and cannot be combined with {self.rule!r}.")
-        if self.rule == "published" and (self.p != self.q or self.ratios):
-            raise UsageError(message="The published rule needs p = q: it combines the two lists by position.")
+        if self.entry.one_ratio and (self.p != self.q or self.ratios):
+            raise UsageError(message=f"The {self.rule} rule needs p = q: {self.entry.one_ratio}.")
         unknown = [name for name in self.ratios if name not in self.parsed.names]
         if unknown:
             raise UnknownSet(name=unknown[0], known=", ".join(self.names))
 
     @property
+    def entry(self) -> Rule:
+        """The rule's entry in :data:`RULES`."""
+        return RULES[self.rule]
+
+    @property
     def parsed(self) -> Expression:
-        """The expression of the rule; the random rule counts what the paper's selects.
+        """The set expression: the one given, else the rule's, else the paper's for the names of its sets.
 
         Raises:
             ExpressionError: it does not parse.
         """
-        return parse(PAPER if self.expression is None else self.expression)
+        return parse(self.entry.expression or PAPER if self.expression is None else self.expression)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -149,30 +166,35 @@ class SelectionRecipe:
         return {name: self.ratio(name) for name in self.names}
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values, as they stand in a delta's ``method``: a rule by name, or an expression alone."""
+        """Plain JSON values, as a delta's ``method`` holds them: a rule by name, with the package that brings it, or an expression."""
         entry: dict[str, Any] = {"ratios": dict(sorted(self.all_ratios.items()))}
         if self.expression is None:
             entry["rule"] = self.rule
-        if self.rule != "published":
+        if self.expression is not None or self.entry.expression is not None:
             entry["expression"] = self.parsed.text
-        if self.rule == "random":
+        if self.entry.draws:
             entry["seed"] = self.seed
         if self.expression is None:
             entry |= {"p": self.p, "q": self.q}
+        if plugin := RULES.plugin(self.rule):
+            entry["plugin"] = {"package": plugin.package, "version": plugin.version}
         entry |= {} if self.part.target == ALL else {"part": self.part.target}
         entry |= {} if self.part.layers == ALL else {"layers": self.part.layers}
         return dict(sorted(entry.items()))
 
     @classmethod
     def from_json(cls, method: Mapping[str, Any]) -> "SelectionRecipe":
-        """The reverse of :meth:`to_json`; the seed of a rule that draws nothing is not told there.
+        """The reverse of :meth:`to_json`, which leaves out the seed of a rule that draws nothing.
 
         Raises:
+            PluginMissing: the rule is that of a package that is not installed.
             KeyError, TypeError, UsageError: the entry has another form.
         """
         part = Part.from_json(method)
         if "rule" not in method:
             return cls(expression=method["expression"], ratios=method["ratios"], part=part)
+        if plugin := rule_plugin(method):
+            RULES.needed(method["rule"], [plugin])
         rule: dict[str, Any] = {name: method[name] for name in ("rule", "p", "q")}
         usual = cls(**rule)
         own = {name: ratio for name, ratio in method["ratios"].items() if usual.ratio(name) != ratio}
@@ -215,23 +237,41 @@ BY_DEFAULT: Final = Destination()
 """The default name, nothing replaced."""
 
 
-def under_rule(scoring: ScoringRecipe, rule: Rule, asked: Mapping[str, object]) -> ScoringRecipe:
+def rule_plugin(method: Mapping[str, Any]) -> Plugin | None:
+    """Return the plugin whose rule a recorded ``method`` names; None of the library's own."""
+    known = method.get("plugin")
+    if known is None:
+        return None
+    return Plugin(RULES.group, str(method["rule"]), str(known.get("package")), str(known.get("version")))
+
+
+def rule_sentence(method: Mapping[str, Any]) -> str:
+    """Return the sentence of the rule that a recorded ``method`` names, installed here or not."""
+    name = method.get("rule")
+    if name is None:
+        return "a set expression in place of the paper's"
+    if name in RULES:
+        return RULES[name].sentence
+    if plugin := rule_plugin(method):
+        return f"the rule {name} of the package {plugin.package} {plugin.version}, which is not installed here"
+    return "a rule that this version does not know"
+
+
+def under_rule(scoring: ScoringRecipe, rule: str, asked: Mapping[str, object]) -> ScoringRecipe:
     """The scoring recipe that a rule implies: ``published`` tokenises and accumulates as the released code does.
 
     Args:
         scoring: the recipe so far.
-        rule: the rule.
-        asked: what the person gave explicitly for ``tokenization``, ``accumulate`` and ``chat_template``.
+        rule: the rule's name.
+        asked: the values given explicitly for fields that a rule may imply, such as ``tokenization``; None if not.
 
     Raises:
         UsageError: an explicit option contradicts the rule.
     """
-    if rule != "published":
-        return scoring
-    implied: dict[str, Any] = {"tokenization": "published", "accumulate": "model", "chat_template": False}
+    implied = RULES[rule].implies
     for name, value in implied.items():
         if asked.get(name) not in (None, value):
-            raise UsageError(message=f"--rule published implies {name} = {value}, which contradicts {asked[name]}.")
+            raise UsageError(message=f"--rule {rule} implies {name} = {value}, which contradicts {asked[name]}.")
     return replace(scoring, **implied)
 
 

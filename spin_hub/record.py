@@ -10,7 +10,9 @@ import msgspec
 from spin_hub.core.delta import BaseRef, checked_method
 from spin_hub.core.files import stays_inside
 from spin_hub.errors import UnsupportedFormat
-from spin_hub.recipe import Kind, ScoringRecipe
+from spin_hub.kinds import GROUP, KINDS, Kind, kind_of
+from spin_hub.plugins import Plugin
+from spin_hub.recipe import ScoringRecipe
 from spin_hub.version import __version__
 
 NAME: Final = "spin.json"
@@ -102,12 +104,14 @@ class ScoringRecord:
         sets: as they were used.
         environment: versions, by name.
         precision: why the recipe's precision was taken, such as ``the checkpoint's precision``.
+        score: of another score than the default its ``sentence``, and the ``package`` and ``version`` that bring it.
     """
 
     recipe: ScoringRecipe
     sets: tuple[SetRecord, ...]
     environment: Mapping[str, str]
     precision: str = ""
+    score: Mapping[str, str] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -116,6 +120,7 @@ class ScoringRecord:
             "sets": [asdict(entry) for entry in self.sets],
             "environment": dict(self.environment),
             "precision": self.precision,
+            **({"score": dict(self.score)} if self.score else {}),
         }
 
 
@@ -144,9 +149,10 @@ class Record:
             fitted, and how that model descends from the delta's base.
         search: where p and q were chosen by trying edits out: what was tried, and why this one was taken.
         adapter: of an exported edit: its type, rank and size, and how far it is from the edit where it is not merged.
+        plugin: package and version of a kind that an installed package brings.
     """
 
-    kind: Kind
+    kind: str
     model: ModelRecord
     scoring: ScoringRecord | None
     method: Mapping[str, Any]
@@ -155,6 +161,17 @@ class Record:
     applied: Mapping[str, Any] | None = None
     search: Mapping[str, Any] | None = None
     adapter: Mapping[str, Any] | None = None
+    plugin: Mapping[str, str] | None = None
+
+    @property
+    def facts(self) -> Kind:
+        """The facts of the record's kind.
+
+        Raises:
+            PluginMissing: it is that of a package that is not installed.
+        """
+        known = Plugin(GROUP, self.kind, self.plugin["package"], self.plugin["version"]) if self.plugin else None
+        return kind_of(self.kind, [known] if known else [])
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values, with the format version."""
@@ -172,6 +189,7 @@ class Record:
             "applied": self.applied,
             "search": self.search,
             **({"adapter": self.adapter} if self.adapter else {}),
+            **({"plugin": self.plugin} if self.plugin else {}),
         }
 
     @classmethod
@@ -180,12 +198,27 @@ class Record:
 
         Raises:
             UnsupportedFormat: another format version.
+            PluginMissing: the kind is that of a package that is not installed.
             KeyError, TypeError, ValueError, UsageError: the entry has another form.
         """
         if type(entry["format"]) is not int or entry["format"] != FORMAT:
             raise UnsupportedFormat(path=NAME, what=f"format {str(entry['format'])[:40]!r}")
         parts = {"kind": entry["kind"], "result": entry["result"], **entry["recipe"]}
         known = {key: entry[key] for key in ("evaluation", "applied", "search")}
-        record = msgspec.convert(parts | known | {"adapter": entry.get("adapter")}, cls)
+        optional = {key: entry.get(key) for key in ("adapter", "plugin")}
+        record = msgspec.convert(parts | known | optional, cls)
+        _check_kind(record)
         checked_method(record.method)
         return record
+
+
+def _check_kind(record: Record) -> None:
+    plugin = record.plugin
+    if plugin is None:
+        if record.kind not in KINDS:
+            raise msgspec.ValidationError(f"the kind {record.kind[:40]!r} is not known")
+        return
+    texts = (record.kind, plugin.get("package"), plugin.get("version"))
+    if not all(text and len(text) <= 100 and text.isprintable() for text in texts):
+        raise msgspec.ValidationError("the package of its kind has no name and version")
+    _ = record.facts

@@ -17,13 +17,13 @@ from spin_hub.artifacts.container import (
     write_container,
 )
 from spin_hub.checkpoint.header import Header
+from spin_hub.core.actions import ZERO, action_of
 from spin_hub.core.delta import BaseRef, Delta, TensorEdit, checked_method
 from spin_hub.core.files import DELTA, stays_inside
 from spin_hub.errors import CorruptFile, UnsupportedFormat
 from spin_hub.version import __version__
 
 NAME: Final = DELTA
-OPERATION: Final = {"kind": "zero"}
 
 
 def write_delta(path: Path, delta: Delta) -> None:
@@ -39,7 +39,7 @@ def write_delta(path: Path, delta: Delta) -> None:
         arrays[f"{name}.original"] = (edit.dtype, edit.original)
     about = {
         "kind": "delta",
-        "operation": OPERATION,
+        "operation": ZERO.operation,
         "base": base_to_json(delta.base),
         "method": delta.method,
         "layouts": layouts_to_json((name, edit.dtype, edit.shape) for name, edit in delta.edits.items()),
@@ -57,7 +57,7 @@ def read_delta(path: str | Path) -> Delta:
     """
     path = Path(path)
     header, about = read_about(path, "delta")
-    if about.get("operation") != OPERATION:
+    if action_of(about.get("operation")) is None:
         raise UnsupportedFormat(path=path, what=f"the operation {str(about.get('operation'))[:60]}")
     return checked(path, lambda: _build(path, header, about))
 

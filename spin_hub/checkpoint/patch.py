@@ -11,12 +11,46 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from spin_hub.checkpoint.copying import copy_file
 from spin_hub.checkpoint.index import CheckpointIndex
-from spin_hub.checkpoint.system import read_at, write_at
+from spin_hub.checkpoint.system import copy_in_kernel, read_at, write_at
+from spin_hub.core.actions import ZERO
 from spin_hub.core.delta import Delta, TensorEdit
 from spin_hub.core.selection import Indices
 from spin_hub.errors import DeltaMismatch, OutputNotAllowed
+
+_CHUNK: Final = 1 << 28
+_COPIED_AT_ONCE: Final = 4 << 20
+
+
+def copy_file(source: Path, target: Path, copied: Callable[[int], None] = lambda _: None) -> None:
+    """Copies the content of a file, following links, into a new file with the default permissions.
+
+    ``copy_file_range`` lets the kernel share the extents (btrfs, XFS and others) or copy without passing the
+    bytes through this process; where it does not work, they are read and written in blocks.
+
+    Args:
+        source: the file.
+        target: the new one.
+        copied: called with the number of bytes of every piece; what it raises ends the copy.
+
+    Raises:
+        OSError: the source cannot be read or the target not written.
+    """
+    with source.open("rb", buffering=0) as reader, target.open("wb", buffering=0) as writer:
+        while done := copy_in_kernel(reader, writer, _CHUNK):
+            copied(done)
+        # Both files are where the kernel stopped; some file systems report their end without one byte copied.
+        _copy_by_blocks(reader, writer, copied)
+
+
+def _copy_by_blocks(reader: FileIO, writer: FileIO, copied: Callable[[int], None]) -> None:
+    block = memoryview(bytearray(_COPIED_AT_ONCE))
+    while count := reader.readinto(block):
+        left = block[:count]
+        while left:
+            left = left[writer.write(left) :]
+        copied(count)
+
 
 _AT_ONCE: Final = 2
 _BLOCK: Final = 1 << 18
@@ -28,7 +62,7 @@ class State(Enum):
     """What a checkpoint holds at a delta's positions."""
 
     ORIGINAL = "the base's original values"
-    EDITED = "zeros: the edit is there already"
+    EDITED = f"{ZERO.sentence}: the edit is there already"
     OTHER = "other values"
 
 
@@ -43,7 +77,7 @@ def state_of(index: CheckpointIndex, delta: Delta) -> State:
         check_fits(index, name, edit)
         values = index.raw(name, edit.indices)
         original = original and np.array_equal(values, edit.original)
-        edited = edited and not values.any()
+        edited = edited and np.array_equal(values, zeros(edit))
         if not (original or edited):
             return State.OTHER
     return State.ORIGINAL if original else State.EDITED
@@ -65,7 +99,7 @@ def check_fits(index: CheckpointIndex, name: str, edit: TensorEdit) -> None:
 
 def zeros(edit: TensorEdit) -> NDArray[np.uint8]:
     """The bytes that the edit writes: every bit 0, which is +0 in every float type; shape (n, itemsize)."""
-    return np.zeros_like(edit.original)
+    return ZERO.write(edit.original)
 
 
 def originals(edit: TensorEdit) -> NDArray[np.uint8]:

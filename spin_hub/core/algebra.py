@@ -15,12 +15,26 @@ How = Literal["and", "or", "sub"]
 HOWS: Final[tuple[How, ...]] = get_args(How)
 COMBINED: Final = "combined"
 """The rule that a combined delta's method names."""
+COMBINED_SENTENCE: Final = "two other deltas, combined"
 
-_OPERATIONS: Final[Mapping[str, tuple[str, Callable[[Indices, Indices], Indices]]]] = {
+_OPERATIONS: Final[Mapping[How, tuple[str, Callable[[Indices, Indices], Indices]]]] = {
     "and": ("a & b", np.intersect1d),
     "or": ("a | b", np.union1d),
     "sub": ("a - b", np.setdiff1d),
 }
+"""How two deltas are combined: the expression that the method records, and the operation on their positions."""
+
+
+def how_of(expression: object) -> How:
+    """Return the name of the operation whose expression a combined delta's method records.
+
+    Raises:
+        ValueError: no operation has this expression.
+    """
+    for how, (text, _) in _OPERATIONS.items():
+        if text == expression:
+            return how
+    raise ValueError(f"two deltas cannot be combined as {str(expression)[:60]!r}")
 
 
 def combine(a: Delta, b: Delta, how: How) -> Delta:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spin_hub.core.dtypes import EDITABLE, itemsize
-from spin_hub.core.part import Part
+from spin_hub.core.names import Part
 from spin_hub.core.selection import Indices, Selection
 from spin_hub.errors import UsageError
 
@@ -63,7 +63,7 @@ class BaseRef:
 
 _TEXTS: Final = ("rule", "expression", "part", "layers")
 _NUMBERS: Final = ("p", "q")
-_OBJECTS: Final = ("ratios", "chosen_on", "parts", "deltas")
+_OBJECTS: Final = ("ratios", "chosen_on", "parts", "deltas", "plugin")
 
 
 def checked_method(method: Any) -> Mapping[str, Any]:

@@ -1,14 +1,81 @@
-"""The rules that turn a ranking into a selection: the paper's, its published code's, and the random control."""
+"""The table RULES of what turns a ranking into a selection: the paper's rule, its released code's, random control."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spin_hub.core.expression import Expression
-from spin_hub.core.ranking import Ranking, count_of, published_count_of
-from spin_hub.core.selection import Selection
+from spin_hub.core.ranking import Count, Ranking, count_of, published_count_of
+from spin_hub.core.selection import PAPER, Expression, Selection
+
+
+class Ratios(Protocol):
+    """The part of a selection recipe that a rule reads; see :class:`spin_hub.recipe.SelectionRecipe`."""
+
+    @property
+    def p(self) -> float:
+        """The ratio of ``general``."""
+        ...
+
+    @property
+    def q(self) -> float:
+        """The ratio of every other set."""
+        ...
+
+    @property
+    def all_ratios(self) -> Mapping[str, float]:
+        """Every set that takes part with its ratio."""
+        ...
+
+    @property
+    def parsed(self) -> Expression:
+        """The rule's expression, or the one given in its place."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """Of the random draws."""
+        ...
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One entry of the table: a way to select weights from a ranking, with all that is said of it.
+
+    Attributes:
+        name: as in ``--rule`` and in records.
+        sentence: a noun phrase for help and card, such as ``the rule as the paper defines it``.
+        chosen: a noun phrase for the selected weights, for the card's first paragraph.
+        select: makes the selection; the ranking holds only the part of the model that was asked for.
+        card: a paragraph for the card's section on the method; may be empty.
+        expression: the set expression over the top sets, which records name; None if the rule combines the paper's
+            sets otherwise.
+        implies: fields of the scoring recipe that the rule fixes.
+        count: the number of weights of a matrix that a ratio stands for.
+        one_ratio: why p must equal q, as a clause; empty if every set may have its own ratio.
+        draws: whether weights are drawn with the seed, so that their values come from the base, not from the ranking.
+        takes_expression: whether ``--select`` may replace the expression.
+    """
+
+    name: str
+    sentence: str
+    chosen: str
+    select: Callable[[Ranking, Ratios], Selection]
+    card: str = ""
+    expression: str | None = PAPER
+    implies: Mapping[str, Any] = field(default_factory=dict)
+    count: Count = count_of
+    one_ratio: str = ""
+    draws: bool = False
+    takes_expression: bool = False
+
+    @property
+    def searchable(self) -> bool:
+        """Whether p and q can be found by trying edits out."""
+        return not (self.one_ratio or self.draws)
 
 
 def by_expression(ranking: Ranking, expression: Expression, ratios: Mapping[str, float]) -> Selection:
@@ -75,3 +142,47 @@ def ratio_for(count: int, size: int) -> float:
 def _by_position(first: NDArray[np.int64], second: NDArray[np.int64], excluded: NDArray[np.int64]) -> NDArray[np.int64]:
     keeps = ~np.isin(first, excluded) & ~np.isin(second, excluded)
     return first[keeps]
+
+
+def _paper(ranking: Ranking, recipe: Ratios) -> Selection:
+    return by_expression(ranking, recipe.parsed, recipe.all_ratios)
+
+
+def _random(ranking: Ranking, recipe: Ratios) -> Selection:
+    return at_random(ranking, _paper(ranking, recipe), recipe.seed)
+
+
+def _published(ranking: Ranking, recipe: Ratios) -> Selection:
+    return by_published_code(ranking, recipe.p, recipe.q)
+
+
+_SHARED: Final = "weights that its examples of fairness and of privacy share and general text does not need"
+DEFAULT_RULE: Final = "paper"
+
+RULES: Final[Mapping[str, Rule]] = {
+    rule.name: rule
+    for rule in (
+        Rule(DEFAULT_RULE, "the rule as the paper defines it", _SHARED, _paper, takes_expression=True),
+        Rule(
+            "published",
+            "the rule as the paper's released code computes it",
+            _SHARED,
+            _published,
+            card="""\
+The released code combines the sets by position in their sorted lists instead of by weight, tokenises prompt and response apart and drops
+the response's first token; this edit repeats that, with two differences: fast tokenizers are used, and equal scores are ordered by index.""",  # noqa: E501
+            expression=None,
+            implies={"tokenization": "published", "accumulate": "model", "chat_template": False},
+            count=published_count_of,
+            one_ratio="it combines the two lists by position",
+        ),
+        Rule(
+            "random",
+            "a random control: per matrix as many weights as the paper's rule would select",
+            "weights drawn at random, as a control",
+            _random,
+            draws=True,
+        ),
+    )
+}
+"""The library's own rules; :data:`spin_hub.recipe.RULES` adds those of installed packages."""

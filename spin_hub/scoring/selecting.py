@@ -7,10 +7,10 @@ from spin_hub.artifacts.base_model import Base
 from spin_hub.artifacts.open import base_ref
 from spin_hub.artifacts.ranking_file import RankingFile
 from spin_hub.core.delta import Delta, TensorEdit
-from spin_hub.core.part import Part
-from spin_hub.core.ranking import Count, Ranking, Shape, count_of, published_count_of
-from spin_hub.core.rules import at_random, by_expression, by_published_code, ratio_for, smallest_useful_q
-from spin_hub.core.selection import Selection
+from spin_hub.core.names import Part
+from spin_hub.core.ranking import Ranking, Shape
+from spin_hub.core.rules import ratio_for, smallest_useful_q
+from spin_hub.core.selection import PAPER, Selection
 from spin_hub.errors import EmptySelection, RankingMismatch, RatioTooSmall, UnknownSet, UsageError
 from spin_hub.recipe import ScoringRecipe, SelectionRecipe
 
@@ -44,14 +44,15 @@ def check_recipe(recipe: SelectionRecipe, sets: Sequence[str], scoring: ScoringR
 
     Raises:
         UnknownSet: it reads a set that was not scored.
-        RankingMismatch: the published rule, with scores that the released code would not have.
+        RankingMismatch: the rule implies that weights are scored otherwise.
     """
     for name in recipe.names:
         if name not in sets:
             raise UnknownSet(name=name, known=", ".join(sets))
-    if recipe.rule == "published" and (scoring.tokenization, scoring.accumulate) != ("published", "model"):
-        why = "the published rule needs --tokenization published and --accumulate model, as the released code has them"
-        raise RankingMismatch(why=why)
+    implied = recipe.entry.implies
+    if any(getattr(scoring, name) != value for name, value in implied.items()):
+        wanted = [f"--{name.replace('_', '-')} {value}" for name, value in implied.items() if value is not False]
+        raise RankingMismatch(why=f"the {recipe.rule} rule needs {' and '.join(wanted)}")
 
 
 def shapes_within(shapes: Mapping[str, Shape], part: Part) -> list[Shape]:
@@ -76,14 +77,10 @@ def check_ratios(shapes: Mapping[str, Shape], recipe: SelectionRecipe) -> None:
     inside = shapes_within(shapes, recipe.part)
     largest = max(math.prod(shape) for shape in inside)
     for name, ratio in recipe.all_ratios.items():
-        if not any(_count(recipe)(ratio, shape) for shape in inside):
+        if not any(recipe.entry.count(ratio, shape) for shape in inside):
             label = ("p" if name == "general" else "q") if name not in recipe.ratios else f"the ratio of {name}"
             smallest = f"{ratio_for(1, largest):.3g}"
             raise RatioTooSmall(name=label, value=ratio, largest=f"{largest:,}", smallest=smallest)
-
-
-def _count(recipe: SelectionRecipe) -> Count:
-    return published_count_of if recipe.rule == "published" else count_of
 
 
 def choose(ranking: Ranking, recipe: SelectionRecipe) -> Selection:
@@ -92,11 +89,7 @@ def choose(ranking: Ranking, recipe: SelectionRecipe) -> Selection:
     Raises:
         RatioBeyondRanking: the ranking does not keep so many.
     """
-    ranking = ranking.within(recipe.part)
-    if recipe.rule == "published":
-        return by_published_code(ranking, recipe.p, recipe.q)
-    selected = by_expression(ranking, recipe.parsed, recipe.all_ratios)
-    return at_random(ranking, selected, recipe.seed) if recipe.rule == "random" else selected
+    return recipe.entry.select(ranking.within(recipe.part), recipe)
 
 
 def _edits(content: RankingFile, selection: Selection, base: Base | None) -> dict[str, TensorEdit]:
@@ -116,11 +109,11 @@ def _edits(content: RankingFile, selection: Selection, base: Base | None) -> dic
 
 
 def _empty(ranking: Ranking, recipe: SelectionRecipe) -> EmptySelection:
-    totals = {name: ranking.top(name, ratio, _count(recipe)).weights for name, ratio in recipe.all_ratios.items()}
+    totals = {name: ranking.top(name, ratio, recipe.entry.count).weights for name, ratio in recipe.all_ratios.items()}
     counts = ", ".join(f"{name} has {total:,} top weights" for name, total in totals.items())
     text = recipe.parsed.text
     smallest = None
-    if recipe.expression is None and not recipe.ratios:
+    if recipe.expression is None and not recipe.ratios and text == PAPER:
         smallest = smallest_useful_q(ranking, recipe.p)
     advice = (
         f"With p = {recipe.p:g} the smallest useful q for this model is {smallest:.3g}."

@@ -1,4 +1,4 @@
-"""Sums of absolute gradients: one calibration set's, for some matrices at a time."""
+"""Sums over the examples of one calibration set, for some matrices at a time, and the scores that they become."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -13,20 +13,22 @@ from spin_hub.models.batches import Batch
 from spin_hub.recipe import Accumulate
 from spin_hub.scoring.engine import ScoredMatrix
 from spin_hub.scoring.hooks import refuse
-from spin_hub.scoring.importance import importance, top_weights
-from spin_hub.scoring.products import add_absolute_products
+from spin_hub.scoring.importance import top_weights
+from spin_hub.scoring.scores import Passed, Score
+from spin_hub.scoring.scores.taylor import TAYLOR
 from spin_hub.scoring.targets import Target
 
 
 class Sums:
-    """``sum_i |dL_i/dW|`` of some targets, each in the layout of its weight.
+    """Sums of some targets, each in the layout of its weight, as a score adds them up: SPIN's ``sum_i |dL_i/dW|``.
 
     Sums are float32 or better, or with ``accumulate="model"`` of the model's dtype. Their memory is used again by
     the next targets of the same shapes, because fresh memory costs about as much as filling it.
     """
 
-    def __init__(self, accumulate: Accumulate) -> None:
+    def __init__(self, accumulate: Accumulate, score: Score = TAYLOR) -> None:
         self._accumulate = accumulate
+        self._score = score
         self._memory: dict[tuple[Any, ...], Tensor] = {}
         self._sums: dict[Target, Tensor] = {}
         self._set_name = ""
@@ -50,10 +52,10 @@ class Sums:
             inputs: shape (B, T, in), the target's input.
         """
         self._healthy.append((target, batch, torch.isfinite(delta.sum(dim=(1, 2), dtype=torch.float32))))
-        left, right = (inputs, delta) if target.transposed else (delta, inputs)
         width = batch.shape[1]
         segments = [(row * width, row * width + length) for row, length in enumerate(batch.lengths)]
-        add_absolute_products(self._sums[target], left.flatten(0, 1), right.flatten(0, 1), segments)
+        passed = Passed(delta.flatten(0, 1), inputs.flatten(0, 1), segments, target.transposed)
+        self._score.accumulate(self._sums[target], passed)
 
     def check(self) -> None:
         """Refuses gradients that are not finite, among those added since the last check.
@@ -75,7 +77,7 @@ class Sums:
             NotFinite: an importance is no finite number.
         """
         for target in tuple(self._sums):
-            yield finished(target, self._set_name, self._sums.pop(target), keep)
+            yield finished(target, self._set_name, self._sums.pop(target), keep, self._score)
 
     def _room(self, target: Target, number: int) -> Tensor:
         weight = target.weight
@@ -88,13 +90,13 @@ class Sums:
         return self._memory[key]
 
 
-def finished(target: Target, set_name: str, sums: Tensor, keep: float) -> ScoredMatrix:
+def finished(target: Target, set_name: str, sums: Tensor, keep: float, score: Score = TAYLOR) -> ScoredMatrix:
     """A target's most important weights for one set; overwrites the sums.
 
     Raises:
         NotFinite: an importance is no finite number.
     """
-    scores = importance(target.weight, sums)
+    scores = score.finish(target.weight, sums)
     # No score is negative, and a NaN is the largest of all, so the largest one tells.
     if not torch.isfinite(scores.max()):
         raise NotFinite(what="An importance", where=f"in {target.parameter} for the set {set_name!r}")

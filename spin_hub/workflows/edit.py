@@ -8,32 +8,25 @@ from spin_hub.artifacts.atomic import Placed
 from spin_hub.artifacts.base_model import Base, open_base
 from spin_hub.artifacts.open import base_ref, record_at
 from spin_hub.artifacts.publish import PushOptions
-from spin_hub.artifacts.write import (
-    Outcome,
-    Provenance,
-    default_name,
-    describe,
-    needed_bytes,
-    write_delta_folder,
-    write_model_folder,
-)
+from spin_hub.artifacts.write import Outcome, Provenance, default_name, describe, needed_bytes
 from spin_hub.core.delta import Delta
 from spin_hub.core.files import README
 from spin_hub.errors import BeyondLimits, UsageError
-from spin_hub.exports.write import AdapterOptions, check_adapter, drafted, make_adapter, write_adapter
+from spin_hub.exports.base import EXPORTS, Export, ExportOptions, SparseType
 from spin_hub.hub.resolve import hub_cache
 from spin_hub.hub.token import account
+from spin_hub.kinds import MODEL
 from spin_hub.metrics.held_out import gather, warnings_of
 from spin_hub.progress import SILENT, Reporter, step
-from spin_hub.recipe import DEFAULT_KEEP, Destination, Kind, Limits, ScoringRecipe, SelectionRecipe
+from spin_hub.recipe import DEFAULT_KEEP, Destination, Limits, ScoringRecipe, SelectionRecipe
 from spin_hub.record import Record, SetRecord, needs_warning
 from spin_hub.scoring.inputs import ScoringInputs, prepare
 from spin_hub.scoring.resume import kept_ratio
 from spin_hub.scoring.score import Job, score_prepared
 from spin_hub.scoring.selecting import candidates_of, check_ratios, delta_from, shapes_within
 from spin_hub.search.search import search
-from spin_hub.workflows.after_push import verified
 from spin_hub.workflows.sweep import keep_for
+from spin_hub.workflows.verify import verified
 
 
 @dataclass(frozen=True)
@@ -42,37 +35,54 @@ class EditRequest:
 
     Attributes:
         model: a folder or Hub id.
-        kind: ``model`` writes an edited checkpoint, ``delta`` only the delta, ``peft`` and ``lora`` an adapter.
-        destination: ``./<model name>-spin`` or ``./<model name>-spin-delta`` by default.
+        kind: of the output, a name in :data:`spin_hub.exports.base.EXPORTS`.
+        destination: the model's name with the kind's suffix by default, such as ``./<model name>-spin``.
         search: choose p and q by trying edits out; those of ``selection`` are then not read.
         anyway: take the best that was found even if it does no more than as many random weights, and write a LoRA
             of any rank.
         limits: what the edit may cost before a warning is due; None measures nothing.
         push: where to publish the result; None keeps it here.
         force: publish it even where it costs more than its limits.
+        peft_type, all_layers: of an adapter; see :class:`spin_hub.exports.base.ExportOptions`.
     """
 
     model: str
     scoring: ScoringRecipe = field(default_factory=ScoringRecipe)
     selection: SelectionRecipe = field(default_factory=SelectionRecipe)
-    kind: Kind = "model"
+    kind: str = MODEL.name
     destination: Destination = field(default_factory=Destination)
     limits: Limits | None = field(default_factory=Limits)
     push: PushOptions | None = None
     force: bool = False
     search: bool = False
     anyway: bool = False
+    peft_type: SparseType | None = None
+    all_layers: bool = False
 
     def __post_init__(self) -> None:
+        _ = self.options
         if self.search and self.limits is None:
             raise UsageError(message="Choosing p and q takes measurements: give --p and --q, or leave --no-eval out.")
 
     @property
-    def adapter(self) -> AdapterOptions | None:
-        """The adapter that is to be written, if it is one."""
-        if self.kind not in ("peft", "lora"):
-            return None
-        return AdapterOptions(form=self.kind, yes=self.anyway, trust_remote_code=self.scoring.trust_remote_code)
+    def export(self) -> Export:
+        """The entry of the output's kind."""
+        return EXPORTS[self.kind]
+
+    @property
+    def options(self) -> ExportOptions:
+        """The kind with its own options.
+
+        Raises:
+            UsageError: an unknown kind, or an option that it does not have.
+        """
+        return ExportOptions(
+            form=self.kind,
+            peft_type=self.peft_type,
+            all_layers=self.all_layers,
+            yes=self.anyway,
+            trust_remote_code=self.scoring.trust_remote_code,
+        )
 
 
 def edit(request: EditRequest, reporter: Reporter = SILENT) -> Outcome:
@@ -96,9 +106,7 @@ def edit(request: EditRequest, reporter: Reporter = SILENT) -> Outcome:
         _check_target(target, base, request.kind)
     scoring = replace(request.scoring, sets={name: request.scoring.sets[name] for name in request.selection.names})
     prepared = prepare(base, scoring, reporter, request.selection.part)
-    if request.adapter:
-        with step(reporter, "Checking the adapter"):
-            check_adapter(request.adapter, base, [target.parameter for target in prepared.demand.targets])
+    request.export.check(request.options, base, [target.parameter for target in prepared.demand.targets], reporter)
     if request.search:
         shapes_within(prepared.shapes, request.selection.part)
     else:
@@ -148,27 +156,22 @@ def _make(request: EditRequest, prepared: ScoringInputs, target: Placed, reporte
     warnings = warnings_of(evaluation, request.limits)
     for sentence in terms_of(content.scoring.sets):
         reporter.note(sentence)
-    if request.kind == "delta":
-        outcome = write_delta_folder(target, base, delta, provenance, reporter)
-    elif request.adapter:
-        made = make_adapter(request.adapter, delta, base, reporter)
-        for sentence in made.warnings:
-            reporter.note(sentence)
-        outcome = write_adapter(made, target, delta, provenance, reporter)
-    else:
-        outcome = write_model_folder(target, base, delta, provenance, reporter)
+    made = request.export.make(request.options, delta, base, reporter)
+    for sentence in made.warnings:
+        reporter.note(sentence)
+    outcome = made.write(target, delta, provenance, reporter)
     scored.partial.remove()
     return replace(outcome, warnings=warnings)
 
 
-def _check_target(target: Placed, base: Base, kind: Kind) -> None:
+def _check_target(target: Placed, base: Base, kind: str) -> None:
     target.check((base.source.folder, hub_cache()), needed_bytes(base, kind))
 
 
 def _draft(request: EditRequest, prepared: ScoringInputs) -> Record:
     """The record as far as it is known before scoring, for the Hub to validate the card that it gives."""
     nothing = Delta({}, base_ref(prepared.model), request.selection.to_json())
-    adapter = drafted(request.adapter) if request.adapter else None
+    adapter = request.export.draft(request.options)
     return describe(request.kind, nothing, Provenance(prepared.model, prepared.record, None, adapter=adapter))
 
 

@@ -8,13 +8,12 @@ from typing import Any, Final
 from spin_hub.artifacts.base_model import open_headers
 from spin_hub.artifacts.publish import most_to_upload, prepare
 from spin_hub.artifacts.write import default_name, needed_bytes
-from spin_hub.core.ranking import Shape, count_of
-from spin_hub.exports.write import check_adapter
+from spin_hub.core.ranking import Shape
 from spin_hub.hub.token import account
 from spin_hub.metrics.held_out import STATES, texts_for
 from spin_hub.models.device import place, stored_dtype
 from spin_hub.models.load import check_causal, load_skeleton
-from spin_hub.progress import SILENT, Reporter, step
+from spin_hub.progress import SILENT, Reporter
 from spin_hub.recipe import SelectionRecipe
 from spin_hub.scoring.estimate import Reading, estimate
 from spin_hub.scoring.inputs import calibrate, targets_within
@@ -132,10 +131,8 @@ def plan(request: EditRequest, reporter: Reporter = SILENT) -> Plan:
     texts = Reading(texts_for(base, scoring).all, states) if request.limits else Reading()
     cost = estimate(demand, holding, texts)
     asked = replace(selection, p=tried[-1][0], q=tried[-1][1]) if tried else selection
-    if request.adapter:
-        with step(reporter, "Checking the adapter"):
-            check_adapter(request.adapter, base, [target.parameter for target in targets])
-    adapter = _largest_lora(inside, asked) if request.kind == "lora" else 0
+    request.export.check(request.options, base, [target.parameter for target in targets], reporter)
+    own = request.export.size(inside, asked)
     records = [entry.record for entry in calibrations.values()]
     return Plan(
         model=base.source.repo_id or base.source.name,
@@ -155,18 +152,11 @@ def plan(request: EditRequest, reporter: Reporter = SILENT) -> Plan:
         seconds=cost.seconds,
         reading=cost.reading,
         output=str(request.destination.path or default_name(base.source.name, base.card, request.kind)),
-        disk=needed_bytes(base, request.kind) + adapter,
+        disk=needed_bytes(base, request.kind) + own,
         repo_id=publication.repo_id if publication else None,
-        upload=most_to_upload(publication, base, request.kind) + adapter if publication else None,
+        upload=most_to_upload(publication, base, request.kind) + own if publication else None,
         advice=shorter(request, demand, holding.engine, cost, (1 + STATES) / states),
     )
-
-
-def _largest_lora(shapes: list[Shape], selection: SelectionRecipe) -> int:
-    """Bytes that a LoRA takes at most: no matrix needs a higher rank than it has weights to set to zero."""
-    ratio = max(value for name, value in selection.all_ratios.items() if name != "general")
-    rank = max(count_of(ratio, shape) for shape in shapes)
-    return rank * sum(sum(shape) for shape in shapes) * 4
 
 
 def _matrices(shapes: list[Shape], selection: SelectionRecipe) -> tuple[PlannedMatrix, ...]:

@@ -18,7 +18,7 @@ from spin_hub.errors import NotReproducible, UsageError
 from spin_hub.progress import SILENT, Reporter, step
 from spin_hub.recipe import BY_DEFAULT, Device, ScoringRecipe, SelectionRecipe
 from spin_hub.record import Record, ScoringRecord
-from spin_hub.scoring.inputs import Prepared, prepare
+from spin_hub.scoring.inputs import ScoringInputs, prepare
 from spin_hub.scoring.score import Job, score_prepared
 from spin_hub.scoring.selecting import check_ratios, check_recipe, delta_from
 from spin_hub.versions import versions
@@ -109,7 +109,7 @@ def reproduce(request: ReproduceRequest, reporter: Reporter = SILENT) -> Reprodu
     job = Job(place.absolute(), keep)
     scored = score_prepared(prepared, job, reporter)
     with step(reporter, "Choosing the weights"):
-        found = delta_from(scored.content, selection, base if selection.rule == "random" else None)
+        found = delta_from(scored.content, selection, base if selection.entry.draws else None)
     scored.partial.remove()
     # What came out says which model it was made for; the recorded one is what the file must say to be the same.
     same_file = replace(found, base=delta.base)
@@ -155,7 +155,7 @@ def _recipe(request: ReproduceRequest, scoring: ScoringRecord) -> ScoringRecipe:
     return replace(recipe, sets={**recipe.sets, **given}, device=request.device or recipe.device)
 
 
-def _check_base(artefact: str, record: Record, prepared: Prepared) -> None:
+def _check_base(artefact: str, record: Record, prepared: ScoringInputs) -> None:
     """The files that decide the outcome; a README does not."""
     known, here = (
         {k: v for k, v in files.items() if k != README} for files in (record.model.files, prepared.model.files)
@@ -167,7 +167,7 @@ def _check_base(artefact: str, record: Record, prepared: Prepared) -> None:
         raise NotReproducible(name=artefact, why=why)
 
 
-def _check_sets(artefact: str, scoring: ScoringRecord, prepared: Prepared) -> None:
+def _check_sets(artefact: str, scoring: ScoringRecord, prepared: ScoringInputs) -> None:
     here = {entry.name: entry for entry in prepared.record.sets}
     for entry in scoring.sets:
         if here[entry.name].rows_sha256 != entry.rows_sha256:

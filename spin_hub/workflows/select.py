@@ -9,6 +9,7 @@ from spin_hub.artifacts.ranking_file import read_ranking
 from spin_hub.artifacts.write import Outcome, Provenance, default_name, write_delta_folder
 from spin_hub.errors import DeltaNotFound, UsageError
 from spin_hub.hub.resolve import hub_cache
+from spin_hub.kinds import DELTA
 from spin_hub.progress import SILENT, Reporter, step
 from spin_hub.recipe import BY_DEFAULT, Destination, SelectionRecipe
 from spin_hub.scoring.selecting import candidates_of, delta_from
@@ -27,7 +28,7 @@ def select(
         ranking: a ranking file, or a folder that holds one.
         recipe: rule or expression, and ratios.
         destination: the delta's folder; ``./<model name>-spin-delta`` by default.
-        model: the base, a folder or Hub id; only the random rule needs it, for the values of the weights it draws.
+        model: the base, a folder or Hub id; only a rule that draws weights needs it, for their values.
         reporter: told of progress.
 
     Raises:
@@ -37,11 +38,12 @@ def select(
     path = path / RANKING if path.is_dir() else path
     if not path.is_file():
         raise DeltaNotFound(path=ranking, what="ranking")
-    if recipe.rule == "random" and model is None:
-        raise UsageError(message="The random rule draws weights whose values no ranking holds: name the --base.")
+    if recipe.entry.draws and model is None:
+        why = f"The {recipe.rule} rule draws weights whose values no ranking holds: name the --base."
+        raise UsageError(message=why)
     with step(reporter, "Reading the ranking"):
         content = read_ranking(path)
-    target = Placed.of(destination, default_name(content.model.name, content.model.card, "delta"))
+    target = Placed.of(destination, default_name(content.model.name, content.model.card, DELTA.name))
     target.check((path, hub_cache()))
     base = open_base(model, reporter) if model is not None else None
     with step(reporter, "Choosing the weights"):

@@ -11,8 +11,9 @@ from spin_hub.artifacts.base_model import Base, open_base, record_of, shard_dige
 from spin_hub.artifacts.ranking_file import NAME as RANKING
 from spin_hub.artifacts.ranking_file import RankingFile, read_ranking, write_ranking
 from spin_hub.artifacts.write import Outcome, Provenance, write_delta_folder
-from spin_hub.core.part import Part
+from spin_hub.core.names import Part
 from spin_hub.core.ranking import Shape
+from spin_hub.core.rules import DEFAULT_RULE
 from spin_hub.errors import RankingMismatch, RatioBeyondRanking, UsageError
 from spin_hub.hub.resolve import hub_cache
 from spin_hub.metrics.held_out import gather, texts_for
@@ -22,7 +23,7 @@ from spin_hub.models.device import place
 from spin_hub.models.load import check_causal
 from spin_hub.models.widening import load_running
 from spin_hub.progress import SILENT, Reporter, step
-from spin_hub.recipe import Destination, Limits, Rule, ScoringRecipe, SelectionRecipe
+from spin_hub.recipe import Destination, Limits, ScoringRecipe, SelectionRecipe
 from spin_hub.scoring.inputs import prepare
 from spin_hub.scoring.score import Job, score_prepared
 from spin_hub.scoring.selecting import candidates_of, check_recipe, delta_from, shapes_within
@@ -48,9 +49,9 @@ class SweepRequest:
         base: the ranking's model, a folder or Hub id; None takes the Hub id that the ranking names.
         scoring: of a model; of a ranking only device, precision and trust count.
         ps, qs: the ratios, every p with every q; without both, the default grid.
-        rules: by which weights are chosen; ``published`` takes only p = q.
+        rules: by which weights are chosen; one that needs p = q is tried with no other pairs.
         expression: in place of the paper's.
-        targets, layers: parts of the model, as :class:`spin_hub.core.part.Part` has them, each tried by itself.
+        targets, layers: parts of the model, as :class:`spin_hub.core.names.Part` has them, each tried by itself.
         limits: what an edit may cost.
         pick: ``best``, ``knee`` or a row, whose delta is written; None writes none.
         keep: the ratio up to which a model's ranking keeps weights; None as much as is reasonable.
@@ -62,7 +63,7 @@ class SweepRequest:
     scoring: ScoringRecipe = field(default_factory=ScoringRecipe)
     ps: tuple[float, ...] = ()
     qs: tuple[float, ...] = ()
-    rules: tuple[Rule, ...] = ("paper",)
+    rules: tuple[str, ...] = (DEFAULT_RULE,)
     expression: str | None = None
     targets: tuple[str, ...] = ("all",)
     layers: tuple[str, ...] = ("all",)
@@ -156,15 +157,17 @@ def candidates_for(request: SweepRequest, keep: float) -> list[SelectionRecipe]:
     if bool(request.ps) != bool(request.qs):
         raise UsageError(message="Give both --p and --q, or neither for the default grid.")
     grid: tuple[Ratios, ...] = product_grid(request.ps, request.qs) if request.ps else default_grid(keep)
+    rules = [SelectionRecipe(name).entry for name in request.rules]
     found = [
-        SelectionRecipe(rule, request.expression if rule == "paper" else None, p, q, part=part)
+        SelectionRecipe(name, request.expression if rule.takes_expression else None, p, q, part=part)
         for part in request.parts
-        for rule in request.rules
+        for name, rule in zip(request.rules, rules, strict=True)
         for p, q in grid
-        if rule != "published" or p == q
+        if p == q or not rule.one_ratio
     ]
     if not found:
-        raise UsageError(message="There is nothing to try: the published rule needs p = q.")
+        named = " and ".join(f"the {name} rule" for name in request.rules)
+        raise UsageError(message=f"There is nothing to try: {named} needs p = q.")
     return found
 
 
@@ -249,7 +252,7 @@ def _scored(base: Base, request: SweepRequest, folder: Path, reporter: Reporter)
 def _write_delta(base: Base, subject: Subject, chosen: SelectionRecipe, place: Path, reporter: Reporter) -> Outcome:
     content = subject.content
     with step(reporter, "Choosing the weights"):
-        delta = delta_from(content, chosen, base if chosen.rule == "random" else None)
+        delta = delta_from(content, chosen, base if chosen.entry.draws else None)
     evaluation = gather(base, subject, delta.selection, chosen.seed, reporter)
     provenance = Provenance(content.model, content.scoring, candidates_of(content, chosen), evaluation)
     return write_delta_folder(Placed(place, True), base, delta, provenance, reporter)
