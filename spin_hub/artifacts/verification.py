@@ -1,75 +1,10 @@
-"""What a verification finds, and the two forms in which it takes a model: a folder and a Hub repo."""
+"""The result of a verification: the differences, and how much was compared."""
 
-from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, Final, Protocol
-
-from spin_hub.core.identity import Identity
-from spin_hub.core.spans import Allowance
+from typing import Any, Final
 
 _MOST: Final = 60
 """Characters that are shown of a value."""
-
-
-class Store(Protocol):
-    """Files by name, in a folder or a Hub repo."""
-
-    @property
-    def label(self) -> str:
-        """How a person called it."""
-        ...
-
-    @property
-    def repo_id(self) -> str | None:
-        """Of a Hub repo."""
-        ...
-
-    @property
-    def commit(self) -> str | None:
-        """Of a Hub repo."""
-        ...
-
-    @property
-    def sizes(self) -> Mapping[str, int]:
-        """The size of every file, by name."""
-        ...
-
-    def local(self, name: str) -> Path | None:
-        """Where a file is on this machine; None where it is not."""
-        ...
-
-    def known(self, name: str) -> Identity:
-        """What is known of a file without reading it."""
-        ...
-
-    def identity(self, name: str) -> Identity:
-        """A file's digests, for which it may have to be read."""
-        ...
-
-    def sha256(self, name: str) -> str:
-        """The sha256 of a file's content."""
-        ...
-
-    def whole(self, name: str) -> bytes:
-        """The content of a small file."""
-        ...
-
-    def pieces(self, name: str) -> Iterator[bytes | bytearray]:
-        """The content of a file, in order."""
-        ...
-
-    def ranges(self, name: str, spans: Iterable[tuple[int, int]]) -> list[bytes]:
-        """The bytes of a file between some places."""
-        ...
-
-    def check(self, name: str) -> None:
-        """Raises where the copy of a file on this machine is not the Hub's."""
-        ...
-
-    def allowance(self, names: Iterable[str]) -> Allowance | None:
-        """How much of some files may be read by :meth:`ranges`; None for all."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,7 @@ from huggingface_hub import HfApi, try_to_load_from_cache
 from huggingface_hub.errors import HTTPError, NotASafetensorsRepoError, SafetensorsParsingError
 
 from spin_hub.checkpoint.header import TensorSpan
-from spin_hub.core.identity import Identity
-from spin_hub.core.spans import Allowance
+from spin_hub.checkpoint.store import Allowance, Identity
 from spin_hub.errors import AccessDenied, CorruptFile, DownloadDamaged, HubUnreachable, ModelNotFound
 from spin_hub.hub.client import a_model, reason, typed
 from spin_hub.hub.ranges import Ranges
@@ -30,7 +29,7 @@ _LARGEST: Final = 1 << 28
 """No file that is read into memory is larger, in bytes."""
 
 
-class Repo:
+class HubStore:
     """The files of a model repo at a commit.
 
     Args:
@@ -114,7 +113,7 @@ class Repo:
         return Allowance(max(REQUESTS - _QUESTIONS - self._ranges.requests, 1), left)
 
 
-def open_repo(name: str, cached: bool) -> Repo:
+def open_repo(name: str, cached: bool) -> HubStore:
     """A model repo by its Hub id, pinned to a commit.
 
     Args:
@@ -136,7 +135,7 @@ def open_repo(name: str, cached: bool) -> Repo:
         for entry in info.siblings or []
     }
     visible = {name: file for name, file in files.items() if not any(part[0] == "." for part in name.split("/"))}
-    return Repo(name, Ranges(str(info.id), str(info.sha)), visible, cached)
+    return HubStore(name, Ranges(str(info.id), str(info.sha)), visible, cached)
 
 
 def why_no_commit(repo_id: str, commit: str) -> str | None:

@@ -10,20 +10,21 @@ from tempfile import TemporaryDirectory
 from spin_hub.artifacts.delta_file import NAME as DELTA
 from spin_hub.artifacts.delta_file import read_delta
 from spin_hub.artifacts.open import parse_record
-from spin_hub.artifacts.verification import Store
 from spin_hub.checkpoint.digests import sha256
+from spin_hub.checkpoint.file_store import FileStore, FolderStore
 from spin_hub.core.delta import Delta
 from spin_hub.core.files import SPIN
 from spin_hub.errors import ArtefactNotFound, BaseNotNamed, CorruptFile, HubSilent, ModelNotFound
 from spin_hub.hub.resolve import cached_snapshot, may_be_id, split_id
 from spin_hub.hub.store import open_repo
+from spin_hub.kinds import DELTA as DELTA_KIND
+from spin_hub.kinds import MODEL, Kind
 from spin_hub.record import NAME as RECORD
 from spin_hub.record import Record
-from spin_hub.verify.folder import Folder
 
 
 @dataclass(frozen=True)
-class Subject:
+class Artifact:
     """What is verified.
 
     Attributes:
@@ -34,7 +35,7 @@ class Subject:
         tool: the program and version that wrote the record.
     """
 
-    store: Store
+    store: FileStore
     folder: str
     delta: Delta
     delta_sha256: str
@@ -43,15 +44,20 @@ class Subject:
     tool: str | None
 
     @property
+    def facts(self) -> Kind:
+        """The kind of the record; without one that fits the folder, a delta or an edited model as the folder looks."""
+        if self.record and self.record.facts.folder == self.folder:
+            return self.record.facts
+        return MODEL if self.folder else DELTA_KIND
+
+    @property
     def kind(self) -> str:
-        """``model``, ``delta``, ``peft`` or ``lora``; without a record as the folder looks."""
-        if not self.folder:
-            return "delta"
-        return self.record.kind if self.record and self.record.kind != "delta" else "model"
+        """The name of the kind."""
+        return self.facts.name
 
 
 @contextmanager
-def opened(name: str) -> Iterator[Subject]:
+def open_artifact(name: str) -> Iterator[Artifact]:
     """Opens what is verified; a delta of the Hub lies in a temporary folder within the block.
 
     Raises:
@@ -66,7 +72,7 @@ def opened(name: str) -> Iterator[Subject]:
         raise ArtefactNotFound(what="edited model", name=name, why=why)
     path = store.local(f"{folder}{DELTA}")
     if path is not None:
-        yield _subject(store, folder, path)
+        yield _artifact(store, folder, path)
         return
     with TemporaryDirectory(prefix="spin-hub-", ignore_cleanup_errors=True) as place:
         path = Path(place) / DELTA
@@ -74,14 +80,14 @@ def opened(name: str) -> Iterator[Subject]:
             for piece in store.pieces(f"{folder}{DELTA}"):
                 file.write(piece)
         try:
-            subject = _subject(store, folder, path)
+            artifact = _artifact(store, folder, path)
         except CorruptFile as error:
             # The temporary file means nothing to a person.
             raise CorruptFile(path=f"{store.label}/{folder}{DELTA}", why=error.facts["why"]) from error
-        yield subject
+        yield artifact
 
 
-def open_base(base: str | None, edited: str, delta: Delta) -> Store:
+def open_base(base: str | None, edited: str, delta: Delta) -> FileStore:
     """The base that a person names, or that the delta was made for.
 
     A base on the Hub that does not answer is taken from the cache.
@@ -96,7 +102,7 @@ def open_base(base: str | None, edited: str, delta: Delta) -> Store:
         raise BaseNotNamed(edited=edited)
     path = Path(base).expanduser()
     if path.is_dir():
-        return Folder(base, path)
+        return FolderStore(base, path)
     if path.exists() or not may_be_id(base):
         raise ModelNotFound(model=base, why="there is no such folder, and it is no Hub id")
     try:
@@ -105,28 +111,28 @@ def open_base(base: str | None, edited: str, delta: Delta) -> Store:
         return _cached(base, delta, error)
 
 
-def _store(name: str) -> Store:
+def _store(name: str) -> FileStore:
     path = Path(name).expanduser()
     if path.is_dir():
-        return Folder(name, path)
+        return FolderStore(name, path)
     if path.exists() or not may_be_id(name):
         raise ArtefactNotFound(what="edited model", name=name, why="there is no such folder, and it is no Hub id")
     return open_repo(name, cached=False)
 
 
-def _cached(base: str, delta: Delta, silent: HubSilent) -> Store:
+def _cached(base: str, delta: Delta, silent: HubSilent) -> FileStore:
     repo_id, revision = split_id(base)
     try:
         folder = cached_snapshot(repo_id, revision)
     except OSError:
         raise silent from None
-    found = Folder(base, folder, repo_id, folder.name)
+    found = FolderStore(base, folder, repo_id, folder.name)
     if any(name not in found.sizes for name in delta.base.files):
         raise silent
     return found
 
 
-def _subject(store: Store, folder: str, path: Path) -> Subject:
+def _artifact(store: FileStore, folder: str, path: Path) -> Artifact:
     record, unreadable, tool = None, None, None
     name = f"{folder}{RECORD}"
     if name in store.sizes:
@@ -136,4 +142,4 @@ def _subject(store: Store, folder: str, path: Path) -> Subject:
             tool = str(json.loads(data).get("tool"))
         except CorruptFile as error:
             unreadable = str(error.facts["why"])
-    return Subject(store, folder, read_delta(path), sha256(path, lambda _: None), record, unreadable, tool)
+    return Artifact(store, folder, read_delta(path), sha256(path, lambda _: None), record, unreadable, tool)

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
-from spin_hub.artifacts.verification import Difference, Store
+from spin_hub.artifacts.verification import Difference
 from spin_hub.artifacts.write import BASE_README, NOTICE
+from spin_hub.checkpoint.file_store import FileStore
+from spin_hub.checkpoint.store import Identity
 from spin_hub.core.files import DELTA, README, SPIN, Contents, is_licence, split_names
-from spin_hub.core.identity import Identity
-from spin_hub.exports.config import CONFIG, WEIGHTS
 from spin_hub.model_cards.licences import terms_of
 from spin_hub.model_cards.render import HEAT_MAP
 from spin_hub.record import NAME as RECORD
-from spin_hub.verify.artifact import Subject
+from spin_hub.verify.artifact import Artifact
 
 LOADED: Final = frozenset(
     {"model.safetensors", "model.safetensors.index.json", "adapter_config.json", "adapter_model.safetensors"}
@@ -24,17 +24,17 @@ _TAKEN: Final = LOADED | {"config.json", "adapter_model.bin", "pytorch_model.bin
 
 
 @dataclass(frozen=True)
-class Kept:
+class Comparison:
     """What is compared of a base.
 
     Attributes:
-        subject, base: the two sides.
+        artifact, base: the two sides.
         shards: of the base.
         quick: whether no large file is read.
     """
 
-    subject: Subject
-    base: Store
+    artifact: Artifact
+    base: FileStore
     shards: tuple[str, ...]
     quick: bool
 
@@ -46,16 +46,16 @@ class Kept:
     @cached_property
     def names(self) -> list[str]:
         """All files that are the base's own: those that it has, and those that the delta knows."""
-        return sorted({*self.contents.proven, *self.subject.delta.base.files})
+        return sorted({*self.contents.proven, *self.artifact.delta.base.files})
 
 
-def base_rows(kept: Kept, names: Iterable[str]) -> Iterator[Difference]:
+def base_rows(comparison: Comparison, names: Iterable[str]) -> Iterator[Difference]:
     """Where a base is not the one that the delta was made for, by its recorded digests."""
-    recorded, base = kept.subject.delta.base.files, kept.base
+    recorded, base = comparison.artifact.delta.base.files, comparison.base
     for name in names:
         if name in recorded and name in base.sizes:
             known = base.known(name).sha256
-            if known is None and not (kept.quick and base.local(name) is None):
+            if known is None and not (comparison.quick and base.local(name) is None):
                 known = base.sha256(name)
             if known and known != recorded[name]:
                 yield Difference("base", name, f"sha256 {recorded[name][:12]}", f"sha256 {known[:12]}")
@@ -65,39 +65,39 @@ def base_rows(kept: Kept, names: Iterable[str]) -> Iterator[Difference]:
             yield Difference("delta", name, "the base's file in the delta's list", "not named")
 
 
-def file_rows(kept: Kept) -> Iterator[Difference]:
+def file_rows(comparison: Comparison) -> Iterator[Difference]:
     """Where config, tokenizer, code, index or the kept README are not the base's."""
-    edited, base = kept.subject.store, kept.base
-    for name in kept.names:
+    edited, base = comparison.artifact.store, comparison.base
+    for name in comparison.names:
         here = f"{SPIN}/{BASE_README}" if name == README else name
         if here not in edited.sizes:
-            unknown = name not in kept.subject.delta.base.files and base.repo_id is None
+            unknown = name not in comparison.artifact.delta.base.files and base.repo_id is None
             if not unknown:
                 yield Difference("missing", here, "the base's file", "no such file")
-        elif name in base.sizes and name not in kept.shards:
+        elif name in base.sizes and name not in comparison.shards:
             yield from _same(here, (base, name), (edited, here))
 
 
-def added(kept: Kept) -> tuple[list[Difference], list[str]]:
+def added(comparison: Comparison) -> tuple[list[Difference], list[str]]:
     """Files that neither the base nor the edit brought: a row where a loader takes them, else a note."""
-    record = kept.subject.record
+    record = comparison.artifact.record
     ours = {README, *(f"{SPIN}/{name}" for name in (DELTA, RECORD, BASE_README, HEAT_MAP))}
     if record and (terms := terms_of(record.model.card)) and terms.notice:
         ours.add(NOTICE)
-    ours.update(kept.names)
-    others = [name for name in kept.subject.store.sizes if name not in ours]
+    ours.update(comparison.names)
+    others = [name for name in comparison.artifact.store.sizes if name not in ours]
     rows, notes = _others(others, LOADED)
-    unknown = [name for name in kept.contents.proven if name not in kept.subject.delta.base.files]
-    if unknown and kept.base.repo_id is None:
+    unknown = [name for name in comparison.contents.proven if name not in comparison.artifact.delta.base.files]
+    if unknown and comparison.base.repo_id is None:
         notes.append(f"The base's folder has files that the delta does not know: {_list(unknown)}.")
     return rows, notes
 
 
-def added_beside(subject: Subject) -> tuple[list[Difference], list[str]]:
+def added_beside(artifact: Artifact) -> tuple[list[Difference], list[str]]:
     """The same of a delta or an adapter, beside which no file of a model belongs."""
-    own = {README, NOTICE, *(f"{subject.folder}{name}" for name in (DELTA, RECORD, HEAT_MAP))}
-    own |= {CONFIG, WEIGHTS} if subject.folder else set()
-    return _others([name for name in subject.store.sizes if name not in own and not is_licence(name)], _TAKEN)
+    own = {README, NOTICE, *(f"{artifact.folder}{name}" for name in (DELTA, RECORD, HEAT_MAP))}
+    own.update(artifact.facts.files)
+    return _others([name for name in artifact.store.sizes if name not in own and not is_licence(name)], _TAKEN)
 
 
 def _others(names: list[str], taken: frozenset[str]) -> tuple[list[Difference], list[str]]:
@@ -107,7 +107,7 @@ def _others(names: list[str], taken: frozenset[str]) -> tuple[list[Difference], 
     return rows, [f"Added since, and not compared: {_list(named)}."] if named else []
 
 
-def _same(name: str, base: tuple[Store, str], edited: tuple[Store, str]) -> Iterator[Difference]:
+def _same(name: str, base: tuple[FileStore, str], edited: tuple[FileStore, str]) -> Iterator[Difference]:
     known = [store.known(path) for store, path in (base, edited)]
     equal = known[0].same_as(known[1])
     if equal is None:
@@ -117,7 +117,7 @@ def _same(name: str, base: tuple[Store, str], edited: tuple[Store, str]) -> Iter
         yield Difference("file", name, known[0].text, known[1].text)
 
 
-def _read(store: Store, name: str, other: Identity) -> Identity:
+def _read(store: FileStore, name: str, other: Identity) -> Identity:
     """A file's identity, with a digest that the other side's can be compared with."""
     known = store.known(name)
     comparable = (known.sha256 and not other.blob_id) or (known.blob_id and not other.sha256)

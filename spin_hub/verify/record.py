@@ -11,21 +11,21 @@ from spin_hub.errors import CardFailed, CardRefused
 from spin_hub.model_cards.checking import card_differences
 from spin_hub.record import NAME as RECORD
 from spin_hub.record import Record
-from spin_hub.verify.artifact import Subject
+from spin_hub.verify.artifact import Artifact
 from spin_hub.version import __version__
 
 
-def record_rows(subject: Subject) -> Iterator[Difference]:
+def record_rows(artifact: Artifact) -> Iterator[Difference]:
     """Where the record says something that the delta does not bear out."""
-    name = f"{subject.folder}{RECORD}"
-    record, delta = subject.record, subject.delta
+    name = f"{artifact.folder}{RECORD}"
+    record, delta = artifact.record, artifact.delta
     if record is None:
-        if subject.unreadable:
-            yield Difference("record", name, "a record of spin-hub", shown(subject.unreadable))
+        if artifact.unreadable:
+            yield Difference("record", name, "a record of spin-hub", shown(artifact.unreadable))
         else:
             yield Difference("missing", name, "the record of the edit", "no such file")
         return
-    for label, said, true in _claims(subject, record, delta):
+    for label, said, true in _claims(artifact, record, delta):
         if said != true:
             yield Difference("record", name, f"{label} {shown(true)}", shown(said))
     for label, told, real in _mappings(record, delta):
@@ -36,15 +36,15 @@ def record_rows(subject: Subject) -> Iterator[Difference]:
             yield Difference("record", name, expected, f"{shown(told.get(odd[0], 'none'))}{more}")
 
 
-def card_rows(subject: Subject) -> tuple[list[Difference], list[str]]:
+def card_rows(artifact: Artifact) -> tuple[list[Difference], list[str]]:
     """Where the card says something else than the record, and what a person should know of that."""
-    record, store = subject.record, subject.store
+    record, store = artifact.record, artifact.store
     if README not in store.sizes:
         return [Difference("missing", README, "the card", "no such file")], []
     if record is None:
         return [], ["The card was not compared: there is no record to compare it with."]
     # The text of another version's templates may read otherwise; the figures do not.
-    same = subject.tool == f"spin-hub {__version__}"
+    same = artifact.tool == f"spin-hub {__version__}"
     try:
         text = store.whole(README).decode("utf-8")
         found = list(card_differences(record, text, store.repo_id, generated=same))
@@ -53,11 +53,11 @@ def card_rows(subject: Subject) -> tuple[list[Difference], list[str]]:
     except (CardFailed, CardRefused) as error:
         return [Difference("card", README, "a card as the record gives it", shown(str(error.facts["why"])))], []
     rows = [Difference("card", README, f"{label} {shown(true)}", shown(said)) for label, true, said in found]
-    notes = [] if same else [f"The record is of {shown(subject.tool)}: of the card its figures were compared."]
+    notes = [] if same else [f"The record is of {shown(artifact.tool)}: of the card its figures were compared."]
     return rows, notes
 
 
-def delta_rows(own: Subject, given: Delta) -> Iterator[Difference]:
+def delta_rows(own: Artifact, given: Delta) -> Iterator[Difference]:
     """Where the delta in a folder is not the one that a person names."""
     name, mine = f"{own.folder}{DELTA}", own.delta
     if mine.base.files != given.base.files:
@@ -80,13 +80,12 @@ def delta_rows(own: Subject, given: Delta) -> Iterator[Difference]:
             yield Difference("delta", name, f"{tensor}: its original values", "others")
 
 
-def _claims(subject: Subject, record: Record, delta: Delta) -> list[tuple[str, Any, Any]]:
+def _claims(artifact: Artifact, record: Record, delta: Delta) -> list[tuple[str, Any, Any]]:
     """What it is about, what the record says, what is true."""
     result, model = record.result, record.model
-    kinds = ("delta",) if not subject.folder else ("model", "peft", "lora")
     return [
-        ("kind", record.kind, record.kind if record.kind in kinds else kinds[0]),
-        ("sha256 of the delta", result.delta_sha256, subject.delta_sha256),
+        ("kind", record.kind, artifact.kind),
+        ("sha256 of the delta", result.delta_sha256, artifact.delta_sha256),
         ("weights", result.weights, delta.weights),
         ("tensors", result.tensors, len(delta.edits)),
         ("base", model.repo_id, delta.base.repo_id),

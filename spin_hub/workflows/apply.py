@@ -18,10 +18,11 @@ from spin_hub.errors import DeltaMismatch
 from spin_hub.hub.ancestry import architecture_difference
 from spin_hub.hub.resolve import hub_cache
 from spin_hub.hub.token import account
+from spin_hub.kinds import MODEL
 from spin_hub.progress import SILENT, Reporter, step
 from spin_hub.recipe import BY_DEFAULT, Destination
 from spin_hub.record import ModelRecord
-from spin_hub.workflows.after_push import verified
+from spin_hub.workflows.verify import verified
 
 
 @dataclass(frozen=True)
@@ -83,20 +84,20 @@ def apply(
         weights = f"all {opened.delta.weights:,} weights are zero"
         reporter.note(f"{model} already holds this edit: {weights}. Nothing was written.")
         return replace(_nothing(opened), fit=fit)
-    target = Placed.of(destination, default_name(base.source.name, base.card, "model"))
+    target = Placed.of(destination, default_name(base.source.name, base.card, MODEL.name))
     publication = None
     if who and options.push:
-        publication = publish.prepare(who, options.push, "model", base.subject, reporter)
+        publication = publish.prepare(who, options.push, MODEL.name, base.subject, reporter)
     if not (options.plan or (publication and target.path.is_dir())):
         _check_target(target, opened)
     rebased, provenance = rebase(opened, options.force, reporter)
     if options.plan:
-        upload = most_to_upload(publication, base, "model") if publication else 0
+        upload = most_to_upload(publication, base, MODEL.name) if publication else 0
         planned = (publication.repo_id, upload) if publication else None
-        return replace(Outcome(None, describe("model", rebased, provenance)), fit=fit, planned=planned)
+        return replace(Outcome(None, describe(MODEL.name, rebased, provenance)), fit=fit, planned=planned)
     if publication is None:
         return replace(write_model_folder(target, base, rebased, provenance, reporter), fit=fit)
-    publish.check_card(publication, describe("model", rebased, provenance))
+    publish.check_card(publication, describe(MODEL.name, rebased, provenance))
     outcome = _finished(target, rebased, provenance)
     if outcome is None:
         _check_target(target, opened)
@@ -134,7 +135,7 @@ def _other_architecture(opened: Opened) -> str | None:
 
 def _check_target(target: Placed, opened: Opened) -> None:
     base = opened.base
-    target.check((base.source.folder, opened.source.path, hub_cache()), needed_bytes(base, "model"))
+    target.check((base.source.folder, opened.source.path, hub_cache()), needed_bytes(base, MODEL.name))
 
 
 def _nothing(opened: Opened) -> Outcome:
@@ -142,7 +143,7 @@ def _nothing(opened: Opened) -> Outcome:
         return Outcome(None, opened.record)
     delta = opened.delta
     base = ModelRecord("unknown", delta.base.repo_id, delta.base.commit, delta.base.files)
-    return Outcome(None, describe("model", delta, Provenance(base, None, None)))
+    return Outcome(None, describe(MODEL.name, delta, Provenance(base, None, None)))
 
 
 def _finished(target: Placed, delta: Delta, provenance: Provenance) -> Outcome | None:
@@ -150,5 +151,5 @@ def _finished(target: Placed, delta: Delta, provenance: Provenance) -> Outcome |
     record = record_at(target.path)
     if record is None:
         return None
-    expected = describe("model", delta, provenance, record.result.delta_sha256)
+    expected = describe(MODEL.name, delta, provenance, record.result.delta_sha256)
     return Outcome(target.path, record) if record.to_json() == expected.to_json() else None

@@ -16,13 +16,13 @@ from spin_hub.core.delta import Delta
 from spin_hub.core.files import README, SPIN
 from spin_hub.errors import DeltaNotFound, NotPushable
 from spin_hub.hub.token import account
+from spin_hub.kinds import DELTA, kind_of
 from spin_hub.progress import SILENT, Reporter, step
-from spin_hub.recipe import Kind
 from spin_hub.record import Record
-from spin_hub.workflows.after_push import verified
+from spin_hub.workflows.verify import verified
 
 
-def push(folder: str | Path, options: PushOptions, kind: Kind | None = None, reporter: Reporter = SILENT) -> Outcome:
+def push(folder: str | Path, options: PushOptions, kind: str | None = None, reporter: Reporter = SILENT) -> Outcome:
     """Publishes a folder that ``edit``, ``select`` or ``apply`` wrote.
 
     Args:
@@ -39,8 +39,9 @@ def push(folder: str | Path, options: PushOptions, kind: Kind | None = None, rep
     delta, record = _checked(folder, reporter)
     if kind == record.kind or kind is None:
         return _push(folder, record, options, reporter)
-    if kind == "model":
-        raise NotPushable(path=folder, why="it is a delta, not an edited model")
+    asked = kind_of(kind)
+    if asked is not DELTA:
+        raise NotPushable(path=folder, why=f"it is {record.facts.noun}, not {asked.noun}")
     with TemporaryDirectory(prefix="spin-hub-", ignore_cleanup_errors=True) as place:
         provenance = Provenance(
             record.model, record.scoring, record.result.candidates, record.evaluation, record.applied, record.search
@@ -67,7 +68,7 @@ def _checked(folder: Path, reporter: Reporter) -> tuple[Delta, Record]:
         delta, record = open_delta(folder)
     if record is None:
         raise NotPushable(path=folder, why="it has no record (spin.json) that speaks of its delta")
-    if record.kind == "model":
+    if record.facts.whole:
         with step(reporter, "Checking the touched weights"):
             _check_model(folder, delta)
     return delta, record

@@ -6,15 +6,19 @@ from pathlib import Path
 from typing import Final
 
 from spin_hub.artifacts.open import fetch_delta
-from spin_hub.artifacts.verification import Difference, Store, Verification
-from spin_hub.errors import HubSilent
+from spin_hub.artifacts.publish import PushOptions
+from spin_hub.artifacts.verification import Difference, Verification
+from spin_hub.artifacts.write import Outcome
+from spin_hub.checkpoint.file_store import FileStore
+from spin_hub.errors import BaseNotNamed, HubSilent, SpinHubError
+from spin_hub.exports.base import EXPORTS
+from spin_hub.hub.resolve import ModelSource
 from spin_hub.hub.store import why_no_commit
 from spin_hub.progress import SILENT, Reporter, step
-from spin_hub.verify.artifact import Subject, open_base, opened
-from spin_hub.verify.files import Kept, added, added_beside, base_rows, file_rows
-from spin_hub.verify.place_rows import place_rows
+from spin_hub.verify.artifact import Artifact, open_artifact, open_base
+from spin_hub.verify.files import Comparison, added, added_beside, base_rows, file_rows
 from spin_hub.verify.record import card_rows, delta_rows, record_rows
-from spin_hub.verify.shard_rows import Weights, shard_rows, weights_of
+from spin_hub.verify.weights import Weights, place_rows, shard_rows, weights_of
 
 
 @dataclass(frozen=True)
@@ -62,53 +66,79 @@ def verify(edited: str | Path, options: VerifyOptions = _USUAL, reporter: Report
     """
     with ExitStack() as stack:
         with step(reporter, "Fetching the edit"):
-            subject = stack.enter_context(opened(str(edited)))
-            rows = [*record_rows(subject)]
+            artifact = stack.enter_context(open_artifact(str(edited)))
+            rows = [*record_rows(artifact)]
         if options.delta:
             _, given, _ = fetch_delta(options.delta, reporter)
-            rows += delta_rows(subject, given)
-            subject = replace(subject, delta=given)
+            rows += delta_rows(artifact, given)
+            artifact = replace(artifact, delta=given)
         with step(reporter, "Looking at the base"):
-            base = open_base(options.base, str(edited), subject.delta)
-            weights = weights_of(base, subject.store if subject.kind == "model" else None, subject.delta)
-            told, notes = _told(subject, base)
-        kept = Kept(subject, base, weights.shards, options.quick)
+            base = open_base(options.base, str(edited), artifact.delta)
+            weights = weights_of(base, artifact.store if artifact.facts.whole else None, artifact.delta)
+            told, notes = _told(artifact, base)
+        comparison = Comparison(artifact, base, weights.shards, options.quick)
         with step(reporter, "Comparing the files"):
-            filed, remarks = _files(kept, weights)
+            filed, remarks = _files(comparison, weights)
         with step(reporter, "Making the adapter again"):
-            own, adapted = _adapter(subject, _named(base))
+            adapted = _own(artifact, _named(base))
         checked, weighed = _weights(weights, options.quick, reporter)
         return Verification(
-            edited=_named(subject.store),
+            edited=_named(artifact.store),
             base=_named(base),
-            kind=subject.kind,
+            kind=artifact.kind,
             quick=options.quick,
-            places=subject.delta.weights,
+            places=artifact.delta.weights,
             checked=checked,
-            files=len(kept.names) if weights.edited else len(own),
+            files=len(comparison.names) if weights.edited else len(artifact.facts.files),
             differences=(*rows, *told, *filed, *adapted, *weighed),
             notes=(*notes, *remarks, *_hint(weights, options.quick, weighed)),
         )
 
 
-def _files(kept: Kept, weights: Weights) -> tuple[list[Difference], list[str]]:
+def verified(outcome: Outcome, options: PushOptions, base: ModelSource | None, reporter: Reporter) -> Outcome:
+    """The outcome of a push with what a quick verification of its commit says.
+
+    The push has happened: what hinders the verification is a warning.
+
+    Args:
+        outcome: of the push.
+        options: whether it is wanted.
+        base: the base where it is at hand; a Hub base is looked at there, and read from the cache.
+        reporter: told of progress.
+    """
+    pushed = outcome.pushed
+    if pushed is None or not options.verify:
+        return outcome
+    folder = str(base.folder) if base and base.repo_id is None else None
+    name = f"{pushed.repo_id}@{pushed.commit}"
+    try:
+        found = verify(name, VerifyOptions(folder, None, quick=True), reporter)
+    except BaseNotNamed:
+        command = f"`spin-hub verify {pushed.repo_id} --base FOLDER`"
+        reporter.note(f"{pushed.repo_id} was not verified, for its base is a local folder: {command} does it.")
+        return outcome
+    except (SpinHubError, OSError) as error:
+        why = error.message if isinstance(error, SpinHubError) else str(error)
+        return replace(outcome, warnings=(*outcome.warnings, f"{name} was pushed, but not verified. {why}"))
+    return replace(outcome, verification=found)
+
+
+def _files(comparison: Comparison, weights: Weights) -> tuple[list[Difference], list[str]]:
     """What differs in the files beside the shards, and in the digests of the base."""
-    names = kept.names if kept.quick else [name for name in kept.names if name not in weights.shards]
-    rows = [*base_rows(kept, names)]
+    names = comparison.names if comparison.quick else [name for name in comparison.names if name not in weights.shards]
+    rows = [*base_rows(comparison, names)]
     if weights.edited is None:
-        more, notes = added_beside(kept.subject)
+        more, notes = added_beside(comparison.artifact)
         return [*rows, *more], notes
-    more, notes = added(kept)
-    return [*rows, *file_rows(kept), *more, *weights.size_rows()], notes
+    more, notes = added(comparison)
+    return [*rows, *file_rows(comparison), *more, *weights.size_rows()], notes
 
 
-def _adapter(subject: Subject, base: str) -> tuple[tuple[str, ...], list[Difference]]:
-    """An adapter's own files, and what differs in them; all of a verification that needs torch."""
-    if subject.kind not in ("peft", "lora"):
-        return (), []
-    from spin_hub.verify.adapter import FILES, adapter_rows
-
-    return FILES, adapter_rows(subject, base)
+def _own(artifact: Artifact, base: str) -> list[Difference]:
+    """Compare the files that its kind alone has; of an adapter that needs torch."""
+    if artifact.record is None or not artifact.facts.files:
+        return []
+    return EXPORTS[artifact.kind].verify(artifact.record, artifact.delta, artifact.store, base)
 
 
 def _weights(weights: Weights, quick: bool, reporter: Reporter) -> tuple[int, list[Difference]]:
@@ -126,10 +156,10 @@ def _hint(weights: Weights, quick: bool, rows: list[Difference]) -> list[str]:
     return ["Where these shards differ was not looked at: --quick reads their touched weights."]
 
 
-def _told(subject: Subject, base: Store) -> tuple[list[Difference], list[str]]:
+def _told(artifact: Artifact, base: FileStore) -> tuple[list[Difference], list[str]]:
     """What the card says, and whether the commit exists at which the delta was made."""
-    rows, notes = card_rows(subject)
-    known = subject.delta.base
+    rows, notes = card_rows(artifact)
+    known = artifact.delta.base
     if known.repo_id is None or known.commit is None or (base.repo_id, base.commit) == (known.repo_id, known.commit):
         return rows, notes
     try:
@@ -141,5 +171,5 @@ def _told(subject: Subject, base: Store) -> tuple[list[Difference], list[str]]:
     return rows, notes
 
 
-def _named(store: Store) -> str:
+def _named(store: FileStore) -> str:
     return f"{store.repo_id}@{store.commit}" if store.repo_id else store.label

@@ -141,7 +141,7 @@ def test_a_sample_where_not_all_places_fit(desk, stock, monkeypatch):
     from stocking import a_delta
 
     from spin_hub.hub import store
-    from spin_hub.verify import place_rows as place_proofs
+    from spin_hub.verify import weights
 
     with desk.client_here():
         a_delta(desk.folder / "many", BASE, {UP: list(range(0, 2048, 64))})
@@ -150,7 +150,7 @@ def test_a_sample_where_not_all_places_fit(desk, stock, monkeypatch):
     monkeypatch.setattr(store, "REQUESTS", 25)
     monkeypatch.setattr(store, "NBYTES", 0)
     monkeypatch.setattr(store, "_LEAST", 400)
-    monkeypatch.setattr(place_proofs, "_HEAD", 200)
+    monkeypatch.setattr(weights, "_HEAD", 200)
     desk.hub.reset_traffic()
     found = verified(desk, "alice/many", "--quick")
     assert 0 < found["checked"] < found["places"] == 32

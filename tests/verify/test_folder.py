@@ -6,10 +6,9 @@ from itertools import pairwise
 
 import pytest
 
-from spin_hub.core.identity import Identity
-from spin_hub.verify import folder as module
-from spin_hub.verify.folder import Folder
-from spin_hub.verify.shards import BLOCK
+from spin_hub.checkpoint import file_store as module
+from spin_hub.checkpoint.file_store import BLOCK, FolderStore
+from spin_hub.checkpoint.store import Identity
 
 FILES = {"a.txt": b"a", "deep/b.bin": bytes(range(256)) * 9, "deep/empty": b"", "name with spaces": b"line\n"}
 
@@ -19,7 +18,7 @@ def folder(tmp_path):
     for name, data in {**FILES, ".hidden": b"x", "deep/.git/c": b"y", ".cache/d": b"z"}.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(data)
-    return Folder("called", tmp_path, "org/name", "c" * 40)
+    return FolderStore("called", tmp_path, "org/name", "c" * 40)
 
 
 def test_the_visible_files_have_their_sizes(folder):

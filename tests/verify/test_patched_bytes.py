@@ -9,7 +9,7 @@ from spin_hub.checkpoint.header import Header, TensorSpan
 from spin_hub.core.delta import TensorEdit
 from spin_hub.core.dtypes import itemsize
 from spin_hub.errors import DeltaMismatch
-from spin_hub.verify.patched_bytes import Place, Touched
+from spin_hub.verify.shards import PatchMap, Place
 
 START = 40
 """Bytes of the header."""
@@ -62,7 +62,7 @@ def in_pieces(touched, data, borders):
 def test_a_shard_is_edited_alike_in_pieces_of_any_size(shard, more):
     data, header, edits = shard
     borders = sorted(more.draw(st.sets(st.integers(0, len(data)), max_size=8)))
-    out, wrong = in_pieces(Touched(header, edits, "model"), data, borders)
+    out, wrong = in_pieces(PatchMap(header, edits, "model"), data, borders)
     assert out == edited_by_hand(data, header, edits).tobytes()
     assert wrong == []
 
@@ -70,7 +70,7 @@ def test_a_shard_is_edited_alike_in_pieces_of_any_size(shard, more):
 @given(shards())
 def test_every_place_is_where_the_element_lies(shard):
     _, header, edits = shard
-    touched = Touched(header, edits, "model")
+    touched = PatchMap(header, edits, "model")
     starts, ends = touched.places()
     expected = [(header.spans[name].start + index * itemsize(edit.dtype), itemsize(edit.dtype), name, index)
                 for name, edit in edits.items() for index in edit.indices.tolist()]  # fmt: skip
@@ -97,7 +97,7 @@ def test_an_element_that_is_no_original_is_named_first_of_its_tensor(shard, more
         size = itemsize(edits[name].dtype)
         there[header.spans[name].start + index * size + more.draw(st.integers(0, size - 1))] ^= 1
     borders = sorted(more.draw(st.sets(st.integers(0, len(data)), max_size=4)))
-    out, wrong = in_pieces(Touched(header, edits, "model"), there, borders)
+    out, wrong = in_pieces(PatchMap(header, edits, "model"), there, borders)
     assert out == edited_by_hand(there, header, edits).tobytes()
     # Every piece tells the first of every tensor in it; the first of all is always told.
     assert set(wrong) <= {Place(name, index) for name, index in changed}
@@ -109,10 +109,10 @@ def test_a_piece_without_a_touched_element_is_passed_on_as_it_is():
     header = header_of({"t": TensorSpan("BF16", (4, 4), START, 32)})
     edit = TensorEdit((4, 4), "BF16", np.array([15]), np.ones((1, 2), np.uint8))
     piece = bytearray(b"\1" * (START + 30))
-    patched, wrong = Touched(header, {"t": edit}, "model").patched(piece, 0)
+    patched, wrong = PatchMap(header, {"t": edit}, "model").patched(piece, 0)
     assert patched is piece
     assert wrong == []
-    last, _ = Touched(header, {"t": edit}, "model").patched(bytearray(b"\1\1"), START + 30)
+    last, _ = PatchMap(header, {"t": edit}, "model").patched(bytearray(b"\1\1"), START + 30)
     assert last == b"\0\0"
 
 
@@ -125,4 +125,4 @@ def test_places_are_called_by_tensor_and_number():
 def test_another_shape_or_type_is_refused(shape, dtype):
     edit = TensorEdit((2, 4), "BF16", np.array([0]), np.zeros((1, 2), np.uint8))
     with pytest.raises(DeltaMismatch, match="in the delta"):
-        Touched(header_of({"t": TensorSpan(dtype, shape, START, 16)}), {"t": edit}, "model")
+        PatchMap(header_of({"t": TensorSpan(dtype, shape, START, 16)}), {"t": edit}, "model")

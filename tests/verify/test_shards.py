@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from deltas_of import DOWN, UP, delta_of
 
+from spin_hub.checkpoint import file_store as store
+from spin_hub.checkpoint.file_store import file_pieces, in_blocks
 from spin_hub.checkpoint.header import read_header
 from spin_hub.checkpoint.index import read_index
 from spin_hub.checkpoint.patch import write_patched_copy, zeros
 from spin_hub.core.delta import Delta, TensorEdit
 from spin_hub.errors import CorruptFile, DeltaMismatch
-from spin_hub.verify import shards as proving
-from spin_hub.verify.shards import Proof, Sides, file_pieces, in_blocks, prove_shard
+from spin_hub.verify.shards import Proof, Sides, prove_shard
 
 SHARD = "model.safetensors"
 
@@ -37,7 +38,7 @@ def proved(base: Path, edited: Path | None, delta: Delta, read=lambda _: None, *
 @pytest.fixture(params=[4 << 20, 4096, 1 << 10, 777])
 def block(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     """Blocks of several sizes; the odd one cuts elements in two."""
-    monkeypatch.setattr(proving, "BLOCK", request.param)
+    monkeypatch.setattr(store, "BLOCK", request.param)
     return request.param
 
 
@@ -125,7 +126,7 @@ def test_a_pass_can_be_given_up(tiny, edited):
 
 
 def test_blocks_are_whole_whatever_the_pieces_are(monkeypatch):
-    monkeypatch.setattr(proving, "BLOCK", 10)
+    monkeypatch.setattr(store, "BLOCK", 10)
     data = bytes(range(57))
     for size in (1, 3, 10, 25, 57, 100):
         pieces = [data[start : start + size] for start in range(0, 57, size)]

@@ -1,0 +1,179 @@
+"""Files of a model by name, wherever they are: sizes, digests, pieces and spans; here of a folder."""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from io import FileIO
+from pathlib import Path
+from typing import Final, Protocol
+
+from spin_hub.checkpoint.digests import sha256
+from spin_hub.checkpoint.store import REGULAR, Allowance, Identity, git_id
+
+BLOCK: Final = 4 << 20
+"""Bytes that are held of a file at a time; large enough that what is done for each block does not count."""
+
+Content = Iterable[bytes | bytearray]
+"""The content of a file, in order, in pieces of any size; each may be overwritten by the next."""
+
+
+class FileStore(Protocol):
+    """Files by name, in a folder or a Hub repo."""
+
+    @property
+    def label(self) -> str:
+        """How a person called it."""
+        ...
+
+    @property
+    def repo_id(self) -> str | None:
+        """Of a Hub repo."""
+        ...
+
+    @property
+    def commit(self) -> str | None:
+        """Of a Hub repo."""
+        ...
+
+    @property
+    def sizes(self) -> Mapping[str, int]:
+        """The size of every file, by name."""
+        ...
+
+    def local(self, name: str) -> Path | None:
+        """Where a file is on this machine; None where it is not."""
+        ...
+
+    def known(self, name: str) -> Identity:
+        """What is known of a file without reading it."""
+        ...
+
+    def identity(self, name: str) -> Identity:
+        """A file's digests, for which it may have to be read."""
+        ...
+
+    def sha256(self, name: str) -> str:
+        """The sha256 of a file's content."""
+        ...
+
+    def whole(self, name: str) -> bytes:
+        """The content of a small file."""
+        ...
+
+    def pieces(self, name: str) -> Iterator[bytes | bytearray]:
+        """The content of a file, in order."""
+        ...
+
+    def ranges(self, name: str, spans: Iterable[tuple[int, int]]) -> list[bytes]:
+        """The bytes of a file between some places."""
+        ...
+
+    def check(self, name: str) -> None:
+        """Raises where the copy of a file on this machine is not the Hub's."""
+        ...
+
+    def allowance(self, names: Iterable[str]) -> Allowance | None:
+        """How much of some files may be read by :meth:`ranges`; None for all."""
+        ...
+
+
+class FolderStore:
+    """The visible files of a folder.
+
+    Attributes:
+        label: how it is called.
+        path: the folder.
+        repo_id, commit: of a folder in the Hub's cache.
+    """
+
+    def __init__(self, label: str, path: Path, repo_id: str | None = None, commit: str | None = None) -> None:
+        self.label, self.path, self.repo_id, self.commit = label, path, repo_id, commit
+
+    @cached_property
+    def sizes(self) -> Mapping[str, int]:
+        """The size of every file, by its name relative to the folder; hidden ones take no part."""
+        paths = [path for path in self.path.rglob("*") if path.is_file()]
+        names = {path.relative_to(self.path).as_posix(): path for path in paths}
+        hidden = {name for name in names if any(part.startswith(".") for part in name.split("/"))}
+        return {name: path.stat().st_size for name, path in sorted(names.items()) if name not in hidden}
+
+    def local(self, name: str) -> Path | None:
+        """Where a file is."""
+        return self.path / name
+
+    def known(self, name: str) -> Identity:
+        """What is known of a file without reading it."""
+        return Identity(self.sizes[name])
+
+    def identity(self, name: str) -> Identity:
+        """A file's digests, from reading it."""
+        path = self.path / name
+        size = path.stat().st_size
+        if size > REGULAR:
+            return Identity(size, sha256(path, lambda _: None))
+        data = path.read_bytes()
+        return Identity(len(data), hashlib.sha256(data).hexdigest(), git_id(data))
+
+    def sha256(self, name: str) -> str:
+        """The sha256 of a file's content."""
+        return sha256(self.path / name, lambda _: None)
+
+    def whole(self, name: str) -> bytes:
+        """The content of a small file."""
+        return (self.path / name).read_bytes()
+
+    def pieces(self, name: str) -> Iterator[bytearray]:
+        """The content of a file, in blocks."""
+        return file_pieces(self.path / name)
+
+    def ranges(self, name: str, spans: Iterable[tuple[int, int]]) -> list[bytes]:
+        """The bytes of a file between some places."""
+        with (self.path / name).open("rb", buffering=0) as file:
+            return [_between(file, start, end) for start, end in spans]
+
+    def check(self, name: str) -> None:
+        """There is nothing to check a local file against."""
+
+    def allowance(self, names: Iterable[str]) -> Allowance | None:
+        """What may still be read by :meth:`ranges`: all of it."""
+        return None
+
+
+def _between(file: FileIO, start: int, end: int) -> bytes:
+    file.seek(start)
+    parts = bytearray()
+    while len(parts) < end - start and (part := file.read(end - start - len(parts))):
+        parts += part
+    return bytes(parts)
+
+
+def in_blocks(pieces: Content) -> Iterator[bytearray]:
+    """The same content in blocks of one size, but for the last; whole blocks are passed on as they are."""
+    kept = bytearray()
+    for piece in pieces:
+        if not kept and len(piece) == BLOCK and isinstance(piece, bytearray):
+            yield piece
+            continue
+        kept += piece
+        while len(kept) >= BLOCK:
+            yield kept[:BLOCK]
+            del kept[:BLOCK]
+    if kept:
+        yield kept
+
+
+def file_pieces(path: Path) -> Iterator[bytearray]:
+    """The content of a file in blocks; one buffer serves for all of them."""
+    with path.open("rb", buffering=0) as file:
+        size = file.seek(0, 2)
+        file.seek(0)
+        block = bytearray(min(BLOCK, max(size, 1)))
+        view = memoryview(block)
+        while True:
+            filled = 0
+            while filled < len(block) and (count := file.readinto(view[filled:])):
+                filled += count
+            if filled:
+                yield block if filled == len(block) else block[:filled]
+            if filled < len(block):
+                return
