@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
+from spin_hub.core.json_tree import differences
 from spin_hub.model_cards.metadata import OURS
 from spin_hub.model_cards.render import BEGIN, END, parsed, render_card
 from spin_hub.record import Record
@@ -29,21 +30,14 @@ def card_differences(
     expected = [parsed(render_card(record, None, here)) for here in _places(card, repo_id)]
     told, true = known.data.to_dict(), expected[0].data.to_dict()
     for key in sorted(OURS):
-        yield from _metadata(key, true.get(key), told.get(key))
+        for path, expected_value, found in differences(true.get(key), told.get(key), (key,)):
+            yield ".".join(path), str(expected_value), str(found)
     if generated:
         mine = _generated(str(known.text))
         if mine is None:
             yield "the part that spin-hub generates,", "between two marks", "no such part"
         elif mine not in (texts := [_generated(str(other.text)) for other in expected]):
             yield "the line", *_first_difference(texts[-1] or "", mine)
-
-
-def _metadata(key: str, true: Any, told: Any) -> Iterator[tuple[str, str, str]]:
-    if isinstance(true, dict) and isinstance(told, dict):
-        for name in sorted(true.keys() | told.keys(), key=str):
-            yield from _metadata(f"{key}.{name}", true.get(name), told.get(name))
-    elif true != told:
-        yield key, str(true), str(told)
 
 
 def _places(card: str, repo_id: str | None) -> list[str | None]:

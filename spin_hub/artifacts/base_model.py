@@ -1,6 +1,5 @@
 """A base model, opened: its source, checkpoint index and files, and what a record says of it."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
@@ -105,8 +104,3 @@ def record_of(base: Base, reporter: Reporter) -> ModelRecord:
         card=base.card,
         model_type=base.index.config.get("model_type"),
     )
-
-
-def shard_digests(files: Mapping[str, str]) -> dict[str, str]:
-    """Of a base's digests, those of its safetensors shards."""
-    return {name: digest for name, digest in files.items() if name.endswith(".safetensors")}

@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from spin_hub.artifacts.base_model import Base, record_of, shard_digests
+from spin_hub.artifacts.base_model import Base, record_of
 from spin_hub.artifacts.open import base_ref, find_delta
 from spin_hub.artifacts.write import Provenance
 from spin_hub.checkpoint.digests import sha256
 from spin_hub.core.compat import Fit
 from spin_hub.core.delta import Delta, TensorEdit
+from spin_hub.core.files import shard_digests
+from spin_hub.core.json_tree import differing
 from spin_hub.errors import BaseChanged, DeltaMismatch, Unrelated
 from spin_hub.hub.ancestry import Lineage, unrelated
 from spin_hub.hub.base_models import lineage_of
@@ -41,7 +43,7 @@ def rebase(opened: Opened, force: bool, reporter: Reporter) -> tuple[Delta, Prov
     """
     delta, base, record = opened.delta, opened.base, opened.record
     here = record_of(base, reporter)
-    shard = _first_difference(delta.base.files, here)
+    shard = next(iter(differing(shard_digests(delta.base.files), shard_digests(here.files))), None)
     same_repo = bool(base.source.repo_id) and base.source.repo_id == delta.base.repo_id
     if opened.fit.all_equal and shard is None:
         return _on_base(delta, record, here)
@@ -112,9 +114,3 @@ def _notes(lineage: Lineage) -> list[str]:
 
 def _above(lineage: Lineage) -> tuple[str, ...]:
     return lineage.chain[1:] if lineage.variant else lineage.chain
-
-
-def _first_difference(recorded: Mapping[str, str], here: ModelRecord) -> str | None:
-    """The first shard that is another file than the one that a delta was made for."""
-    known, found = shard_digests(recorded), shard_digests(here.files)
-    return next((name for name in sorted(known.keys() | found.keys()) if known.get(name) != found.get(name)), None)

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal, get_args
 import numpy as np
 
 from spin_hub.core.delta import BaseRef, Delta, TensorEdit
+from spin_hub.core.files import shard_digests
 from spin_hub.core.selection import Indices
 from spin_hub.errors import BasesDiffer
 
@@ -168,16 +169,12 @@ def _fuller(a: BaseRef, b: BaseRef) -> BaseRef:
 
 def _other_base(a: BaseRef, b: BaseRef) -> str | None:
     """Why two bases are not known to be one; None where they are."""
-    shards_a, shards_b = _shards(a), _shards(b)
+    shards_a, shards_b = shard_digests(a.files), shard_digests(b.files)
     if shards_a and shards_b:
         return None if shards_a == shards_b else f"{_name(a)} and {_name(b)} have other weights (sha256)"
     if a.repo_id and a.commit and (a.repo_id, a.commit) == (b.repo_id, b.commit):
         return None
     return f"{_name(a)} and {_name(b)} are not known to be the same"
-
-
-def _shards(base: BaseRef) -> dict[str, str]:
-    return {name: digest for name, digest in base.files.items() if name.endswith(".safetensors")}
 
 
 def _name(base: BaseRef) -> str:

@@ -1,6 +1,6 @@
 """Which files of a base model, by name, an edited copy keeps or leaves out."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -63,6 +63,11 @@ def stays_inside(name: object) -> bool:
 def is_licence(name: str) -> bool:
     """Whether a file of a model's top folder states its terms: a licence, a notice, a use policy."""
     return "/" not in name and name.upper().startswith(("LICENSE", "LICENCE", "NOTICE", "USE_POLICY"))
+
+
+def shard_digests(files: Mapping[str, str]) -> dict[str, str]:
+    """Return the digests of the safetensors shards among those of a model's files."""
+    return {name: digest for name, digest in files.items() if name.endswith(".safetensors")}
 
 
 def _takes_part(name: str) -> bool:

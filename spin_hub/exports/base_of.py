@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from spin_hub.artifacts.base_model import Base, open_base, open_headers, shard_digests
+from spin_hub.artifacts.base_model import Base, open_base, open_headers
 from spin_hub.checkpoint.patch import State, check_fits, state_of
 from spin_hub.core.delta import Delta
+from spin_hub.core.files import shard_digests
+from spin_hub.core.json_tree import differing
 from spin_hub.errors import AdapterRefused, NotTheBase, UsageError
 from spin_hub.progress import SILENT, Reporter, step
 from spin_hub.record import ModelRecord, Record
@@ -62,7 +64,7 @@ def _recorded(delta: Delta) -> str:
 
 def _other_files(base: Base, recorded: Mapping[str, str], delta: Delta) -> str | None:
     known, here = shard_digests(recorded), shard_digests(base.source.expected)
-    different = next((name for name in sorted(known | here) if known.get(name) != here.get(name)), None)
+    different = next(iter(differing(known, here)), None)
     if different or not known:
         return f"its {different or 'weights'} may be another file than the one that the delta was made for (sha256)"
     for name, edit in delta.edits.items():

@@ -5,7 +5,7 @@ layer that was made from anything else is refused. The folder goes away with the
 """
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from torch import Tensor
 from spin_hub.artifacts.atomic import new_file
 from spin_hub.artifacts.ranking_file import RankingFile, read_ranking, write_ranking
 from spin_hub.artifacts.system import IN_USE
+from spin_hub.core.json_tree import differences
 from spin_hub.core.names import layer_and_matrix
 from spin_hub.core.ranking import RankedTensor, Ranking
 from spin_hub.errors import CorruptFile, PartialDiffers
@@ -168,7 +169,7 @@ class Partial:
     def _check(self, content: RankingFile) -> None:
         mine = _decisive(self.keep, self.model, self.scoring)
         theirs = _decisive(content.ranking.keep, content.model, content.scoring)
-        changed = [name for name, _ in _differences(theirs, mine, "")]
+        changed = [" ".join(path) for path, _, _ in differences(theirs, mine, within_lists=True)]
         if changed:
             raise PartialDiffers(path=self.folder, what=", ".join(changed[:_SHOWN]))
 
@@ -188,16 +189,3 @@ def kept_ratio(output: Path) -> float | None:
         with suppress(CorruptFile):
             return read_ranking(path).ranking.keep
     return None
-
-
-def _differences(before: Any, now: Any, name: str) -> Iterator[tuple[str, Any]]:
-    """The places in which two JSON values differ, by their names."""
-    if isinstance(before, dict) and isinstance(now, dict):
-        for key in sorted(before.keys() | now.keys()):
-            yield from _differences(before.get(key), now.get(key), f"{name} {key}".strip())
-    elif isinstance(before, list | tuple) and isinstance(now, list | tuple) and len(before) == len(now):
-        for number, (one, other) in enumerate(zip(before, now, strict=True)):
-            label = one["name"] if isinstance(one, dict) and "name" in one else number
-            yield from _differences(one, other, f"{name} {label}")
-    elif before != now:
-        yield name, before

@@ -7,6 +7,7 @@ from spin_hub.artifacts.delta_file import NAME as DELTA
 from spin_hub.artifacts.verification import Difference, shown
 from spin_hub.core.delta import Delta
 from spin_hub.core.files import README
+from spin_hub.core.json_tree import differing
 from spin_hub.errors import CardFailed, CardRefused
 from spin_hub.model_cards.checking import card_differences
 from spin_hub.record import NAME as RECORD
@@ -29,7 +30,7 @@ def record_rows(artifact: Artifact) -> Iterator[Difference]:
         if said != true:
             yield Difference("record", name, f"{label} {shown(true)}", shown(said))
     for label, told, real in _mappings(record, delta):
-        odd = sorted(key for key in told.keys() | real.keys() if told.get(key) != real.get(key))
+        odd = differing(real, told)
         if odd:
             more = f" (and {len(odd) - 1:,} more)" if len(odd) > 1 else ""
             expected = f"{label} {shown(odd[0])}: {shown(real.get(odd[0], 'none'))}"

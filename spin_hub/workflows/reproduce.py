@@ -14,12 +14,14 @@ from spin_hub.artifacts.open import fetch_delta, find_delta
 from spin_hub.checkpoint.digests import sha256
 from spin_hub.core.delta import Delta
 from spin_hub.core.files import README
+from spin_hub.core.json_tree import differing
 from spin_hub.errors import NotReproducible, UsageError
 from spin_hub.progress import SILENT, Reporter, step
 from spin_hub.recipe import BY_DEFAULT, Device, ScoringRecipe, SelectionRecipe
 from spin_hub.record import Record, ScoringRecord
 from spin_hub.scoring.inputs import ScoringInputs, prepare
 from spin_hub.scoring.score import Job, score_prepared
+from spin_hub.scoring.scores import score_named
 from spin_hub.scoring.selecting import check_ratios, check_recipe, delta_from
 from spin_hub.versions import versions
 
@@ -149,6 +151,7 @@ def _base_of(artefact: str, record: Record) -> str:
 def _recipe(request: ReproduceRequest, scoring: ScoringRecord) -> ScoringRecipe:
     """The recorded recipe, with the local files that are named in place of theirs."""
     recipe, given = scoring.recipe, dict(request.sets or {})
+    score_named(recipe.score, scoring.score)
     unknown = [name for name in given if name not in recipe.sets]
     if unknown:
         raise UsageError(message=f"The record has no set {unknown[0]!r} (it has: {', '.join(recipe.sets)}).")
@@ -160,7 +163,7 @@ def _check_base(artefact: str, record: Record, prepared: ScoringInputs) -> None:
     known, here = (
         {k: v for k, v in files.items() if k != README} for files in (record.model.files, prepared.model.files)
     )
-    different = sorted(name for name in known | here if known.get(name) != here.get(name))
+    different = differing(known, here)
     if different:
         others = f" and {len(different) - 1} more" if len(different) > 1 else ""
         why = f"{different[0]}{others} of {prepared.base.source.name} is another file than the recorded one (sha256)"

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from spin_hub.artifacts.atomic import Placed, new_file
-from spin_hub.artifacts.base_model import Base, open_base, record_of, shard_digests
+from spin_hub.artifacts.base_model import Base, open_base, record_of
 from spin_hub.artifacts.ranking_file import NAME as RANKING
 from spin_hub.artifacts.ranking_file import RankingFile, read_ranking, write_ranking
 from spin_hub.artifacts.write import Outcome, Provenance, write_delta_folder
+from spin_hub.core.files import shard_digests
+from spin_hub.core.json_tree import differing
 from spin_hub.core.names import Part
 from spin_hub.core.ranking import Shape
 from spin_hub.core.rules import DEFAULT_RULE
@@ -211,11 +213,10 @@ def _base_of(content: RankingFile, request: SweepRequest, reporter: Reporter) ->
 
 def _loaded(base: Base, content: RankingFile, scoring: ScoringRecipe, reporter: Reporter) -> tuple[Any, str]:
     """The ranking's model, and the precision in which it runs."""
-    here = shard_digests(record_of(base, reporter).files)
-    there = shard_digests(content.model.files)
-    wrong = next((name for name in sorted(here.keys() | there.keys()) if here.get(name) != there.get(name)), None)
+    here = record_of(base, reporter).files
+    wrong = differing(shard_digests(content.model.files), shard_digests(here))
     if wrong:
-        raise RankingMismatch(why=f"the model's {wrong} is not the file that was scored")
+        raise RankingMismatch(why=f"the model's {wrong[0]} is not the file that was scored")
     check_causal(base.source.folder, base.index.config)
     where = place(scoring.device, scoring.dtype, base.index)
     reporter.note(where.sentence)
