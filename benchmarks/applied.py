@@ -16,8 +16,8 @@ from torch import nn
 from transformers import AutoModelForCausalLM, LlamaConfig
 
 from spin_hub.core.delta import BaseRef, Delta, TensorEdit
-from spin_hub.models.bits import as_bytes
 from spin_hub.models.edit import applied, apply_, revert_
+from spin_hub.models.parameters import as_bytes
 
 ROUNDS = 15
 

@@ -25,9 +25,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from spin_hub.data.example import IGNORE, Example
 from spin_hub.errors import DeviceOutOfMemory
 from spin_hub.models.layers import decoder_layers
-from spin_hub.scoring.engine import Engine, ScoredMatrix
+from spin_hub.scoring.engine import Engine, EngineConfig, ScoredMatrix
 from spin_hub.scoring.layerwise import LayerwiseEngine
-from spin_hub.scoring.store import Room
+from spin_hub.scoring.memory import MemoryBudget
 from spin_hub.scoring.targets import find_targets
 from spin_hub.scoring.whole import WholeEngine
 
@@ -131,7 +131,7 @@ def main() -> None:
         torch.cuda.set_per_process_memory_fraction(min(1.0, cap * GIB / total))
         engines: list[Engine] = [
             WholeEngine(model, targets),
-            LayerwiseEngine(model, targets, room=Room(device=int(cap * GIB / 8))),
+            LayerwiseEngine(model, targets, config=EngineConfig(budget=MemoryBudget(device=int(cap * GIB / 8)))),
         ]
         for engine in engines:
             matrices, seconds, memory = run(engine, sets)

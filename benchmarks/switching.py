@@ -14,7 +14,7 @@ from measure import machine, seconds, table
 from torch import nn
 
 from spin_hub.core.selection import Selection
-from spin_hub.models.zeroing import switched
+from spin_hub.models.edit import switched
 
 MATRICES, SHAPE, ROUNDS = 90, (1536, 576), 50
 

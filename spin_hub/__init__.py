@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from spin_hub.artifacts.verification import Difference, Verification
     from spin_hub.core.algebra import Overlap, overlap
     from spin_hub.core.delta import Delta
-    from spin_hub.core.part import Part
+    from spin_hub.core.names import Part
     from spin_hub.errors import SpinHubError
-    from spin_hub.exports.patches import weight_patches
+    from spin_hub.exports.live import weight_patches
     from spin_hub.metrics.request import EvalRequest
     from spin_hub.models.edit import applied, apply_, revert_
     from spin_hub.recipe import Destination, ScoringRecipe, SelectionRecipe
@@ -78,7 +78,7 @@ _PLACES = {
     "select": "workflows.select",
     "sweep": "workflows.sweep",
     "verify": "workflows.verify",
-    "weight_patches": "exports.patches",
+    "weight_patches": "exports.live",
 }
 
 __all__ = [

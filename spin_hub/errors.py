@@ -20,6 +20,11 @@ class SpinHubError(Exception):
         return f"{self.message} {self.hint}".strip()
 
 
+def first_line(error: BaseException, longest: int = 300) -> str:
+    """The first line of another library's error, to be quoted in a sentence; the error's type if it has no text."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:longest].rstrip(".:")
+
+
 class UsageError(SpinHubError):
     """Options that are wrong or contradict each other. Facts: message."""
 

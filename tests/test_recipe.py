@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spin_hub.core.expression import PAPER
+from spin_hub.core.selection import PAPER
 from spin_hub.errors import ExpressionError, RatioOutOfRange, UnknownSet, UsageError
 from spin_hub.recipe import PAPER_SETS, Destination, ScoringRecipe, SelectionRecipe, under_rule
 

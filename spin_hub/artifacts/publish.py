@@ -1,7 +1,7 @@
 """Publishing a folder: everything is checked before any work, then one commit brings it to the Hub."""
 
-import hashlib
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -10,9 +10,7 @@ from spin_hub.artifacts.base_model import Base
 from spin_hub.artifacts.delta_file import NAME as DELTA
 from spin_hub.artifacts.open import read_card
 from spin_hub.artifacts.write import default_name
-from spin_hub.checkpoint.digests import digests
 from spin_hub.core.files import README, split_names
-from spin_hub.core.identity import REGULAR, git_id
 from spin_hub.errors import NotOurRepo, TagTaken, UsageError, VisibilityDiffers
 from spin_hub.hub.commit import Changes, Content, Origin, Pushed, Target, changes_for, page_of
 from spin_hub.hub.push import push, set_tag, validate_card
@@ -201,10 +199,16 @@ def _changes(publication: Publication, folder: Path, record: Record, reporter: R
     names = _names(folder, record.facts)
     total = sum((folder / name).stat().st_size for name in names)
     with reporter.task("Hashing what is pushed", total, "bytes") as advance:
-        found = digests(folder, names, advance)
-    files = {name: _content(folder / name, digest) for name, digest in found.items()}
+
+        def content(name: str) -> Content:
+            found = Content.of(name, folder / name)
+            advance(found.size)
+            return found
+
+        with ThreadPoolExecutor() as pool:
+            files = dict(zip(names, pool.map(content, names), strict=True))
     text = publication.card(record, read_card(folder)).encode()
-    files[README] = Content(text, len(text), hashlib.sha256(text).hexdigest(), git_id(text))
+    files[README] = Content.of(README, text)
     base, model, remote = publication.base, record.model, publication.remote
     origins = {
         name: Origin(str(model.repo_id), str(model.commit), name)
@@ -230,8 +234,3 @@ def _names(folder: Path, kind: Kind) -> list[str]:
     kept = split_names(names, shards).kept
     own = [name for name in kind.files if name in names and name not in kept]
     return [*kept, *own, *sorted(spin)]
-
-
-def _content(path: Path, digest: str) -> Content:
-    size = path.stat().st_size
-    return Content(path, size, digest, git_id(path.read_bytes()) if size <= REGULAR else None)

@@ -15,8 +15,7 @@ from spin_hub.checkpoint.digests import sha256
 from spin_hub.checkpoint.patch import copy_others, write_patched_copy, zeros
 from spin_hub.core.delta import Delta
 from spin_hub.core.files import README, SPIN, is_licence
-from spin_hub.core.names import Table, by_layer
-from spin_hub.core.part import WHOLE, Part
+from spin_hub.core.names import WHOLE, Part, Table, by_layer
 from spin_hub.hub.commit import Pushed
 from spin_hub.kinds import DELTA as DELTA_KIND
 from spin_hub.kinds import KINDS, MODEL, kind_of

@@ -1,14 +1,101 @@
-"""The files of a model folder and their sha256."""
+"""The sha256 of the files of a model folder, and a cache of those of large files that have not changed.
+
+A base of many gigabytes is read whole for its digests, and stays the same for months in a cache. A file counts as
+unchanged while its device, inode, size and time of change are the same, as for git and make. Anything that is proved to
+others - a reverted model, a verified one - is always read again.
+"""
 
 import hashlib
-from collections.abc import Callable, Iterable
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from spin_hub.checkpoint.digest_cache import Remembered
 from spin_hub.checkpoint.index import CheckpointIndex
+from spin_hub.checkpoint.system import cache_folder
 from spin_hub.core.files import Contents, split_names
+
+LARGE: Final = 8 << 20
+"""Smaller files are hashed faster than looked up."""
+
+_SETTLED: Final = 2.0
+"""Seconds that a file must have been left alone: a change within one tick of the clock would not show."""
+
+_MOST: Final = 10_000
+
+
+class Remembered:
+    """Digests by file; kept in one small JSON file, which may be removed at any time.
+
+    Attributes:
+        path: the file, ``digests.json``.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        """Reads what is known.
+
+        Args:
+            folder: where the file is; by default ``$SPIN_HUB_CACHE``, or ``spin-hub`` in the user's cache folder.
+        """
+        self.path = (folder or _usual_folder()) / "digests.json"
+        self._known = _read(self.path)
+        self._new: dict[str, str] = {}
+
+    def digest(self, file: Path) -> str | None:
+        """The sha256 that a file had when it was hashed; None where it is new, changed or small."""
+        found = self._known.get(_key(file.stat()))
+        return found if isinstance(found, str) else None
+
+    def remember(self, file: Path, before: os.stat_result, digest: str) -> None:
+        """Takes note of a digest, unless the file is small or was changed only just now or meanwhile.
+
+        Args:
+            file: that was hashed.
+            before: its state before.
+            digest: its sha256.
+        """
+        now = file.stat()
+        settled = max(now.st_mtime, now.st_ctime) < time.time() - _SETTLED
+        if now.st_size >= LARGE and settled and _key(now) == _key(before):
+            self._new[_key(now)] = digest
+
+    def save(self) -> None:
+        """Writes what is new; where nothing can be written, nothing is remembered."""
+        if not self._new:
+            return
+        entries = [*{**_read(self.path), **self._new}.items()][-_MOST:]
+        draft = self.path.with_name(f"{self.path.name}.{os.getpid()}")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            draft.write_bytes(json.dumps(dict(entries)).encode())
+            draft.replace(self.path)
+        except OSError:
+            # A home that cannot be written costs time at the next run, and nothing else.
+            with suppress(OSError):
+                draft.unlink()
+
+
+def _usual_folder() -> Path:
+    own = os.environ.get("SPIN_HUB_CACHE")
+    return Path(own) if own else cache_folder() / "spin-hub"
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        # Missing at first, and to be made anew when damaged.
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _key(state: os.stat_result) -> str:
+    return f"{state.st_dev}:{state.st_ino}:{state.st_size}:{state.st_mtime_ns}:{state.st_ctime_ns}"
+
 
 _BLOCK: Final = 1 << 20
 

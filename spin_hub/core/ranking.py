@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from spin_hub.core.part import Part
+from spin_hub.core.names import Part
 from spin_hub.core.selection import Selection
 from spin_hub.errors import RatioBeyondRanking
 

@@ -12,8 +12,9 @@ from transformers.pytorch_utils import Conv1D
 
 from spin_hub.core.delta import Delta, TensorEdit
 from spin_hub.core.dtypes import itemsize
+from spin_hub.core.factors import Factors, factors_of
 from spin_hub.errors import AdapterRefused
-from spin_hub.exports import additive
+from spin_hub.exports.adapter import refusal
 
 _NUMBER: Final = re.compile(r"(?<=\.)\d+(?=\.)")
 
@@ -85,6 +86,11 @@ def short_names(modules: Iterable[Touched], model: Any) -> tuple[str, ...]:
     return tuple(short) if sorted(meant) == sorted(names) else tuple(names)
 
 
+def factors_by_module(modules: Iterable[Touched]) -> dict[str, Factors]:
+    """Return module -> the factors of its edit as matrices (out, in), of rank 0 if it has none."""
+    return {module.name: factors_of(module.edit.indices, module.shape, module.transposed) for module in modules}
+
+
 def _kind(name: str) -> str:
     """A module's name without the number of its layer."""
     return _NUMBER.sub("*", name)
@@ -93,7 +99,7 @@ def _kind(name: str) -> str:
 def _touched(name: str, edit: TensorEdit, model: Any, uses: Counter[int]) -> Touched:
     path, _, last = name.rpartition(".")
     module = _module(model, path) if last == "weight" else None
-    why = _unusual(edit) or _other_module(module, edit, model, uses) or additive.refusal(edit)
+    why = _unusual(edit) or _other_module(module, edit, model, uses) or refusal(edit)
     if why:
         raise AdapterRefused(what=f"The tensor {name}", why=why)
     return Touched(path, edit, _is_transposed(module))

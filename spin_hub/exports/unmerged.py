@@ -1,7 +1,15 @@
-"""How far an unmerged LoRA is from the edit, on texts that come with the package."""
+"""How far a LoRA that is loaded beside its base, not merged into it, is from the edit that it stands for.
 
-from collections.abc import Sequence
-from typing import Any, Final
+Settings: x @ A.T @ B.T is added to what every touched module gives, as PEFT does it: A, B and the product in float32
+where the model runs in half precision, the sum rounded to the model's type. Compared are the logits of the model with
+the edit in its weights, over the whole vocabulary, at every response token of the examples.
+Corrects for: nothing. The sum of two large terms that should cancel is rounded where the edited weight has no term
+at all, so that the error grows with the touched weights times their inputs, not with the outputs.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import torch
@@ -12,13 +20,15 @@ from spin_hub.core.compat import values_of
 from spin_hub.core.factors import Factors
 from spin_hub.core.selection import Selection
 from spin_hub.data.builtin import builtin_rows
+from spin_hub.data.example import Example
 from spin_hub.data.examples import make_examples
-from spin_hub.errors import CoordinatesDiffer
-from spin_hub.exports.additive import negated
-from spin_hub.exports.lora import factors_by_module
-from spin_hub.exports.lora_error import Pair, unmerged_error
-from spin_hub.exports.modules import Touched
+from spin_hub.errors import CoordinatesDiffer, NotFinite
+from spin_hub.exports.adapter import negated
+from spin_hub.exports.modules import Touched, factors_by_module
+from spin_hub.models.batches import Batch, one_by_one
 from spin_hub.models.device import choose_device, free_memory, place
+from spin_hub.models.edit import switched
+from spin_hub.models.forward import Hooks, ResponseLogits
 from spin_hub.models.load import load_tokenizer
 from spin_hub.models.widening import load_running
 from spin_hub.progress import Reporter, step
@@ -26,6 +36,107 @@ from spin_hub.recipe import ScoringRecipe
 
 TEXTS: Final = 8
 """How many texts are read: the first of the built-in calibration set ``general``."""
+
+Pair: TypeAlias = tuple[Tensor, Tensor]
+"""A, shape (rank, in), and B, shape (out, rank), of any float type."""
+
+
+@dataclass(frozen=True)
+class UnmergedError:
+    """Unmerged against edited.
+
+    Attributes:
+        largest: the largest difference of a logit.
+        mean: the mean absolute difference.
+        logit: the largest absolute logit of the edited model, to compare with.
+        changed: at how many tokens another token is the likeliest.
+        tokens: how many were compared.
+        examples: of how many texts.
+    """
+
+    largest: float
+    mean: float
+    logit: float
+    changed: int
+    tokens: int
+    examples: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self)
+
+
+class Beside(Hooks):
+    """Has modules of a loaded model add what a LoRA adds, within the block.
+
+    Args:
+        model: of transformers, in eval mode.
+        pairs: module -> its A and B.
+    """
+
+    def __init__(self, model: Any, pairs: Mapping[str, Pair]) -> None:
+        super().__init__()
+        self._modules = {name: model.get_submodule(name) for name in pairs}
+        self._pairs = pairs
+
+    def __enter__(self) -> "Beside":
+        for name, module in self._modules.items():
+            self.handles.append(module.register_forward_hook(_adding(*self._pairs[name])))
+        return self
+
+
+@torch.inference_mode()
+def unmerged_error(
+    model: Any,
+    selection: Selection,
+    pairs: Mapping[str, Pair],
+    examples: Sequence[Example],
+    advance: Callable[[int], None],
+) -> UnmergedError:
+    """Compares the edited model with the base and a LoRA beside it; the model is left as it was, bit by bit.
+
+    Args:
+        model: the base, a causal language model of transformers in eval mode.
+        selection: the edit.
+        pairs: module -> A and B of the LoRA, with a scale of 1.
+        examples: what is read; at least one.
+        advance: told the number of tokens of every forward pass.
+
+    Raises:
+        NotFinite: a logit.
+    """
+    largest, total, logit, changed, tokens, elements = 0.0, 0.0, 0.0, 0, 0, 0
+    for batch in (batch.to(model.device) for batch in one_by_one(examples)):
+        with switched(model, selection):
+            edited = _logits(model, batch, advance).float()
+        with Beside(model, pairs):
+            beside = _logits(model, batch, advance).float()
+        difference = (edited - beside).abs()
+        if not torch.isfinite(difference).all():
+            raise NotFinite(what="A logit", where=f"for row {batch.rows[0]} of the texts")
+        largest, logit = max(largest, float(difference.max())), max(logit, float(edited.abs().max()))
+        total, elements = total + float(difference.double().sum()), elements + difference.numel()
+        changed += int((edited.argmax(-1) != beside.argmax(-1)).sum())
+        tokens += len(edited)
+    return UnmergedError(largest, total / elements, logit, changed, tokens, len(examples))
+
+
+def _logits(model: Any, batch: Batch, advance: Callable[[int], None]) -> Tensor:
+    with ResponseLogits(model, batch) as head:
+        logits = head.select(model(input_ids=batch.ids, use_cache=False).logits)
+    advance(sum(batch.lengths))
+    return logits
+
+
+def _adding(a: Tensor, b: Tensor) -> Callable[[Any, tuple[Tensor, ...], Tensor], Tensor]:
+    def hook(_: Any, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        # PEFT keeps its own weights in float32 beside a model in half precision.
+        wide = torch.promote_types(output.dtype, torch.float32)
+        first, second = (factor.to(output.device, wide) for factor in (a, b))
+        added = torch.nn.functional.linear(torch.nn.functional.linear(inputs[0].to(wide), first), second)
+        return (output + added).to(output.dtype)
+
+    return hook
 
 
 def is_cheap(base: Base) -> bool:

@@ -1,9 +1,10 @@
 """Loading a causal language model from a checkpoint folder, with everything refused that would score wrongly."""
 
+import copy
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
@@ -13,14 +14,23 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 from transformers.utils import logging
 
 from spin_hub.checkpoint.index import CheckpointIndex
-from spin_hub.errors import DeviceOutOfMemory, ModelNotLoadable, NotCausal, QuantisedCheckpoint
+from spin_hub.errors import (
+    DeviceOutOfMemory,
+    ModelNotLoadable,
+    NotCausal,
+    QuantisedCheckpoint,
+    UnsupportedModel,
+    first_line,
+)
 from spin_hub.models.device import Placement
 
-_REFUSALS = (
-    OSError, ValueError, LookupError, ArithmeticError, AssertionError, ImportError, RuntimeError, TypeError,
-    AttributeError, SafetensorError, StrictDataclassError,
+# Errors that a model's code raises for a config or an input that it was not written for.
+MODEL_ERRORS: Final = (AssertionError, AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
+
+# Errors that transformers raises for a folder that it cannot load.
+LOADING_ERRORS: Final = (
+    *MODEL_ERRORS, OSError, LookupError, ArithmeticError, ImportError, SafetensorError, StrictDataclassError,
 )  # fmt: skip
-"""What transformers raises for a folder that it cannot load."""
 
 
 def check_causal(folder: Path, config: Mapping[str, Any]) -> None:
@@ -71,8 +81,8 @@ def load_model(
         model = model if device_map else model.to(device)
     except torch.OutOfMemoryError as error:
         raise DeviceOutOfMemory(device=device, why="the model's weights do not fit") from error
-    except _REFUSALS as error:
-        raise ModelNotLoadable(path=index.folder, why=_first_line(error)) from error
+    except LOADING_ERRORS as error:
+        raise ModelNotLoadable(path=index.folder, why=_reason(error)) from error
     missing = sorted(report["missing_keys"]) or sorted(str(entry) for entry in report["mismatched_keys"])
     if missing:
         raise ModelNotLoadable(path=index.folder, why=f"its checkpoint lacks {missing[0]}")
@@ -92,8 +102,8 @@ def load_skeleton(index: CheckpointIndex, trust_remote_code: bool) -> PreTrained
         _check_depth(index, config)
         with torch.device("meta"):
             return AutoModelForCausalLM.from_config(config, **options)
-    except _REFUSALS as error:
-        raise ModelNotLoadable(path=index.folder, why=_first_line(error)) from error
+    except LOADING_ERRORS as error:
+        raise ModelNotLoadable(path=index.folder, why=_reason(error)) from error
 
 
 def _check_depth(index: CheckpointIndex, config: Any) -> None:
@@ -114,9 +124,9 @@ def load_tokenizer(folder: Path, trust_remote_code: bool) -> Any:
         return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
     except Exception as error:
         # The tokenizers library raises bare exceptions for files that it cannot read.
-        if type(error) is not Exception and not isinstance(error, _REFUSALS):
+        if type(error) is not Exception and not isinstance(error, LOADING_ERRORS):
             raise
-        raise ModelNotLoadable(path=folder, why=f"its tokenizer: {_first_line(error)}") from error
+        raise ModelNotLoadable(path=folder, why=f"its tokenizer: {_reason(error)}") from error
 
 
 @contextmanager
@@ -131,6 +141,53 @@ def without_bars() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _first_line(error: BaseException) -> str:
+def _reason(error: BaseException) -> str:
     cause = error.__cause__ if isinstance(error, StrictDataclassError) and error.__cause__ else error
-    return (str(cause).strip().splitlines() or [type(cause).__name__])[0][:300].rstrip(".")
+    return first_line(cause)
+
+
+DEPTH: Final = 4
+_LIMITS: Final = {
+    "intermediate_size": 256,
+    "vocab_size": 512,
+    "vocab_size_per_layer_input": 512,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 1,
+}
+
+
+def shrunk(model: PreTrainedModel) -> PreTrainedModel:
+    """A model of the same class with four layers, a narrow MLP and a small vocabulary, on the CPU in float32.
+
+    Both halves have two layers of different kinds where the model has several, and counts of layers, such as how many
+    share something, are cut to two. So upper layers find what they share with lower ones of their kind.
+
+    Raises:
+        UnsupportedModel: the class cannot be built from such a config.
+    """
+    config = copy.deepcopy(model.config)
+    _shrink(config.get_text_config())
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            small = type(model)(config)
+    except MODEL_ERRORS as error:
+        why = f"a small model of its architecture, to check the layerwise engine with, cannot be built ({error})"
+        raise UnsupportedModel(what=type(model).__name__, why=why) from error
+    return small.float().eval().requires_grad_(False)
+
+
+def _shrink(config: Any) -> None:
+    depth = int(config.num_hidden_layers)
+    kinds = getattr(config, "layer_types", None) or []
+    other = next((number for number, kind in enumerate(kinds) if kind != kinds[0]), depth - 1)
+    for name, value in list(vars(config).items()):
+        if isinstance(value, list) and len(value) == depth:
+            setattr(config, name, [value[0], value[other]] * (DEPTH // 2))
+        elif name.endswith("_layers") and type(value) is int:
+            setattr(config, name, min(value, DEPTH // 2))
+    config.num_hidden_layers = DEPTH
+    for name, limit in _LIMITS.items():
+        if type(getattr(config, name, None)) is int:
+            setattr(config, name, min(limit, getattr(config, name)))

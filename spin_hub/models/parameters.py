@@ -1,16 +1,92 @@
-"""Where a loaded model keeps the elements of a parameter: in memory, offloaded to memory, or on the disk."""
+"""Elements of a loaded model's parameters, read and set bit by bit: in memory, offloaded to memory, or on disk."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from spin_hub.core.compat import values_of
+from spin_hub.core.delta import TensorEdit
+from spin_hub.core.dtypes import EDITABLE, NAMES
 from spin_hub.core.selection import Indices
 from spin_hub.errors import NotEditable
-from spin_hub.models.bits import CODES, as_bits
-from spin_hub.models.overlay import Overlay
+
+CODES: Final = {getattr(torch, NAMES[code]): code for code in sorted(EDITABLE)}
+"""The float types whose elements can be set one by one, with their safetensors codes."""
+
+_INTEGERS: Final = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+
+
+def as_bits(tensor: Tensor) -> Tensor:
+    """The elements of a contiguous tensor as integers of their width, shape (numel,), in the same memory."""
+    return tensor.view(-1).view(_INTEGERS[tensor.element_size()])
+
+
+def as_bytes(tensor: Tensor) -> NDArray[np.uint8]:
+    """The elements of a vector as they would lie in a file: uint8, shape (n, itemsize)."""
+    flat: NDArray[np.uint8] = tensor.cpu().contiguous().view(torch.uint8).numpy()
+    return flat.reshape(len(tensor), tensor.element_size())
+
+
+def originals(edit: TensorEdit, dtype: torch.dtype) -> Tensor:
+    """The values that an edit overwrites as a model holds them that was loaded in ``dtype``.
+
+    Returns:
+        Shape (n,), of that type, on the CPU; in the edit's own type every bit is the file's.
+    """
+    if CODES[dtype] == edit.dtype:
+        return torch.from_numpy(np.array(edit.original).reshape(-1)).view(dtype)
+    return torch.from_numpy(values_of(edit.original, edit.dtype)).to(dtype)
+
+
+def differing(one: Tensor, two: Tensor) -> Tensor:
+    """Where two vectors of one type are not the same bits, any NaN being like any other: bool, shape (n,)."""
+    both_nan = one.float().isnan() & two.float().isnan()
+    return (as_bits(one) != as_bits(two)) & ~both_nan
+
+
+class Overlay(Mapping[str, Tensor]):
+    """Stands in for the map from which an offloaded module reads its weights; nothing is written to the disk.
+
+    Args:
+        inner: parameter name -> tensor, a new tensor at every reading.
+    """
+
+    def __init__(self, inner: Mapping[str, Tensor]) -> None:
+        self.inner = inner
+        self._replaced: dict[str, dict[int, int]] = {}
+
+    def replace(self, name: str, positions: Tensor, bits: Tensor) -> None:
+        """Sets elements of a tensor for every later reading.
+
+        Args:
+            name: the tensor.
+            positions: int64, shape (n,), flat row-major.
+            bits: the elements as integers of their width, shape (n,).
+        """
+        known = self._replaced.setdefault(name, {})
+        known.update(zip(positions.tolist(), bits.tolist(), strict=True))
+
+    def __getitem__(self, name: str) -> Tensor:
+        tensor = self.inner[name]
+        known = self._replaced.get(name)
+        if not known:
+            return tensor
+        # What was read may be a view of the file's pages.
+        tensor = tensor.clone(memory_format=torch.contiguous_format)
+        bits = as_bits(tensor)
+        bits[torch.tensor(list(known))] = torch.tensor(list(known.values()), dtype=bits.dtype)
+        return tensor
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.inner)
+
+    def __len__(self) -> int:
+        return len(self.inner)
 
 
 class Place(Protocol):

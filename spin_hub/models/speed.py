@@ -18,7 +18,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from spin_hub.errors import UsageError
+from spin_hub.errors import UsageError, first_line
 
 GIVEN: Final = "SPIN_HUB_SPEEDS"
 """Environment variable with speeds that are taken instead of measured ones; see :func:`parse_speeds`."""
@@ -136,7 +136,7 @@ def probe(device: torch.device, dtypes: Iterable[torch.dtype]) -> Speeds:
             try:
                 timers[dtype] = [_Timer(device, dtype, which) for which in range(3)]
             except (RuntimeError, TypeError, NotImplementedError) as error:
-                timers[dtype] = Unusable((str(error).strip().splitlines() or [type(error).__name__])[0][:200])
+                timers[dtype] = Unusable(first_line(error, 200))
         running = [timer for known in timers.values() if not isinstance(known, Unusable) for timer in known]
         for _ in range(_ROUNDS):
             for timer in running:

@@ -20,13 +20,10 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 from spin_hub.checkpoint.index import CheckpointIndex
 from spin_hub.models.device import Placement, free_memory, is_widened, stored_dtype
 from spin_hub.models.layers import LayerSource, LoadedLayers, decoder_layers
-from spin_hub.models.load import load_model
-from spin_hub.models.shrunk import shrunk
+from spin_hub.models.load import MODEL_ERRORS, load_model, shrunk
 
 HALF: Final = (torch.bfloat16, torch.float16)
 """The precisions that are widened."""
-
-_STRANGE: Final = (AssertionError, AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
 
 # A module's parameters or buffers, a name among them, and the half-precision tensor of that name.
 _Entry = tuple[dict[str, Any], str, Tensor]
@@ -152,7 +149,7 @@ def widens(skeleton: PreTrainedModel) -> bool:
             expected = copy.deepcopy(half).float()(input_ids=ids, use_cache=False).logits
             WidenedLayers(half)
             return torch.equal(half(input_ids=ids, use_cache=False).logits, expected)
-    except _STRANGE:
+    except MODEL_ERRORS:
         return False
 
 

@@ -16,6 +16,7 @@ from spin_hub.data.example import IGNORE, Example
 from spin_hub.errors import UnsupportedModel
 from spin_hub.models.batches import Batch, one_by_one
 from spin_hub.models.layers import LayerSource, in_turn
+from spin_hub.models.load import MODEL_ERRORS
 from spin_hub.scoring.chain import Chain
 from spin_hub.scoring.hooks import OnGradient
 from spin_hub.scoring.layerwise import Entry, Passes
@@ -32,9 +33,6 @@ rounding, 1e-6. A leak between layers shows as 0.1 and more.
 
 TOLERANCE_OF_HALF: Final = 0.03
 """The same in half precision, whose rounding is 4e-3 an operation."""
-
-_STRANGE: Final = (AssertionError, AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
-"""What a layer raises that finds less than the model gives it; the same example has just gone through the whole."""
 
 _TOKENS: Final = 16
 
@@ -93,7 +91,8 @@ def check_layerwise(
         return Agreement(refusal=str(error.facts["why"]))
     except torch.OutOfMemoryError:
         raise
-    except _STRANGE as error:
+    except MODEL_ERRORS as error:
+        # The whole model has just taken the same example, so the layer lacks something that the model passes to it.
         return Agreement(refusal=f"a decoder layer run by itself fails with {type(error).__name__}")
     worst = [(_difference(whole[name], layerwise.get(name)), name) for name in whole]
     largest, parameter = max(worst)

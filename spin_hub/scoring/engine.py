@@ -1,7 +1,7 @@
 """What every scoring engine does: examples in, finished matrices out."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -11,10 +11,54 @@ from numpy.typing import NDArray
 from spin_hub.core.ranking import Shape
 from spin_hub.data.example import Example
 from spin_hub.models.batches import Batch, make_batches, one_by_one, usual_tokens
+from spin_hub.models.layers import LayerSource, LoadedLayers
 from spin_hub.recipe import Accumulate
+from spin_hub.scoring.memory import EVERYTHING_IN_MEMORY, MemoryBudget
+from spin_hub.scoring.resume import Journal
+from spin_hub.scoring.scores import Score
+from spin_hub.scoring.scores.taylor import TAYLOR
 
 Advance = Callable[[int], None]
 """Called with the number of tokens that were just scored."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Relative durations of the parts of scoring, per token, so that progress advances evenly in time.
+
+    Attributes:
+        forward: through a layer forwards.
+        backward: through a layer backwards: its forward pass once more, a backward pass of as many products, and
+            the products of the scores.
+        end: through the head and back, for a token that counts.
+    """
+
+    forward: float = 1.0
+    backward: float = 3.0
+    end: float = 1.0
+
+
+@dataclass(frozen=True)
+class EngineConfig:
+    """Resources and settings of an engine.
+
+    Attributes:
+        source: brings the layers' weights in.
+        budget: where the layerwise engine may keep the layers' inputs.
+        tokens_per_batch: padded tokens per batch (a longer example is a batch of its own); None takes what suits the
+            device.
+        journal: where the layerwise engine keeps inputs and gradients on disk, so that a later run can continue;
+            None keeps them for this run only.
+        pace: relative durations of the layerwise engine's steps.
+        score: the formula of importance.
+    """
+
+    source: LayerSource = field(default_factory=LoadedLayers)
+    budget: MemoryBudget = EVERYTHING_IN_MEMORY
+    tokens_per_batch: int | None = None
+    journal: Journal | None = None
+    pace: Pace = field(default_factory=Pace)
+    score: Score = TAYLOR
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ from spin_hub.errors import PrecisionUnavailable
 from spin_hub.models.device import name_of
 from spin_hub.models.layers import decoder_layers
 from spin_hub.models.speed import Speed, Unusable, speeds
-from spin_hub.scoring.memory import Demand, Holding
+from spin_hub.scoring.memory import MemoryPlan, MemoryRequest
 
 _SHARE: Final[Mapping[torch.dtype, float]] = {torch.float32: 0.65, torch.bfloat16: 0.4}
 """The share of the speed of plain products that scoring reaches (benchmarks/RESULTS.md)."""
@@ -64,7 +64,7 @@ class Work:
     layers: int
 
     @classmethod
-    def of(cls, demand: Demand, dtype: torch.dtype | None = None) -> "Work":
+    def of(cls, demand: MemoryRequest, dtype: torch.dtype | None = None) -> "Work":
         """The work of a demand, in its own precision or another.
 
         Raises:
@@ -110,7 +110,7 @@ def speed_of(device: torch.device, dtype: torch.dtype) -> Speed:
     return known
 
 
-def scoring_seconds(demand: Demand, engine: str, dtype: torch.dtype | None = None) -> float:
+def scoring_seconds(demand: MemoryRequest, engine: str, dtype: torch.dtype | None = None) -> float:
     """Seconds that scoring takes with an engine, in the demand's precision or another."""
     work = Work.of(demand, dtype)
     tokens = sum(map(len, demand.examples))
@@ -120,7 +120,7 @@ def scoring_seconds(demand: Demand, engine: str, dtype: torch.dtype | None = Non
     return (tokens * passes + counted * work.end) / _SHARE.get(dtype or demand.where.dtype, 0.4)
 
 
-def estimate(demand: Demand, holding: Holding, reading: Reading) -> Cost:
+def estimate(demand: MemoryRequest, holding: MemoryPlan, reading: Reading) -> Cost:
     """Estimate the cost of scoring, and of the measurements after it.
 
     Per token the whole engine takes 4N + 2M operations for N weights passed through and M scored, and per response

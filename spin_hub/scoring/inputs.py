@@ -16,7 +16,8 @@ from spin_hub.models.load import check_causal, load_skeleton, load_tokenizer
 from spin_hub.progress import SILENT, Reporter, step
 from spin_hub.recipe import WHOLE, Part, ScoringRecipe
 from spin_hub.record import ModelRecord, ScoringRecord, SetRecord
-from spin_hub.scoring.memory import Demand
+from spin_hub.scoring.memory import MemoryRequest
+from spin_hub.scoring.scores import recorded_score, score_named
 from spin_hub.scoring.targets import Target, find_targets
 from spin_hub.versions import versions
 
@@ -49,7 +50,7 @@ class Calibration:
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
+class ScoringInputs:
     """Everything that scoring needs but the weights.
 
     Attributes:
@@ -60,7 +61,7 @@ class Prepared:
     """
 
     base: Base
-    demand: Demand
+    demand: MemoryRequest
     examples: Mapping[str, Sequence[Example]]
     model: ModelRecord
     record: ScoringRecord
@@ -72,7 +73,7 @@ class Prepared:
         return {target.parameter: tuple(target.weight.shape) for target in self.demand.targets}
 
 
-def prepare(base: Base, recipe: ScoringRecipe, reporter: Reporter, part: Part = WHOLE) -> Prepared:
+def prepare(base: Base, recipe: ScoringRecipe, reporter: Reporter, part: Part = WHOLE) -> ScoringInputs:
     """Reads everything that scoring needs but the weights, and pins what decides the outcome.
 
     Args:
@@ -84,6 +85,7 @@ def prepare(base: Base, recipe: ScoringRecipe, reporter: Reporter, part: Part = 
     Raises:
         SpinHubError: the model, its files, the sets or the tokenizer are not usable.
     """
+    score_named(recipe.score)
     check_causal(base.source.folder, base.index.config)
     where = place(recipe.device, recipe.dtype, base.index)
     reporter.note(where.sentence)
@@ -101,10 +103,10 @@ def prepare(base: Base, recipe: ScoringRecipe, reporter: Reporter, part: Part = 
         resumable=False,
     )
     examples = {name: entry.examples for name, entry in calibrations.items()}
-    record = ScoringRecord(pinned, sets, versions(), where.why)
+    record = ScoringRecord(pinned, sets, versions(), where.why, recorded_score(recipe.score))
     everything = [example for group in examples.values() for example in group]
-    demand = Demand(skeleton, targets, everything, where, stored_dtype(base.index))
-    return Prepared(base, demand, examples, record_of(base, reporter), record, part)
+    demand = MemoryRequest(skeleton, targets, everything, where, stored_dtype(base.index))
+    return ScoringInputs(base, demand, examples, record_of(base, reporter), record, part)
 
 
 def targets_within(model: Any, target: str, part: Part) -> tuple[Target, ...]:

@@ -17,13 +17,13 @@ from transformers import PreTrainedModel
 from spin_hub.data.example import Example
 from spin_hub.errors import DeviceOutOfMemory
 from spin_hub.models.batches import Batch
-from spin_hub.models.layers import LayerSource, LoadedLayers, in_turn
+from spin_hub.models.layers import in_turn
 from spin_hub.recipe import Accumulate
 from spin_hub.scoring.chain import Call, Chain
-from spin_hub.scoring.engine import Advance, ScoredMatrix, batches_for
+from spin_hub.scoring.engine import Advance, EngineConfig, Pace, ScoredMatrix, batches_for
 from spin_hub.scoring.hooks import GradientCapture, OnGradient
 from spin_hub.scoring.resume import Journal, Point
-from spin_hub.scoring.store import EVERYTHING_IN_MEMORY, Room, Store
+from spin_hub.scoring.store import Store
 from spin_hub.scoring.sums import Sums
 from spin_hub.scoring.targets import Target, by_layer
 
@@ -145,22 +145,6 @@ class Passes:
             self._store.put(("gradient", number), hidden.grad)
 
 
-@dataclass(frozen=True)
-class Pace:
-    """What a token's way through a model takes, in any unit of time, so that progress goes at the speed of time.
-
-    Attributes:
-        forward: through a layer forwards.
-        backward: through a layer backwards: its forward pass once more, a backward pass of as many products, and
-            the products of the scores.
-        end: through the head and back, for a token that counts.
-    """
-
-    forward: float = 1.0
-    backward: float = 3.0
-    end: float = 1.0
-
-
 @dataclass
 class LayerwiseEngine:
     """Scores a model whose decoder layers touch each other only through the hidden state.
@@ -169,24 +153,16 @@ class LayerwiseEngine:
         model: in eval mode, its parameters without gradients.
         targets: the linear weights to score.
         accumulate: as in :class:`spin_hub.scoring.whole.WholeEngine`.
-        source: brings the layers' weights in.
-        room: where the layers' inputs may be kept.
+        config: see :class:`spin_hub.scoring.engine.EngineConfig`.
         shortcut: whether the value of a layer's last linear map is left out where only gradients are wanted; right
             for models whose layers end by adding it to the residual, as :mod:`spin_hub.scoring.check` finds out.
-        tokens_per_batch: padded tokens that a batch may have; None takes what suits the device.
-        pace: what the parts of the work take beside each other.
-        journal: where inputs and gradients are kept for a run that goes on; None keeps them for this run alone.
     """
 
     model: PreTrainedModel
     targets: Sequence[Target]
     accumulate: Accumulate = "float32"
-    source: LayerSource = field(default_factory=LoadedLayers)
-    room: Room = EVERYTHING_IN_MEMORY
+    config: EngineConfig = field(default_factory=EngineConfig)
     shortcut: bool = False
-    tokens_per_batch: int | None = None
-    journal: Journal | None = None
-    pace: Pace = field(default_factory=Pace)
     name: str = field(default="layerwise", init=False)
 
     def score(self, sets: Mapping[str, Sequence[Example]], keep: float, advance: Advance) -> Iterator[ScoredMatrix]:
@@ -195,22 +171,22 @@ class LayerwiseEngine:
         Raises:
             OSError: the file of kept tensors cannot be written.
         """
-        chain = Chain(self.model, self.source, self.shortcut)
+        chain = Chain(self.model, self.config.source, self.shortcut)
         targets_of = by_layer(self.model, self.targets)
-        lowest, sums = min(targets_of), Sums(self.accumulate)
+        lowest, sums = min(targets_of), Sums(self.accumulate, self.config.score)
         entries = [Entry(name, batch) for name, examples in sets.items() for batch in self._batches(examples)]
         point = self._point(entries, max(targets_of), lowest)
         top = point.layer - 1 if point else len(chain) - 1
-        progress = _Progress(self.pace, entries, advance)
+        progress = _Progress(self.config.pace, entries, advance)
         progress.expect(0 if point else len(chain), top + 1 - lowest)
         try:
-            with Store(self.room) as store:
-                passes = Passes(chain, store, lowest, self.journal)
+            with Store(self.config.budget) as store:
+                passes = Passes(chain, store, lowest, self.config.journal)
                 if point:
                     passes.resume(entries, point)
                 else:
                     passes.forwards(entries, progress.forward, progress.end)
-                for layer in in_turn(self.source, range(top, lowest - 1, -1)):
+                for layer in in_turn(self.config.source, range(top, lowest - 1, -1)):
                     passes.enter(layer)
                     targets = targets_of.get(layer, ())
                     for set_name in sets:
@@ -228,10 +204,11 @@ class LayerwiseEngine:
     def _point(self, entries: Sequence[Entry], highest: int, lowest: int) -> Point | None:
         """Where the journal says that this scoring can go on."""
         shapes = [entry.batch.ids.shape for entry in entries]
-        return self.journal.latest(highest, lowest, shapes, self.model.device) if self.journal else None
+        journal = self.config.journal
+        return journal.latest(highest, lowest, shapes, self.model.device) if journal else None
 
     def _batches(self, examples: Sequence[Example]) -> Iterator[Batch]:
-        return batches_for(examples, self.accumulate, self.tokens_per_batch, self.model.device)
+        return batches_for(examples, self.accumulate, self.config.tokens_per_batch, self.model.device)
 
 
 class _Progress:

@@ -15,8 +15,8 @@ from spin_hub.models.batches import usual_tokens
 from spin_hub.models.device import Placement, free_memory, is_mapped, is_widened
 from spin_hub.models.layers import decoder_layers
 from spin_hub.recipe import EngineName
-from spin_hub.scoring.store import Room
 from spin_hub.scoring.targets import Target
+from spin_hub.units import human_bytes
 
 LIBRARIES: Final = 600 << 20
 """What the imported libraries take before any model is loaded, in bytes (measured with the pinned versions)."""
@@ -25,7 +25,26 @@ Weights = Literal["mapped", "widened", "loaded", "shards"]
 
 
 @dataclass(frozen=True)
-class Holding:
+class MemoryBudget:
+    """Memory in which a store may keep tensors; None means no limit.
+
+    Attributes:
+        device: bytes on a tensor's own device, where that is not the host.
+        host: bytes in host memory.
+        folder: folder of the file that takes the rest; None means the system's folder for temporary files.
+    """
+
+    device: int | None = 0
+    host: int | None = None
+    folder: Path | None = None
+
+
+# Everything is kept in host memory.
+EVERYTHING_IN_MEMORY = MemoryBudget()
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
     """How a model is held while it is scored.
 
     Attributes:
@@ -33,7 +52,7 @@ class Holding:
         weights: ``mapped`` from the shards as they are (the system drops and reads them again as it likes, so they
             count as nothing), mapped and ``widened`` to float32 a layer at a time, ``loaded`` into memory, or read
             from the ``shards`` a layer at a time.
-        room: where the layers' inputs may be kept.
+        budget: where the layers' inputs may be kept.
         memory: part -> bytes in the memory that is short: the device's, or the host's where that is the device.
         kept: bytes of the layers' inputs, wherever they are.
         limit: of that memory; None where there is none.
@@ -41,7 +60,7 @@ class Holding:
 
     engine: Literal["layerwise", "whole"]
     weights: Weights
-    room: Room
+    budget: MemoryBudget
     memory: Mapping[str, int]
     kept: int
     limit: int | None
@@ -49,11 +68,11 @@ class Holding:
     @property
     def spilled(self) -> int:
         """Bytes of the layers' inputs that go to a file."""
-        return max(0, self.kept - (self.room.host if self.room.host is not None else self.kept))
+        return max(0, self.kept - (self.budget.host if self.budget.host is not None else self.kept))
 
 
 @dataclass(frozen=True)
-class Demand:
+class MemoryRequest:
     """What is to be held.
 
     Attributes:
@@ -71,7 +90,7 @@ class Demand:
     stored: torch.dtype
 
 
-def hold(demand: Demand, engine: EngineName, limit: int | None, folder: Path | None) -> Holding:
+def hold(demand: MemoryRequest, engine: EngineName, limit: int | None, folder: Path | None) -> MemoryPlan:
     """How to hold a model within a limit: all of it where it fits, else its weights a layer at a time.
 
     Args:
@@ -90,7 +109,7 @@ def hold(demand: Demand, engine: EngineName, limit: int | None, folder: Path | N
         memory = {**_base(demand, weights), "sums": _sums(demand.targets, demand), **_activations(demand, whole=True)}
         if limit is not None and sum(memory.values()) > limit:
             raise _too_small("with the whole engine", limit, memory)
-        return Holding("whole", weights, Room(), memory, 0, limit)
+        return MemoryPlan("whole", weights, MemoryBudget(), memory, 0, limit)
     ways: tuple[Weights, ...] = ("loaded", "shards")
     if is_mapped(demand.where, demand.stored):
         ways = ("mapped",)
@@ -105,17 +124,17 @@ def hold(demand: Demand, engine: EngineName, limit: int | None, folder: Path | N
         raise _too_small("one layer at a time", available, memory)
     kept = _kept(demand)
     left = None if available is None else available - needed
-    room = Room(device=0, host=left, folder=folder) if on_host else Room(device=left, folder=folder)
+    budget = MemoryBudget(device=0, host=left, folder=folder) if on_host else MemoryBudget(device=left, folder=folder)
     inside = kept if left is None else min(kept, left)
-    return Holding("layerwise", weights, room, {**memory, "kept inputs": inside}, kept, limit)
+    return MemoryPlan("layerwise", weights, budget, {**memory, "kept inputs": inside}, kept, limit)
 
 
 def _too_small(how: str, limit: int, memory: Mapping[str, int]) -> MemoryTooSmall:
-    parts = ", ".join(f"{name} {_gib(size)}" for name, size in memory.items() if size)
-    return MemoryTooSmall(how=how, limit=_gib(limit), needed=_gib(sum(memory.values())), parts=parts)
+    parts = ", ".join(f"{name} {human_bytes(size)}" for name, size in memory.items() if size)
+    return MemoryTooSmall(how=how, limit=human_bytes(limit), needed=human_bytes(sum(memory.values())), parts=parts)
 
 
-def _base(demand: Demand, weights: Weights) -> dict[str, int]:
+def _base(demand: MemoryRequest, weights: Weights) -> dict[str, int]:
     size = demand.where.dtype.itemsize
     total = _numel(demand.skeleton)
     layers = [_numel(layer) for layer in decoder_layers(demand.skeleton)[1]]
@@ -128,11 +147,11 @@ def _base(demand: Demand, weights: Weights) -> dict[str, int]:
     return {"libraries": libraries, "weights": 0 if weights == "mapped" else total * size}
 
 
-def _sums(targets: Sequence[Target], demand: Demand) -> int:
+def _sums(targets: Sequence[Target], demand: MemoryRequest) -> int:
     return sum(target.weight.numel() for target in targets) * max(4, demand.where.dtype.itemsize)
 
 
-def _layer_sums(demand: Demand) -> int:
+def _layer_sums(demand: MemoryRequest) -> int:
     """The sums of the layer that has most of them."""
     wanted = {id(target.module): target for target in demand.targets}
     _, layers = decoder_layers(demand.skeleton)
@@ -141,7 +160,7 @@ def _layer_sums(demand: Demand) -> int:
     )
 
 
-def _activations(demand: Demand, whole: bool) -> dict[str, int]:
+def _activations(demand: MemoryRequest, whole: bool) -> dict[str, int]:
     """What a batch's pass keeps: the inputs and outputs of linear maps of all layers or of one, and the logits.
 
     Values count with four bytes in half precision too, where float32 copies come and go beside them
@@ -155,7 +174,7 @@ def _activations(demand: Demand, whole: bool) -> dict[str, int]:
     return {"activations": batch * max(4, demand.where.dtype.itemsize) * (values + 3 * vocabulary)}
 
 
-def _kept(demand: Demand) -> int:
+def _kept(demand: MemoryRequest) -> int:
     """The inputs of all layers for all tokens, and the gradient at the last one."""
     depth = len(decoder_layers(demand.skeleton)[1])
     hidden = int(demand.skeleton.config.get_text_config().hidden_size)
@@ -169,7 +188,3 @@ def _numel(module: nn.Module) -> int:
 
 def _features(module: nn.Module) -> int:
     return sum(sum(weight.shape[-2:]) for weight in module.parameters() if weight.dim() >= 2)
-
-
-def _gib(size: float) -> str:
-    return f"{size / 2**30:.2f} GiB"

@@ -20,13 +20,13 @@ from spin_hub.models.layers import LayerSource, LoadedLayers
 from spin_hub.models.load import load_model
 from spin_hub.models.widening import WidenedLayers, load_widened
 from spin_hub.progress import Reporter, step
-from spin_hub.scoring.choosing import Means, make_engine
-from spin_hub.scoring.engine import ScoredMatrix
+from spin_hub.scoring.choosing import make_engine
+from spin_hub.scoring.engine import EngineConfig, Pace, ScoredMatrix
 from spin_hub.scoring.estimate import Work, scoring_seconds
-from spin_hub.scoring.inputs import Prepared, targets_within
-from spin_hub.scoring.layerwise import Pace
-from spin_hub.scoring.memory import LIBRARIES, Holding, hold
+from spin_hub.scoring.inputs import ScoringInputs, targets_within
+from spin_hub.scoring.memory import LIBRARIES, MemoryPlan, hold
 from spin_hub.scoring.resume import Partial
+from spin_hub.scoring.scores import score_named
 from spin_hub.scoring.targets import Target
 from spin_hub.units import about
 
@@ -87,7 +87,7 @@ class Scored:
                 self.source.settle()
 
 
-def score_prepared(prepared: Prepared, job: Job, reporter: Reporter) -> Scored:
+def score_prepared(prepared: ScoringInputs, job: Job, reporter: Reporter) -> Scored:
     """Loads the model and scores it: the heart of ``score`` and ``edit``.
 
     Layers that an earlier run of the same scoring has finished are taken from beside the output.
@@ -120,13 +120,13 @@ def score_prepared(prepared: Prepared, job: Job, reporter: Reporter) -> Scored:
     journal = partial.journal if job.resumable else None
     work = Work.of(prepared.demand)
     pace = Pace(work.forward, work.backward, work.end)
-    by_layer = run.complete(Means(source, holding.room, journal=journal, pace=pace), reporter)
+    by_layer = run.complete(EngineConfig(source, holding.budget, None, journal, pace, score_named(recipe.score)), reporter)
     record = layered if by_layer else replace(prepared.record, recipe=replace(recipe, engine="whole"))
     ranking = Ranking(dict(sorted(tensors.items())), job.keep)
     return Scored(RankingFile(ranking, prepared.model, record), model, source, partial)
 
 
-def _warn_of_time(prepared: Prepared, holding: Holding, reporter: Reporter) -> None:
+def _warn_of_time(prepared: ScoringInputs, holding: MemoryPlan, reporter: Reporter) -> None:
     """Says what a slow precision costs, before any of it."""
     demand, faster = prepared.demand, prepared.demand.where.faster
     if faster is not None:
@@ -140,37 +140,37 @@ def _warn_of_time(prepared: Prepared, holding: Holding, reporter: Reporter) -> N
 class _Run:
     """A scoring under way: ``tensors`` fills with what is finished, and finished layers go to ``partial``."""
 
-    prepared: Prepared
+    prepared: ScoringInputs
     keep: float
     model: Any
     targets: Sequence[Target]
     partial: Partial
     tensors: dict[str, RankedTensor]
 
-    def complete(self, means: Means, reporter: Reporter) -> bool:
+    def complete(self, config: EngineConfig, reporter: Reporter) -> bool:
         """Scores what is left; says whether that went layer by layer.
 
         A device without memory for the usual batches is tried once more with smaller ones.
         """
         try:
-            return self._score(means, reporter)
+            return self._score(config, reporter)
         except DeviceOutOfMemory:
-            if means.tokens_per_batch or self.prepared.record.recipe.accumulate == "model":
+            if config.tokens_per_batch or self.prepared.record.recipe.accumulate == "model":
                 raise
         # Only behind the handler has the error let go of the tensors that were in the way.
         device = self.model.device
         if device.type == "cuda":
             torch.cuda.empty_cache()
         reporter.note("The device has too little memory for the usual batches; going on with a quarter of them.")
-        return self.complete(replace(means, tokens_per_batch=usual_tokens(device) // 4), reporter)
+        return self.complete(replace(config, tokens_per_batch=usual_tokens(device) // 4), reporter)
 
-    def _score(self, means: Means, reporter: Reporter) -> bool:
+    def _score(self, config: EngineConfig, reporter: Reporter) -> bool:
         left = [target for target in self.targets if target.parameter not in self.tensors]
         if not left:
             return True
         recipe = self.prepared.record.recipe
         with step(reporter, "Checking the engine"):
-            choice = make_engine(recipe.engine, self.model, left, recipe.accumulate, means)
+            choice = make_engine(recipe.engine, self.model, left, recipe.accumulate, config)
         if choice.note:
             reporter.note(choice.note)
         by_layer = choice.engine.name == "layerwise"
@@ -208,7 +208,7 @@ class _Run:
         return {name: RankedTensor(spans[name].shape, spans[name].dtype, tops[name]) for name in tops}
 
 
-def _load(prepared: Prepared, holding: Holding) -> tuple[Any, LayerSource]:
+def _load(prepared: ScoringInputs, holding: MemoryPlan) -> tuple[Any, LayerSource]:
     """The model, and where its layers' weights come from."""
     index, demand = prepared.base.index, prepared.demand
     trust = prepared.record.recipe.trust_remote_code

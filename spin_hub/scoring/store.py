@@ -12,26 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from spin_hub.scoring.memory import EVERYTHING_IN_MEMORY, MemoryBudget
+
 Tier = Literal["device", "host", "file"]
-
-
-@dataclass(frozen=True)
-class Room:
-    """How much a store may keep where; None means no limit.
-
-    Attributes:
-        device: bytes on a tensor's own device, where that is not the host.
-        host: bytes in host memory.
-        folder: where the file is made once both are full; None takes the system's folder for temporary files.
-    """
-
-    device: int | None = 0
-    host: int | None = None
-    folder: Path | None = None
-
-
-EVERYTHING_IN_MEMORY = Room()
-"""Kept in host memory, however much it is."""
 
 
 @dataclass
@@ -53,7 +36,7 @@ class Store:
         OSError: the file cannot be written; ``errno`` says why, such as ``ENOSPC`` for a full disk.
     """
 
-    def __init__(self, room: Room = EVERYTHING_IN_MEMORY) -> None:
+    def __init__(self, room: MemoryBudget = EVERYTHING_IN_MEMORY) -> None:
         self._room = room
         self._places: dict[Hashable, _Place] = {}
         self._used: dict[Tier, int] = {"device": 0, "host": 0, "file": 0}

@@ -10,7 +10,7 @@ from torch import nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
-from spin_hub.core.part import is_attention
+from spin_hub.core.names import is_attention
 from spin_hub.errors import NoTarget, UnsupportedModel
 from spin_hub.models.layers import decoder_layers
 

@@ -4,11 +4,11 @@ from typing import Final
 
 import torch
 
-from spin_hub.core.part import ALL
+from spin_hub.core.names import ALL
 from spin_hub.models.device import name_of
 from spin_hub.models.speed import Speed, speeds
 from spin_hub.scoring.estimate import Cost, scoring_seconds
-from spin_hub.scoring.memory import Demand
+from spin_hub.scoring.memory import MemoryRequest
 from spin_hub.units import about
 from spin_hub.workflows.edit import EditRequest
 
@@ -22,7 +22,7 @@ _FEW: Final = 32
 """Examples of a set that the advice names, a quarter of the default."""
 
 
-def shorter(request: EditRequest, demand: Demand, engine: str, cost: Cost, once: float) -> tuple[str, ...]:
+def shorter(request: EditRequest, demand: MemoryRequest, engine: str, cost: Cost, once: float) -> tuple[str, ...]:
     """Options that would shorten an edit of more than an hour; none for a shorter one.
 
     Args:

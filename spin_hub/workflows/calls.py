@@ -14,7 +14,7 @@ from typing import Any, TypedDict, TypeVar, Unpack
 
 from spin_hub.artifacts.publish import PushOptions
 from spin_hub.artifacts.write import Outcome
-from spin_hub.core.part import Part
+from spin_hub.core.names import Part
 from spin_hub.errors import UnknownSet, UsageError
 from spin_hub.progress import SILENT, Reporter
 from spin_hub.recipe import PAPER_SETS, Destination, Limits, ScoringRecipe, SelectionRecipe, under_rule

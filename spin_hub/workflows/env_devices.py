@@ -8,7 +8,7 @@ from typing import Final
 
 import torch
 
-from spin_hub.errors import UsageError
+from spin_hub.errors import UsageError, first_line
 from spin_hub.models.device import MARGIN
 from spin_hub.models.speed import GIVEN, Speeds, Unusable, speeds
 from spin_hub.units import human_bytes
@@ -96,7 +96,7 @@ def _gpu(number: int) -> Iterator[Finding]:
         about = torch.cuda.get_device_properties(number)
         free, total = torch.cuda.mem_get_info(number)
     except (RuntimeError, AssertionError) as error:
-        why = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        why = first_line(error)
         yield Finding(name, "cannot be used", "problem", shown(f"{why.rstrip('.')}.", 200))
         return
     rates = tuple(measured(torch.device("cuda", number), f"{name} "))

@@ -9,7 +9,7 @@ from typing import Final
 
 import psutil
 
-from spin_hub.checkpoint.digest_cache import Remembered
+from spin_hub.checkpoint.digests import Remembered
 from spin_hub.hub.resolve import hub_cache
 from spin_hub.models.device import container_memory
 from spin_hub.scoring.memory import LIBRARIES

@@ -16,6 +16,7 @@ from spin_hub.checkpoint.header import read_header
 from spin_hub.core.delta import BaseRef, Delta, TensorEdit
 from spin_hub.core.names import Table, by_layer
 from spin_hub.hub.resolve import resolve_delta
+from spin_hub.kinds import DELTA
 from spin_hub.progress import SILENT, Reporter, step
 from spin_hub.record import Record
 from spin_hub.units import human_bytes
@@ -27,7 +28,7 @@ class Inspection:
 
     Attributes:
         path: its file.
-        kind: ``delta``, ``model`` or ``ranking``.
+        kind: ``ranking``, or that of an output, such as ``delta``, ``model`` or ``lora``.
         facts: label -> text.
         counts: weights per tensor.
         data: the same and more as plain JSON values.
@@ -68,7 +69,7 @@ def _is_ranking(path: Path) -> bool:
 
 def _inspect_delta(file: Path, delta: Delta, record: Record | None) -> Inspection:
     counts = {name: len(edit.indices) for name, edit in delta.edits.items()}
-    kind = record.kind if record else "delta"
+    kind = record.kind if record else DELTA.name
     method = delta.method
     facts = {
         "base": _base(delta.base, record.model.name if record else None),

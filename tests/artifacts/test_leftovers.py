@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from spin_hub.artifacts.leftovers import beside, remove_leftovers
+from spin_hub.artifacts.atomic import beside, remove_leftovers
 
 
 @pytest.fixture

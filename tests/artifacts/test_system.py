@@ -6,7 +6,7 @@ import os
 import numpy as np
 import pytest
 
-from spin_hub.artifacts import container, leftovers, system
+from spin_hub.artifacts import atomic, container, system
 from spin_hub.artifacts.atomic import Placed, new_file, new_folder
 from spin_hub.artifacts.container import mapped, mapped_raw, write_container
 from spin_hub.checkpoint.header import read_header
@@ -153,8 +153,8 @@ def test_this_process_lives():
 
 
 def test_leftovers_ask_the_same(monkeypatch, tmp_path):
-    (tmp_path / f".out.{leftovers._machine()}-4711-00000000.partial").touch()
-    monkeypatch.setattr(leftovers, "process_lives", lambda process: process == 4711)
-    assert leftovers.remove_leftovers(tmp_path / "out") == ()
-    monkeypatch.setattr(leftovers, "process_lives", lambda process: False)
-    assert len(leftovers.remove_leftovers(tmp_path / "out")) == 1
+    (tmp_path / f".out.{atomic._machine()}-4711-00000000.partial").touch()
+    monkeypatch.setattr(atomic, "process_lives", lambda process: process == 4711)
+    assert atomic.remove_leftovers(tmp_path / "out") == ()
+    monkeypatch.setattr(atomic, "process_lives", lambda process: False)
+    assert len(atomic.remove_leftovers(tmp_path / "out")) == 1

@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from spin_hub.checkpoint.copying import copy_file
+from spin_hub.checkpoint.patch import copy_file
 
 
 @pytest.mark.parametrize("size", [0, 1, 70_000])

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from spin_hub.checkpoint import digest_cache as remembered
-from spin_hub.checkpoint.digest_cache import Remembered
-from spin_hub.checkpoint.digests import known_digests, sha256
+from spin_hub.checkpoint import digests as remembered
+from spin_hub.checkpoint.digests import Remembered, known_digests, sha256
 
 
 @pytest.fixture(autouse=True)

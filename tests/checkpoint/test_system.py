@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 from spin_hub.checkpoint import patch
-from spin_hub.checkpoint.copying import copy_file
-from spin_hub.checkpoint.digest_cache import Remembered
+from spin_hub.checkpoint.digests import Remembered
 from spin_hub.checkpoint.index import read_index
-from spin_hub.checkpoint.patch import copy_others, originals, write_patched_copy, zeros
+from spin_hub.checkpoint.patch import copy_file, copy_others, originals, write_patched_copy, zeros
 from spin_hub.checkpoint.system import cache_folder, copy_in_kernel, read_at, write_at
 from spin_hub.core.delta import TensorEdit
 from spin_hub.errors import OutputNotAllowed

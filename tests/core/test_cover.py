@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spin_hub.core.cover import smallest_cover
+from spin_hub.core.factors import smallest_cover
 
 
 @st.composite

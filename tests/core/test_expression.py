@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spin_hub.core.expression import PAPER, parse
-from spin_hub.core.selection import Selection
+from spin_hub.core.selection import PAPER, Selection, parse
 from spin_hub.errors import ExpressionError, UnknownSet
 
 # Every combination of memberships has one element, so two expressions with one value here are one function.

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from spin_hub.core.part import WHOLE, Part
+from spin_hub.core.names import WHOLE, Part
 from spin_hub.core.ranking import RankedTensor, Ranking, TopWeights
 from spin_hub.errors import UsageError
 

@@ -5,10 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spin_hub.core.expression import PAPER, parse
 from spin_hub.core.ranking import RankedTensor, Ranking, TopWeights
 from spin_hub.core.rules import at_random, by_expression, by_published_code, ratio_for, smallest_useful_q
-from spin_hub.core.selection import Selection
+from spin_hub.core.selection import PAPER, Selection, parse
 from spin_hub.errors import RatioBeyondRanking, UnknownSet
 
 SETS = ("fairness", "general", "privacy")

@@ -21,9 +21,8 @@ from spin_hub.checkpoint.index import read_index
 from spin_hub.cli.console import Screen
 from spin_hub.cli.plain import plain_json
 from spin_hub.cli.show import show_counts
-from spin_hub.core.expression import parse
 from spin_hub.core.names import by_layer
-from spin_hub.core.selection import Selection
+from spin_hub.core.selection import Selection, parse
 from spin_hub.data.sources import Sampling, read_sample
 from spin_hub.data.spec import Spec
 from spin_hub.errors import SpinHubError

@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM
 from spin_hub.core.delta import Delta
 from spin_hub.errors import NotEditable
 from spin_hub.models.edit import applied, apply_, revert_
-from spin_hub.models.overlay import Overlay
+from spin_hub.models.parameters import Overlay
 
 IDS = torch.arange(12)[None]
 MAP = {"model.embed_tokens": "cpu", "model.norm": "cpu", "model.rotary_emb": "cpu", "lm_head": "cpu"}

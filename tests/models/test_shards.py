@@ -10,6 +10,7 @@ from spin_hub.models.device import Placement
 from spin_hub.models.layers import decoder_layers
 from spin_hub.models.load import load_model, load_skeleton
 from spin_hub.models.shards import ShardLayers, hollow_map
+from spin_hub.scoring.engine import EngineConfig
 from spin_hub.scoring.layerwise import LayerwiseEngine
 from spin_hub.scoring.targets import find_targets
 
@@ -34,7 +35,7 @@ def test_it_scores_as_the_loaded_model_does(tmp_path, name, dtype):
     loaded = load_model(read_index(folder), Placement(CPU, dtype), False)
     expected = scored(LayerwiseEngine(loaded, find_targets(loaded, "mlp")), sets)
     model, source = hollow(folder, dtype)
-    found = scored(LayerwiseEngine(model, find_targets(model, "mlp"), source=source), sets)
+    found = scored(LayerwiseEngine(model, find_targets(model, "mlp"), config=EngineConfig(source)), sets)
     assert found.keys() == expected.keys()
     for key, matrix in found.items():
         assert (matrix.indices == expected[key].indices).all()

@@ -8,7 +8,7 @@ from transformers import AutoModelForCausalLM
 
 from spin_hub.core.selection import Selection
 from spin_hub.errors import NotEditable
-from spin_hub.models.zeroing import switched
+from spin_hub.models.edit import switched
 
 UP, DOWN = "model.layers.0.mlp.up_proj.weight", "model.layers.3.mlp.down_proj.weight"
 INTEGERS = {4: torch.int32, 2: torch.int16, 1: torch.uint8}

@@ -10,11 +10,12 @@ from spin_hub.checkpoint.index import read_index
 from spin_hub.core.selection import Selection
 from spin_hub.models import widening
 from spin_hub.models.device import Placement
+from spin_hub.models.edit import switched
 from spin_hub.models.layers import decoder_layers
 from spin_hub.models.load import load_model
 from spin_hub.models.widening import HALF, load_running, load_widened, widen, widens
-from spin_hub.models.zeroing import switched
-from spin_hub.scoring.choosing import Means, make_engine
+from spin_hub.scoring.choosing import make_engine
+from spin_hub.scoring.engine import EngineConfig
 from spin_hub.scoring.targets import find_targets
 
 IDS = torch.arange(1, 20).unsqueeze(0)
@@ -55,7 +56,7 @@ def test_scores_are_equal_bit_by_bit(name):
     sets = {"one": architectures.examples_of(5)}
     expected = architectures.scored(make_engine("layerwise", twin, find_targets(twin, "all"), "float32").engine, sets)
     source = widen(model)
-    choice = make_engine("layerwise", model, find_targets(model, "all"), "float32", Means(source))
+    choice = make_engine("layerwise", model, find_targets(model, "all"), "float32", EngineConfig(source))
     found = architectures.scored(choice.engine, sets)
     assert found.keys() == expected.keys()
     for key, matrix in expected.items():

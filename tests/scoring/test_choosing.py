@@ -3,7 +3,8 @@ from architectures import LEAKY, examples_of, model_of, random_model, scored
 
 from spin_hub.errors import UnsupportedModel
 from spin_hub.models.layers import LoadedLayers
-from spin_hub.scoring.choosing import Means, make_engine
+from spin_hub.scoring.choosing import make_engine
+from spin_hub.scoring.engine import EngineConfig
 from spin_hub.scoring.targets import find_targets
 
 
@@ -39,7 +40,7 @@ def test_whole_is_taken_with_a_note_where_layerwise_would_be_wrong():
     assert "another gradient" in choice.note
 
 
-@pytest.mark.parametrize(("asked", "means"), [("layerwise", None), ("auto", Means(Absent()))])
+@pytest.mark.parametrize(("asked", "means"), [("layerwise", None), ("auto", EngineConfig(Absent()))])
 def test_layerwise_is_refused_where_it_would_be_wrong_and_nothing_else_will_do(asked, means):
     model = random_model(LEAKY)
     with pytest.raises(UnsupportedModel, match="another gradient"):
@@ -48,13 +49,13 @@ def test_layerwise_is_refused_where_it_would_be_wrong_and_nothing_else_will_do(a
 
 def test_whole_is_the_way_out_for_a_model_that_can_be_run_as_a_whole():
     model = random_model(LEAKY)
-    choice = make_engine("auto", model, find_targets(model, "*.mlp.*"), "float32", Means(Passing()))
+    choice = make_engine("auto", model, find_targets(model, "*.mlp.*"), "float32", EngineConfig(Passing()))
     assert choice.engine.name == "whole"
 
 
 def test_a_model_that_is_not_all_there_is_judged_by_a_small_one():
     model = model_of("qwen2")
-    means = Means(Absent())
+    means = EngineConfig(Absent())
     assert make_engine("auto", model, find_targets(model, "mlp"), "float32", means).engine.name == "layerwise"
     with pytest.raises(UnsupportedModel, match="whole engine needs"):
         make_engine("whole", model, find_targets(model, "mlp"), "float32", means)

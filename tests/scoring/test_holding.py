@@ -9,7 +9,7 @@ from spin_hub.data.example import Example
 from spin_hub.errors import MemoryTooSmall
 from spin_hub.models.device import Placement
 from spin_hub.scoring import memory as holding
-from spin_hub.scoring.memory import Demand, hold
+from spin_hub.scoring.memory import MemoryRequest, hold
 from spin_hub.scoring.targets import find_targets
 
 GIB = 1 << 30
@@ -23,7 +23,7 @@ def demand(config, dtype=torch.bfloat16, stored=torch.bfloat16, tokens=100, exam
         Example(torch.zeros(tokens, dtype=torch.long), torch.zeros(tokens, dtype=torch.long), row)
         for row in range(examples)
     ]
-    return Demand(skeleton, find_targets(skeleton, "mlp"), rows, Placement(CPU, dtype), stored)
+    return MemoryRequest(skeleton, find_targets(skeleton, "mlp"), rows, Placement(CPU, dtype), stored)
 
 
 @pytest.fixture(scope="module")
@@ -67,8 +67,8 @@ def test_what_is_left_is_for_inputs_and_the_rest_goes_to_a_file(seven, tmp_path)
     much = demand(seven, examples=4000)
     held = hold(much, "auto", 6 * GIB, tmp_path)
     assert held.kept == 4000 * 100 * 3584 * 2 * 29
-    assert held.room.folder == tmp_path
-    assert held.spilled == held.kept - held.room.host > 0
+    assert held.budget.folder == tmp_path
+    assert held.spilled == held.kept - held.budget.host > 0
     assert sum(held.memory.values()) == 6 * GIB
     assert hold(demand(seven), "auto", 60 * GIB, tmp_path).spilled == 0
 
@@ -81,12 +81,12 @@ def test_twice_the_layers_take_the_same_memory_but_for_the_inputs():
 
 
 def test_a_limit_below_one_layer_names_what_is_needed(seven):
-    with pytest.raises(MemoryTooSmall, match=r"one layer at a time does not fit into 1\.00 GiB: it needs \d\.\d\d GiB"):
+    with pytest.raises(MemoryTooSmall, match=r"one layer at a time does not fit into 1\.0 GiB: it needs \d\.\d GiB"):
         hold(demand(seven), "auto", GIB, None)
 
 
 def test_without_a_limit_what_is_free_counts(seven, monkeypatch):
     monkeypatch.setattr(holding, "free_memory", lambda _: 5 * GIB)
     held = hold(demand(seven), "auto", None, None)
-    assert held.room.host is not None
+    assert held.budget.host is not None
     assert sum(held.memory.values()) <= 5 * GIB

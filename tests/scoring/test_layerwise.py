@@ -11,8 +11,9 @@ from models import tiny_config
 from spin_hub.data.example import IGNORE, Example
 from spin_hub.errors import NotFinite, UnsupportedModel
 from spin_hub.scoring.choosing import make_engine
+from spin_hub.scoring.engine import EngineConfig
 from spin_hub.scoring.layerwise import LayerwiseEngine
-from spin_hub.scoring.store import Room
+from spin_hub.scoring.memory import MemoryBudget
 from spin_hub.scoring.targets import Target, find_targets
 from spin_hub.scoring.whole import WholeEngine
 
@@ -61,7 +62,7 @@ def test_it_does_in_half_precision(dtype, accumulate):
 def test_the_batch_size_changes_nothing_but_rounding(tokens):
     model, sets = model_of("llama"), {"a": examples_of(9, seed=3)}
     targets = find_targets(model, "mlp")
-    engine = LayerwiseEngine(model, targets, tokens_per_batch=tokens)
+    engine = LayerwiseEngine(model, targets, config=EngineConfig(tokens_per_batch=tokens))
     assert_equal(scored(engine, sets), scored(WholeEngine(model, targets, tokens_per_batch=1), sets))
 
 
@@ -69,7 +70,7 @@ def test_the_batch_size_changes_nothing_but_rounding(tokens):
 def test_kept_inputs_in_a_file_change_nothing(tmp_path, host):
     model, sets = model_of("llama", torch.bfloat16), {"a": examples_of(), "b": examples_of(2, seed=1)}
     targets = find_targets(model, "mlp")
-    spilled = LayerwiseEngine(model, targets, room=Room(host=host, folder=tmp_path))
+    spilled = LayerwiseEngine(model, targets, config=EngineConfig(budget=MemoryBudget(host=host, folder=tmp_path)))
     assert_equal(scored(spilled, sets), scored(LayerwiseEngine(model, targets), sets))
     assert not list(tmp_path.iterdir())
 

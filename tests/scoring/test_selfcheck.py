@@ -5,7 +5,7 @@ import torch
 from architectures import CONFIGS, LEAKY, model_of, random_model
 
 from spin_hub.models.layers import LoadedLayers, decoder_layers
-from spin_hub.models.shrunk import DEPTH, shrunk
+from spin_hub.models.load import DEPTH, shrunk
 from spin_hub.scoring.check import Agreement, check_layerwise, short_example
 from spin_hub.scoring.targets import find_targets
 

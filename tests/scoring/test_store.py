@@ -6,7 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spin_hub.scoring.store import Room, Store
+from spin_hub.scoring.memory import MemoryBudget
+from spin_hub.scoring.store import Store
 
 TENSORS = (
     torch.randn(3, 5),
@@ -18,7 +19,7 @@ TENSORS = (
 )
 
 
-@pytest.mark.parametrize("room", [Room(), Room(host=0), Room(host=100)])
+@pytest.mark.parametrize("room", [MemoryBudget(), MemoryBudget(host=0), MemoryBudget(host=100)])
 def test_what_is_kept_comes_back_bit_by_bit(room):
     with Store(room) as store:
         for number, tensor in enumerate(TENSORS):
@@ -31,14 +32,14 @@ def test_what_is_kept_comes_back_bit_by_bit(room):
 
 
 def test_memory_is_filled_before_the_file():
-    with Store(Room(host=100)) as store:
+    with Store(MemoryBudget(host=100)) as store:
         for number in range(4):
             store.put(number, torch.zeros(12))
         assert store.used == {"device": 0, "host": 96, "file": 96}
         store.take(0)
         store.put("small", torch.zeros(10))
         assert store.used == {"device": 0, "host": 88, "file": 96}
-    assert Room().host is None
+    assert MemoryBudget().host is None
 
 
 def test_what_was_taken_is_gone():
@@ -53,7 +54,7 @@ def test_what_was_taken_is_gone():
 @given(st.lists(st.tuples(st.booleans(), st.integers(1, 3)), max_size=60))
 def test_ranges_of_the_file_that_were_given_back_are_used_again(steps):
     kept = {}
-    with Store(Room(host=0)) as store:
+    with Store(MemoryBudget(host=0)) as store:
         most = dict.fromkeys((1, 2, 3), 0)
         for number, (adds, size) in enumerate(steps):
             if adds:
@@ -69,7 +70,7 @@ def test_ranges_of_the_file_that_were_given_back_are_used_again(steps):
 
 
 def test_the_file_has_no_name_and_is_gone_after_a_failure(tmp_path):
-    with pytest.raises(ZeroDivisionError), Store(Room(host=0, folder=tmp_path)) as store:
+    with pytest.raises(ZeroDivisionError), Store(MemoryBudget(host=0, folder=tmp_path)) as store:
         store.put("a", torch.ones(3))
         assert not list(tmp_path.iterdir())
         raise ZeroDivisionError
@@ -81,7 +82,7 @@ def test_a_file_that_cannot_grow_is_an_error_that_says_why(tmp_path):
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
     try:
-        with pytest.raises(OSError) as caught, Store(Room(host=0, folder=tmp_path)) as store:
+        with pytest.raises(OSError) as caught, Store(MemoryBudget(host=0, folder=tmp_path)) as store:
             store.put("a", torch.ones(1000))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
@@ -91,7 +92,7 @@ def test_a_file_that_cannot_grow_is_an_error_that_says_why(tmp_path):
 def test_a_file_that_has_a_name_serves_too(tmp_path, monkeypatch):
     """Windows keeps a temporary file's name until the file is closed."""
     monkeypatch.setattr(tempfile, "TemporaryFile", tempfile.NamedTemporaryFile)
-    with Store(Room(host=0, folder=tmp_path)) as store:
+    with Store(MemoryBudget(host=0, folder=tmp_path)) as store:
         for number, tensor in enumerate(TENSORS):
             store.put(number, tensor)
         assert len(list(tmp_path.iterdir())) == 1
@@ -100,5 +101,5 @@ def test_a_file_that_has_a_name_serves_too(tmp_path, monkeypatch):
 
 
 def test_a_folder_that_is_not_there_is_an_error(tmp_path):
-    with pytest.raises(FileNotFoundError), Store(Room(host=0, folder=tmp_path / "none")) as store:
+    with pytest.raises(FileNotFoundError), Store(MemoryBudget(host=0, folder=tmp_path / "none")) as store:
         store.put("a", torch.ones(1))
