@@ -22,7 +22,7 @@ from transformers import AutoModelForCausalLM, Qwen2Config
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from spin_hub.data.example import IGNORE, Example
+from spin_hub.data.examples import IGNORE, Example
 from spin_hub.errors import DeviceOutOfMemory
 from spin_hub.models.layers import decoder_layers
 from spin_hub.scoring.engine import Engine, EngineConfig, ScoredMatrix

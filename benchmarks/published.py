@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from spin_hub.data.example import Example
+from spin_hub.data.examples import Example
 from spin_hub.models.layers import decoder_layers
 
 RATIO = 1e-4

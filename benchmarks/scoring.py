@@ -22,8 +22,7 @@ from transformers import PreTrainedModel
 
 from spin_hub.checkpoint.index import read_index
 from spin_hub.core.ranking import count_of
-from spin_hub.data.example import Example
-from spin_hub.data.examples import make_examples
+from spin_hub.data.examples import Example, make_examples
 from spin_hub.data.sources import Sampling, read_sample
 from spin_hub.hub.datasets import resolve_dataset
 from spin_hub.models.device import Placement

@@ -22,7 +22,7 @@ from transformers import (
     StableLmConfig,
 )
 
-from spin_hub.data.example import IGNORE, Example
+from spin_hub.data.examples import IGNORE, Example
 from spin_hub.scoring.engine import Engine, ScoredMatrix
 
 SMALL = {

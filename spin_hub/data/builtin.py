@@ -19,9 +19,11 @@ def builtin_rows(name: str, split: str) -> tuple[Row, ...]:
     Raises:
         KeyError: there is no such set.
     """
+    if name not in builtin_names():
+        raise KeyError(name)
     return tuple(
         Row(entry["prompt"], entry["response"], number)
-        for number, entry in enumerate(_entries(name))
+        for number, entry in enumerate(read_builtin(name))
         if entry["split"] == split
     )
 
@@ -32,8 +34,11 @@ def builtin_names() -> tuple[str, ...]:
     return tuple(sorted(entry.name.removesuffix(".jsonl") for entry in folder.iterdir() if ".jsonl" in entry.name))
 
 
-def _entries(name: str) -> list[dict[str, str]]:
-    if name not in builtin_names():
-        raise KeyError(name)
+def read_builtin(name: str) -> list[dict[str, str]]:
+    """The entries of one of the package's JSONL files, such as ``fairness`` or ``questions/safety``.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
     text = (files("spin_hub.data") / "builtin" / f"{name}.jsonl").read_text("utf-8")
     return [json.loads(line) for line in text.splitlines()]

@@ -1,15 +1,55 @@
 """Rows become examples: how a prompt and its response reach the model, and which tokens count."""
 
+import hashlib
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import jinja2
 import torch
+from torch import Tensor
 
-from spin_hub.data.example import IGNORE, Example
-from spin_hub.data.sources import Row
+from spin_hub.data.rows import Row
 from spin_hub.errors import BadRow, NoChatTemplate
 from spin_hub.recipe import ScoringRecipe
+
+IGNORE = -100
+"""The label of a token that does not count, as in ``torch.nn.functional.cross_entropy``."""
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """A (prompt, response) pair as tokens.
+
+    Attributes:
+        ids: int64, shape (T,), the tokens as the model reads them.
+        labels: int64, shape (T,); token t where it counts, else ``IGNORE``. The first is always ``IGNORE``,
+            since nothing predicts it.
+        row: the row of the source that it was made from, counted from 0.
+    """
+
+    ids: Tensor
+    labels: Tensor
+    row: int
+
+    def __len__(self) -> int:
+        return int(self.ids.shape[0])
+
+    @property
+    def counted(self) -> int:
+        """The number of tokens that count in the loss."""
+        return int((self.labels != IGNORE).sum())
+
+
+def fingerprint(examples: Iterable[Example]) -> str:
+    """The sha256 of all ids and labels in order: equal where the model reads equal tokens."""
+    digest = hashlib.sha256()
+    for example in examples:
+        digest.update(len(example).to_bytes(8, "little"))
+        digest.update(example.ids.numpy().astype("<i8").tobytes())
+        digest.update(example.labels.numpy().astype("<i8").tobytes())
+    return digest.hexdigest()
+
 
 Tokenizer = Any
 """A tokenizer of transformers; called, asked for offsets, and for its chat template."""
@@ -38,6 +78,38 @@ def pieces(example: Example, tokenizer: Tokenizer) -> list[tuple[str, bool]]:
     return [(tokenizer.decode([token]), counted) for token, counted in zip(example.ids.tolist(), counts, strict=True)]
 
 
+def prompt_ids(tokenizer: Tokenizer, text: str) -> list[int]:
+    """The tokens of a prompt, without the EOS with which some tokenizers end every text."""
+    ids = list(tokenizer(text).input_ids)
+    if len(ids) > 1 and ids[-1] == tokenizer.eos_token_id:
+        ids.pop()
+    return ids
+
+
+def check_chat_template(tokenizer: Tokenizer) -> None:
+    """Refuses a tokenizer without a chat template.
+
+    Raises:
+        NoChatTemplate: the tokenizer has none.
+    """
+    if not getattr(tokenizer, "chat_template", None):
+        raise NoChatTemplate(why="the tokenizer has none")
+
+
+def rendered(tokenizer: Tokenizer, prompt: str) -> str:
+    """A user's message in the tokenizer's chat template, up to where the answer begins.
+
+    Raises:
+        NoChatTemplate: the tokenizer has none, or it fails.
+    """
+    check_chat_template(tokenizer)
+    messages = [{"role": "user", "content": prompt}]
+    try:
+        return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+    except (jinja2.TemplateError, ValueError, TypeError) as error:
+        raise NoChatTemplate(why=f"it fails ({error})") from error
+
+
 def _example(name: str, row: Row, tokenise: Callable[[Row], tuple[list[int], int]], limit: int | None) -> Example:
     tokens, start = tokenise(row)
     ids = torch.tensor(tokens[:limit], dtype=torch.int64)
@@ -55,9 +127,7 @@ def _tokenise(tokenizer: Tokenizer, recipe: ScoringRecipe) -> Callable[[Row], tu
     """A function from a row to its tokens and the place of the first token that counts."""
 
     def exact(row: Row) -> tuple[list[int], int]:
-        prompt = list(tokenizer(row.prompt).input_ids)
-        if len(prompt) > 1 and prompt[-1] == tokenizer.eos_token_id:
-            prompt.pop()
+        prompt = prompt_ids(tokenizer, row.prompt)
         return prompt + list(tokenizer(row.response, add_special_tokens=False).input_ids), len(prompt)
 
     def published(row: Row) -> tuple[list[int], int]:
@@ -66,23 +136,13 @@ def _tokenise(tokenizer: Tokenizer, recipe: ScoringRecipe) -> Callable[[Row], tu
         return prompt + list(tokenizer(row.response).input_ids)[1:], len(prompt)
 
     def chat(row: Row) -> tuple[list[int], int]:
-        prompt = _rendered(tokenizer, row.prompt)
+        prompt = rendered(tokenizer, row.prompt)
         encoded = tokenizer(prompt + row.response, add_special_tokens=False, return_offsets_mapping=True)
         ends = [end for _, end in encoded.offset_mapping]
         before = sum(1 for end in ends if end <= len(prompt))
         return list(encoded.input_ids), before
 
     if recipe.chat_template:
-        if not getattr(tokenizer, "chat_template", None):
-            raise NoChatTemplate(why="the tokenizer has none")
+        check_chat_template(tokenizer)
         return chat
     return published if recipe.tokenization == "published" else exact
-
-
-def _rendered(tokenizer: Tokenizer, prompt: str) -> str:
-    messages = [{"role": "user", "content": prompt}]
-    try:
-        text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-    except (jinja2.TemplateError, ValueError, TypeError) as error:
-        raise NoChatTemplate(why=f"it fails ({error})") from error
-    return str(text)

@@ -1,12 +1,10 @@
 """Built-in preference pairs: one prompt with an aware and an unaware answer, apart from the calibration rows."""
 
-import json
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Final
 
-from spin_hub.data.example import Example
-from spin_hub.data.examples import Tokenizer, make_examples
+from spin_hub.data.builtin import read_builtin
+from spin_hub.data.examples import Example, Tokenizer, make_examples
 from spin_hub.data.rows import Row
 from spin_hub.recipe import ScoringRecipe
 
@@ -28,9 +26,7 @@ def builtin_pairs(axis: str) -> tuple[Pair, ...]:
     Raises:
         FileNotFoundError: there is no such axis.
     """
-    text = (files("spin_hub.data") / "builtin" / "pairs" / f"{axis}.jsonl").read_text("utf-8")
-    entries = [json.loads(line) for line in text.splitlines()]
-    return tuple(Pair(entry["prompt"], entry["aware"], entry["unaware"]) for entry in entries)
+    return tuple(Pair(entry["prompt"], entry["aware"], entry["unaware"]) for entry in read_builtin(f"pairs/{axis}"))
 
 
 def pair_examples(axis: str, tokenizer: Tokenizer, recipe: ScoringRecipe) -> list[tuple[Example, Example]]:

@@ -1,17 +1,65 @@
-"""Questions that a model is asked so that its answers can be judged: the package's own sets, Salad-Data, files."""
+"""Questions for a model, whose answers are judged: the package's own sets, Salad-Data, and files.
 
-import json
+Salad-Data: L. Li et al., "SALAD-Bench: A hierarchical and comprehensive safety benchmark for large language models"
+(arXiv 2402.05044); Apache-2.0. The paper (arXiv 2410.16672) uses its fairness and privacy questions.
+"""
+
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
-from spin_hub.data.salad import SALAD, salad_questions
-from spin_hub.data.sources import Resolve, read_table
+from spin_hub.data.builtin import read_builtin
+from spin_hub.data.sources import Resolve, read_dataset, read_table
 from spin_hub.data.spec import BUILTIN, Spec
 from spin_hub.errors import QuestionsError, SourceError
+
+SALAD: Final = "salad:"
+SALAD_SETS: Final[Mapping[str, str]] = {"fairness": "unfair representation", "privacy": "privacy infringement"}
+"""Set -> the data set's category of the second level, without the number before it."""
+_DATASET, _CONFIG, _CATEGORY = "OpenSafetyLab/Salad-Data", "base_set", "2-category"
+
+
+def salad_questions(spec: str, resolve: Resolve) -> list[tuple[str, str, str]]:
+    """Id, topic and text of every question of ``salad:fairness`` or ``salad:privacy``, in the data set's order.
+
+    Args:
+        spec: ``salad:NAME``, or ``salad:NAME@REVISION``.
+        resolve: finds the commit of a data set.
+
+    Raises:
+        QuestionsError: no such set, or a data set of another form.
+        AccessDenied, HubUnreachable: the data set cannot be had.
+    """
+    name, _, revision = spec.removeprefix(SALAD).partition("@")
+    if name not in SALAD_SETS:
+        raise QuestionsError(spec=spec, why=f"the sets of Salad-Data are {', '.join(SALAD_SETS)}")
+    ref = resolve(_DATASET, revision or None)
+    try:
+        table = read_dataset(Spec("questions", spec, "hub", _DATASET, config=_CONFIG), ref)
+    except SourceError as error:
+        raise QuestionsError(spec=spec, why=error.facts["why"]) from error
+    missing = [column for column in ("qid", "question", _CATEGORY) if column not in table.column_names]
+    if missing:
+        raise QuestionsError(spec=spec, why=f"the data set has no column {missing[0]!r}")
+    belonging = [row for row in table if _plain(row[_CATEGORY]) == SALAD_SETS[name]]
+    found = [_entry(row) for row in belonging if str(row["question"]).strip()]
+    if not found:
+        has = ", ".join(sorted({_plain(category) for category in table[_CATEGORY]}))
+        raise QuestionsError(spec=spec, why=f"no question is of the category {SALAD_SETS[name]!r} (there are: {has})")
+    return found
+
+
+def _entry(row: Mapping[str, Any]) -> tuple[str, str, str]:
+    return str(row["qid"]), str(row.get("3-category") or ""), str(row["question"])
+
+
+def _plain(category: Any) -> str:
+    """A category's name in lower case, without the number that stands before it."""
+    return re.sub(r"^O\d+:\s*", "", str(category)).strip().lower()
+
 
 QUESTION_SETS: Final = ("fairness", "privacy", "safety", "lookalike")
 """The built-in sets: three of questions to be careful with, and one of harmless questions that look like these."""
@@ -34,9 +82,7 @@ def builtin_questions(name: str) -> list[Question]:
     """
     if name not in QUESTION_SETS:
         raise KeyError(name)
-    text = (files("spin_hub.data") / "builtin" / "questions" / f"{name}.jsonl").read_text("utf-8")
-    entries = [json.loads(line) for line in text.splitlines()]
-    return [Question(entry["id"], entry["topic"], entry["question"]) for entry in entries]
+    return [Question(entry["id"], entry["topic"], entry["question"]) for entry in read_builtin(f"questions/{name}")]
 
 
 def read_questions(spec: str, resolve: Resolve) -> list[Question]:

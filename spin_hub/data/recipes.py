@@ -1,16 +1,32 @@
-"""Named recipes: calibration sets that are cut from well-known data sets of the Hub, as the paper's are."""
+"""Named recipes: calibration sets cut from well-known data sets of the Hub, as the paper's are.
 
+The phrases that mark a text as one about safety, privacy or fairness are this project's own list, short and incomplete
+(``builtin/phrases.json``): a phrase matches whole words, and an asterisk at its end matches any ending.
+"""
+
+import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from importlib.resources import files
 from typing import Any, Final
 
 import datasets
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 
-from spin_hub.data.phrases import PHRASES, pattern
 from spin_hub.data.rows import NUMBER
+
+_LISTS: Final = json.loads((files("spin_hub.data") / "builtin" / "phrases.json").read_text("utf-8"))
+SAFETY, PRIVACY, FAIRNESS = (tuple[str, ...](_LISTS[topic]) for topic in ("safety", "privacy", "fairness"))
+PHRASES: Final = tuple(sorted({*SAFETY, *PRIVACY, *FAIRNESS}))
+
+
+def pattern(phrases: tuple[str, ...] = PHRASES) -> str:
+    """A regular expression, for RE2 and for Python, that finds any of the phrases in lower-case text."""
+    words = (re.escape(phrase.removesuffix("*")) + ("" if phrase.endswith("*") else r"\b") for phrase in phrases)
+    return rf"\b(?:{'|'.join(words)})"
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,13 +14,42 @@ from datasets.exceptions import DatasetsError
 from huggingface_hub.errors import HTTPError
 
 from spin_hub.data.builtin import LICENCE, builtin_names, builtin_rows
-from spin_hub.data.media import undecoded
 from spin_hub.data.recipes import RECIPES
 from spin_hub.data.rows import NUMBER, ROLES, Row, conversation_column, make_row
 from spin_hub.data.spec import FILE_KINDS, Spec
 from spin_hub.errors import HubUnreachable, MissingColumns, TooFewRows
 from spin_hub.recipe import DEFAULT_SAMPLES
 from spin_hub.record import DatasetRef
+
+_JSON: Final = getattr(datasets, "Json", ())
+"""Decoded from its own text alone; the first versions of the library do not have it."""
+
+
+def undecoded(table: datasets.Dataset) -> datasets.Dataset:
+    """The same table, of which such columns give paths and bytes as they are.
+
+    A table brings the types of its columns along, so a stranger's file decides what reading a row does.
+
+    Raises:
+        pyarrow.ArrowException, TypeError, ValueError: a column's values are not of the type that it claims.
+    """
+    for name, feature in table.features.items():
+        plain = _plain(feature)
+        if plain != feature:
+            table = table.cast_column(name, plain)
+    return table
+
+
+def _plain(feature: Any) -> Any:
+    if isinstance(feature, dict):
+        return {name: _plain(entry) for name, entry in feature.items()}
+    if isinstance(feature, list | tuple):
+        return [_plain(entry) for entry in feature]
+    if isinstance(feature, datasets.List | datasets.LargeList):
+        return replace(feature, feature=_plain(feature.feature))
+    decodes = getattr(feature, "decode", False) and not isinstance(feature, _JSON)
+    return replace(feature, decode=False) if decodes else feature
+
 
 __all__ = ["Resolve", "Row", "Sample", "Sampling", "read_sample"]
 

@@ -20,8 +20,7 @@ from spin_hub.core.compat import values_of
 from spin_hub.core.factors import Factors
 from spin_hub.core.selection import Selection
 from spin_hub.data.builtin import builtin_rows
-from spin_hub.data.example import Example
-from spin_hub.data.examples import make_examples
+from spin_hub.data.examples import Example, make_examples
 from spin_hub.errors import CoordinatesDiffer, NotFinite
 from spin_hub.exports.adapter import negated
 from spin_hub.exports.modules import Touched, factors_by_module

@@ -26,7 +26,7 @@ from spin_hub.metrics.hsic import Matrix, hsic, kernel
 from spin_hub.progress import Reporter
 
 if TYPE_CHECKING:
-    from spin_hub.data.example import Example
+    from spin_hub.data.examples import Example
     from spin_hub.metrics.states import State
 
 Questions = tuple[Sequence["Example"], Sequence["Example"]]
@@ -146,7 +146,7 @@ def representations(
     """Every layer's output at the last token of every text: shape (layers, examples, hidden size)."""
     import torch
 
-    from spin_hub.data.example import Example
+    from spin_hub.data.examples import Example
     from spin_hub.models.batches import make_batches, usual_tokens
 
     found: dict[int, NDArray[np.float32]] = {}
@@ -193,7 +193,7 @@ def _mean(kernels: Sequence[tuple[Matrix, Matrix]]) -> float:
 def _tokens(texts: Sequence[str], tokenizer: Any) -> list["Example"]:
     import torch
 
-    from spin_hub.data.example import IGNORE, Example
+    from spin_hub.data.examples import IGNORE, Example
 
     rows = [torch.tensor(tokenizer(text).input_ids) for text in texts]
     return [Example(ids, torch.full_like(ids, IGNORE), row) for row, ids in enumerate(rows)]

@@ -10,11 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-import jinja2
 import torch
 from transformers import GenerationConfig
 
-from spin_hub.errors import NoChatTemplate
+from spin_hub.data.examples import prompt_ids, rendered
 from spin_hub.metrics.base import nothing
 
 Tokenizer = Any
@@ -117,24 +116,12 @@ def continuations(
 
 
 def _asked(tokenizer: Tokenizer, prompts: Sequence[str], chat_template: bool) -> Sequence[str]:
-    return [_rendered(tokenizer, prompt) for prompt in prompts] if chat_template else prompts
-
-
-def _rendered(tokenizer: Tokenizer, prompt: str) -> str:
-    if not getattr(tokenizer, "chat_template", None):
-        raise NoChatTemplate(why="the tokenizer has none")
-    messages = [{"role": "user", "content": prompt}]
-    try:
-        return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
-    except (jinja2.TemplateError, ValueError, TypeError) as error:
-        raise NoChatTemplate(why=f"it fails ({error})") from error
+    return [rendered(tokenizer, prompt) for prompt in prompts] if chat_template else prompts
 
 
 def _tokens(tokenizer: Tokenizer, number: int, text: str, special_tokens: bool) -> list[int]:
-    tokens = list(tokenizer(text, add_special_tokens=special_tokens).input_ids)
-    # Some tokenizers end every text; an answer to an ended text would be the beginning of another one.
-    if special_tokens and len(tokens) > 1 and tokens[-1] == tokenizer.eos_token_id:
-        tokens.pop()
+    plain = not special_tokens
+    tokens = list(tokenizer(text, add_special_tokens=False).input_ids) if plain else prompt_ids(tokenizer, text)
     if not tokens:
         raise ValueError(f"prompt {number} is empty: it has no token")
     return tokens

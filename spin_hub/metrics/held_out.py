@@ -9,8 +9,7 @@ from spin_hub.artifacts.ranking_file import RankingFile
 from spin_hub.core.rules import at_random
 from spin_hub.core.selection import Selection
 from spin_hub.data.builtin import builtin_rows
-from spin_hub.data.example import Example
-from spin_hub.data.examples import make_examples
+from spin_hub.data.examples import Example, make_examples
 from spin_hub.data.pairs import AXES, pair_examples
 from spin_hub.evidence import Evidence
 from spin_hub.metrics.reading import Pairs

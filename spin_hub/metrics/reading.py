@@ -7,7 +7,7 @@ from typing import Any, Final, TypeAlias
 import torch
 from torch import Tensor
 
-from spin_hub.data.example import Example
+from spin_hub.data.examples import Example
 from spin_hub.errors import NotFinite
 from spin_hub.metrics import kl, perplexity
 from spin_hub.metrics.states import State, turned

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from spin_hub.core.stats import Estimate
-from spin_hub.data.example import Example
+from spin_hub.data.examples import Example
 from spin_hub.evidence import BASE, Evidence
 from spin_hub.metrics import gain, kl, perplexity, preference
 from spin_hub.metrics.reading import Pairs, Reader

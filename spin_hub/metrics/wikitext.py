@@ -23,7 +23,7 @@ from spin_hub.metrics.perplexity import perplexity
 from spin_hub.progress import Reporter
 
 if TYPE_CHECKING:
-    from spin_hub.data.example import Example
+    from spin_hub.data.examples import Example
     from spin_hub.metrics.states import State
     from spin_hub.models.device import Placement
 
@@ -98,7 +98,7 @@ def windows(tokens: Sequence[int], size: int, most: int | None = None) -> list["
     """
     import torch
 
-    from spin_hub.data.example import IGNORE, Example
+    from spin_hub.data.examples import IGNORE, Example
 
     if size < 2:
         raise ValueError("a window needs at least two tokens: the first is not predicted")

@@ -7,7 +7,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from spin_hub.data.example import IGNORE, Example
+from spin_hub.data.examples import IGNORE, Example
 
 _PADDING: Final = 0.125
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from spin_hub.data.example import IGNORE, Example
+from spin_hub.data.examples import IGNORE, Example
 from spin_hub.errors import UnsupportedModel
 from spin_hub.models.batches import Batch, one_by_one
 from spin_hub.models.layers import LayerSource, in_turn

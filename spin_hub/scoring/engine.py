@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from spin_hub.core.ranking import Shape
-from spin_hub.data.example import Example
+from spin_hub.data.examples import Example
 from spin_hub.models.batches import Batch, make_batches, one_by_one, usual_tokens
 from spin_hub.models.layers import LayerSource, LoadedLayers
 from spin_hub.recipe import Accumulate

@@ -6,7 +6,7 @@ from typing import Final
 
 import torch
 
-from spin_hub.data.example import Example
+from spin_hub.data.examples import Example
 from spin_hub.errors import PrecisionUnavailable
 from spin_hub.models.device import name_of
 from spin_hub.models.layers import decoder_layers

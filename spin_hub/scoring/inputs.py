@@ -6,8 +6,7 @@ from typing import Any
 
 from spin_hub.artifacts.base_model import Base, open_base, record_of
 from spin_hub.core.ranking import Shape
-from spin_hub.data.example import Example, fingerprint
-from spin_hub.data.examples import make_examples, pieces
+from spin_hub.data.examples import Example, fingerprint, make_examples, pieces
 from spin_hub.data.sources import Sample, Sampling, read_sample
 from spin_hub.errors import UsageError
 from spin_hub.hub.datasets import resolve_dataset

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from spin_hub.data.example import Example
+from spin_hub.data.examples import Example
 from spin_hub.errors import DeviceOutOfMemory
 from spin_hub.models.batches import Batch
 from spin_hub.models.layers import in_turn

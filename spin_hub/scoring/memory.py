@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from spin_hub.data.example import Example
+from spin_hub.data.examples import Example
 from spin_hub.errors import MemoryTooSmall
 from spin_hub.models.batches import usual_tokens
 from spin_hub.models.device import Placement, free_memory, is_mapped, is_widened

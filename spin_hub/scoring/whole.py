@@ -11,12 +11,14 @@ from functools import partial
 import torch
 from transformers import PreTrainedModel
 
-from spin_hub.data.example import Example
+from spin_hub.data.examples import Example
 from spin_hub.errors import DeviceOutOfMemory
 from spin_hub.models.batches import Batch
 from spin_hub.recipe import Accumulate
 from spin_hub.scoring.engine import Advance, ScoredMatrix, batches_for
 from spin_hub.scoring.hooks import GradientCapture, OnGradient, backward_from_loss
+from spin_hub.scoring.scores import Score
+from spin_hub.scoring.scores.taylor import TAYLOR
 from spin_hub.scoring.sums import Sums
 from spin_hub.scoring.targets import Target
 
@@ -32,17 +34,19 @@ class WholeEngine:
             one example per batch, in sampled order.
         tokens_per_batch: padded tokens that a batch may have (a longer example is a batch of its own);
             None takes what suits the device.
+        score_by: the formula of importance.
     """
 
     model: PreTrainedModel
     targets: Sequence[Target]
     accumulate: Accumulate = "float32"
     tokens_per_batch: int | None = None
+    score_by: Score = TAYLOR
     name: str = field(default="whole", init=False)
 
     def score(self, sets: Mapping[str, Sequence[Example]], keep: float, advance: Advance) -> Iterator[ScoredMatrix]:
         """See :class:`spin_hub.scoring.engine.Engine`."""
-        sums = Sums(self.accumulate)
+        sums = Sums(self.accumulate, self.score_by)
         try:
             for set_name, examples in sets.items():
                 sums.start(self.targets, set_name)

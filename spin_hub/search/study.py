@@ -14,7 +14,7 @@ from spin_hub.artifacts.atomic import new_file
 from spin_hub.artifacts.ranking_file import RankingFile
 from spin_hub.core.ranking import Ranking
 from spin_hub.core.selection import Selection
-from spin_hub.data.example import fingerprint
+from spin_hub.data.examples import fingerprint
 from spin_hub.errors import CorruptFile, StudyDiffers
 from spin_hub.evidence import BASE
 from spin_hub.metrics.held_out import Texts

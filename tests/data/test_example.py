@@ -4,7 +4,7 @@ import hashlib
 
 import torch
 
-from spin_hub.data.example import IGNORE, Example, fingerprint
+from spin_hub.data.examples import IGNORE, Example, fingerprint
 
 
 def example(ids, labels, row=0):

@@ -3,8 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spin_hub.data.example import IGNORE, fingerprint
-from spin_hub.data.examples import make_examples, pieces
+from spin_hub.data.examples import IGNORE, fingerprint, make_examples, pieces
 from spin_hub.data.sources import Row
 from spin_hub.errors import BadRow, NoChatTemplate
 from spin_hub.recipe import ScoringRecipe

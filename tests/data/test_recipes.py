@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spin_hub.data.phrases import FAIRNESS, PHRASES, PRIVACY, SAFETY, pattern
-from spin_hub.data.recipes import RECIPES
+from spin_hub.data.recipes import FAIRNESS, PHRASES, PRIVACY, RECIPES, SAFETY, pattern
 from spin_hub.data.rows import NUMBER
 
 FAIRNESS_LABEL, PRIVACY_LABEL = "discrimination,stereotype,injustice", "privacy_violation"

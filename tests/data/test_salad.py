@@ -3,7 +3,7 @@
 import datasets
 import pytest
 
-from spin_hub.data import salad
+from spin_hub.data import questions
 from spin_hub.data.questions import Question, read_questions
 from spin_hub.errors import QuestionsError, SourceError
 from spin_hub.record import DatasetRef
@@ -32,7 +32,7 @@ def served(monkeypatch):
             raise held["table"]
         return held["table"]
 
-    monkeypatch.setattr(salad, "read_dataset", read)
+    monkeypatch.setattr(questions, "read_dataset", read)
     return held
 
 

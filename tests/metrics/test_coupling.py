@@ -7,7 +7,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from spin_hub.core.selection import Selection
-from spin_hub.data.example import IGNORE, Example
+from spin_hub.data.examples import IGNORE, Example
 from spin_hub.errors import NotFinite
 from spin_hub.metrics.base import nothing
 from spin_hub.metrics.coupling import coupling, representations, tokens_of

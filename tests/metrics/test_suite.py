@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM
 
 from spin_hub.core.selection import Selection
 from spin_hub.core.stats import Measurement, share
-from spin_hub.data.example import IGNORE, Example
+from spin_hub.data.examples import IGNORE, Example
 from spin_hub.errors import NotEditable, NotFinite, UnsupportedFormat
 from spin_hub.evidence import Evidence
 from spin_hub.metrics import reading

@@ -9,7 +9,7 @@ from torch.nn import functional
 from transformers import AutoModelForCausalLM
 
 from spin_hub.core.selection import Selection
-from spin_hub.data.example import IGNORE
+from spin_hub.data.examples import IGNORE
 from spin_hub.metrics.base import nothing
 from spin_hub.metrics.states import Other
 from spin_hub.metrics.wikitext import wikitext, windows

@@ -5,7 +5,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, Qwen2Config
 
-from spin_hub.data.example import Example
+from spin_hub.data.examples import Example
 from spin_hub.errors import MemoryTooSmall
 from spin_hub.models.device import Placement
 from spin_hub.scoring import memory as holding

@@ -8,7 +8,7 @@ import torch
 from architectures import CONFIGS, examples_of, model_of, random_model, scale_gradient, scored
 from models import tiny_config
 
-from spin_hub.data.example import IGNORE, Example
+from spin_hub.data.examples import IGNORE, Example
 from spin_hub.errors import NotFinite, UnsupportedModel
 from spin_hub.scoring.choosing import make_engine
 from spin_hub.scoring.engine import EngineConfig

@@ -8,7 +8,7 @@ import torch
 from architectures import CONFIGS, examples_of, model_of, scale_gradient
 from torch.nn import functional
 
-from spin_hub.data.example import IGNORE, Example
+from spin_hub.data.examples import IGNORE, Example
 from spin_hub.errors import NotFinite, UnsupportedModel
 from spin_hub.scoring.sums import finished
 from spin_hub.scoring.targets import find_targets
