@@ -17,10 +17,11 @@ from spin_hub.cli.diff import diff
 from spin_hub.cli.edit import edit
 from spin_hub.cli.env import env
 from spin_hub.cli.errors import ending_of, report
-from spin_hub.cli.eval import eval_
+from spin_hub.cli.eval import EvalCommand, eval_
 from spin_hub.cli.export import export
 from spin_hub.cli.inspect import inspect
 from spin_hub.cli.list import list_
+from spin_hub.cli.options import TableCommand
 from spin_hub.cli.push import push
 from spin_hub.cli.reproduce import reproduce
 from spin_hub.cli.revert import revert
@@ -61,9 +62,9 @@ for _command in (
     demo,
     env,
 ):
-    app.command()(_command)
+    app.command(cls=TableCommand)(_command)
 app.command("list")(list_)
-app.command("eval")(eval_)
+app.command("eval", cls=EvalCommand)(eval_)
 
 
 def _version(asked: bool) -> None:

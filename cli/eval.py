@@ -1,9 +1,10 @@
 """spin-hub eval."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
+from typer.core import TyperCommand
 
 from spin_hub.cli import options as o
 
@@ -27,6 +28,32 @@ Questions = Annotated[
 ]
 
 
+class EvalCommand(TyperCommand):
+    """The command eval, whose metrics come from their table."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters; the table is read when those of this command are needed, not at the start."""
+        params: list[Any] = super().get_params(ctx)
+        for suite in (param for param in params if param.name == "suite"):
+            suite.help = _suite_help()
+        return params
+
+
+def _suite_help() -> str:
+    from spin_hub.errors import PluginFailed
+    from spin_hub.evidence import METRICS
+    from spin_hub.metrics.base import suites
+
+    entries = []
+    for name in METRICS:
+        try:
+            entries.append(f"{name}: {METRICS[name].help}")
+        except PluginFailed:
+            # It fails when it is asked for.
+            entries.append(name)
+    return f"Suites ({', '.join(suites())}) or metrics, with commas between several. {'; '.join(entries)}."
+
+
 def eval_(
     model: o.Model,
     delta: Annotated[str | None, typer.Option(help="An edit of the model: a file, folder or Hub id.")] = None,
@@ -35,10 +62,7 @@ def eval_(
     ] = None,
     suite: Annotated[
         str,
-        typer.Option(
-            help="quick, answers, full, paper, or likelihood, awareness, over_refusal, safety, coupling, wikitext, "
-            "capability."
-        ),
+        typer.Option(metavar="NAME[,NAME...]"),
     ] = "quick",
     judge: Judge = None,
     questions: Questions = None,

@@ -21,7 +21,8 @@ def reference() -> str:
         "3 a check found a difference (verify, reproduce), 130 interrupted.",
     ]
     for name, command in group.commands.items():
-        parts += [f"## spin-hub {name}", _text(command.callback.__doc__), _table(command.params)]
+        context = command.context_class(command)
+        parts += [f"## spin-hub {name}", _text(command.callback.__doc__), _table(command.get_params(context))]
     return "\n\n".join(parts) + "\n"
 
 
