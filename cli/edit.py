@@ -1,6 +1,6 @@
 """spin-hub edit."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -8,7 +8,9 @@ from spin_hub.cli import options as o
 from spin_hub.cli import publishing as pub
 from spin_hub.cli.config import merged
 from spin_hub.cli.errors import end
-from spin_hub.recipe import Destination, Limits
+from spin_hub.core.rules import DEFAULT_RULE
+from spin_hub.kinds import MODEL, kind_of
+from spin_hub.recipe import DEFAULT_SCORE, Destination, Limits
 
 
 def edit(
@@ -26,12 +28,13 @@ def edit(
     show_examples: o.ShowExamples = 0,
     p: o.P = None,
     q: o.Q = None,
-    rule: o.RuleOption = "paper",
+    rule: o.RuleOption = DEFAULT_RULE,
     select: o.Select = None,
     ratio: o.Ratios = None,
     part: o.PartOption = "all",
     layers: o.Layers = "all",
     target: o.Target = "mlp",
+    score: o.ScoreOption = DEFAULT_SCORE,
     accumulate: o.AccumulateOption = None,
     device: o.DeviceOption = "auto",
     dtype: o.DTypeOption = "auto",
@@ -39,10 +42,9 @@ def edit(
     max_memory: o.MaxMemory = None,
     resumable: o.Resumable = False,
     trust_remote_code: o.TrustRemoteCode = False,
-    kind: Annotated[
-        Literal["model", "delta", "peft", "lora"],
-        typer.Option("--as", help="An edited checkpoint, only its delta, or an adapter.", rich_help_panel="Output"),
-    ] = "model",
+    kind: o.As = MODEL.name,
+    peft_type: o.PeftType = None,
+    all_layers: o.AllLayers = False,
     output: o.Output = None,
     overwrite: o.Overwrite = False,
     no_eval: o.NoEval = False,
@@ -99,7 +101,9 @@ def edit(
     limits = None if options["no_eval"] else Limits(options["max_kl"], options["max_perplexity_ratio"])
     destination = Destination(options["output"], options["overwrite"])
     searching = o.searches(options)
-    pushing = pub.wanted(options, free=("yes",) if searching or options["kind"] == "lora" else ())
+    kind_asked = o.kind_of(options["kind"])
+    free = ("yes",) if searching or "yes" in kind_of(kind_asked).knows else ()
+    pushing = pub.wanted(options, free)
 
     from spin_hub.cli.console import Screen
     from spin_hub.cli.show import show_edit, show_plan, show_tokens
@@ -110,7 +114,6 @@ def edit(
     screen = Screen(as_json, quiet)
     if show_examples and not quiet:
         show_tokens(screen, model, scoring, show_examples)
-    kind_asked = o.kind_of(options["kind"])
     request = EditRequest(
         model=model,
         scoring=scoring,
@@ -122,6 +125,8 @@ def edit(
         force=options["force"],
         search=searching,
         anyway=options["yes"],
+        peft_type=options["peft_type"],
+        all_layers=options["all_layers"],
     )
     if plan:
         found = look(request, screen.reporter)

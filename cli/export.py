@@ -1,6 +1,6 @@
 """spin-hub export."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -11,21 +11,13 @@ _PANEL = "Adapter"
 
 def export(
     delta: Annotated[str, typer.Argument(help="A delta or an edited model: a file, a folder, or a Hub id.")],
-    form: Annotated[
-        Literal["peft", "lora"],
-        typer.Option("--as", help="peft: exact, tiny; lora: for servers, exact when merged.", rich_help_panel=_PANEL),
-    ],
+    form: o.AsExport,
     base: Annotated[
         str | None,
         typer.Option(help="The delta's base, where it is a folder or elsewhere than recorded.", rich_help_panel=_PANEL),
     ] = None,
-    peft_type: Annotated[
-        Literal["supertuning", "shira"] | None,
-        typer.Option(help="Default: supertuning; shira is for PEFT before 0.21.", rich_help_panel=_PANEL),
-    ] = None,
-    all_layers: Annotated[
-        bool, typer.Option("--all-layers", help="A LoRA with zeros in untouched layers.", rich_help_panel=_PANEL)
-    ] = False,
+    peft_type: o.PeftType = None,
+    all_layers: o.AllLayers = False,
     measure: Annotated[
         bool | None,
         typer.Option(

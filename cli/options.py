@@ -4,34 +4,53 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, cast, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+from typer.core import TyperCommand
 
-from spin_hub.errors import UnknownSet, UsageError
+from spin_hub.core.rules import DEFAULT_RULE
+from spin_hub.errors import PluginFailed, UnknownSet, UsageError
+from spin_hub.kinds import DELTA, KINDS, MODEL, helped
 from spin_hub.recipe import (
     DEFAULT_RATIO,
     PAPER_SETS,
+    RULES,
     Accumulate,
     Device,
     DType,
     EngineName,
-    Kind,
     Part,
-    Rule,
     ScoringRecipe,
     SelectionRecipe,
     Tokenization,
     under_rule,
 )
+from spin_hub.scoring.scores import SCORES, score_named
 
 _SETS, _RULE, _SCORE, _OUT = "Calibration", "Selection", "Scoring", "Output"
-_EVAL, _RECIPE = "Evidence", "Recipe"
+_EVAL, _RECIPE, _ADAPTER = "Evidence", "Recipe", "Adapter"
 
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object.", rich_help_panel=_OUT)]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print only the output's path.", rich_help_panel=_OUT)]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.", rich_help_panel=_OUT)]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Where to write.", rich_help_panel=_OUT)]
+
+# The values of --as are those of the table; a type checker sees words.
+_EXPORTED = tuple(name for name in KINDS if name not in (MODEL.name, DELTA.name))
+if TYPE_CHECKING:
+    KindName = ExportName = str
+else:
+    KindName, ExportName = Literal[tuple(KINDS)], Literal[_EXPORTED]
+As = Annotated[KindName, typer.Option("--as", help=helped(KINDS), rich_help_panel=_OUT)]
+AsExport = Annotated[ExportName, typer.Option("--as", help=helped(_EXPORTED), rich_help_panel=_ADAPTER)]
+PeftType = Annotated[
+    Literal["supertuning", "shira"] | None,
+    typer.Option(help="Default: supertuning; shira is for PEFT before 0.21.", rich_help_panel=_ADAPTER),
+]
+AllLayers = Annotated[
+    bool, typer.Option("--all-layers", help="A LoRA with zeros in untouched layers.", rich_help_panel=_ADAPTER)
+]
 
 Model = Annotated[str, typer.Argument(help="A folder, or a Hub id: org/name or org/name@revision.")]
 
@@ -49,7 +68,7 @@ Samples = Annotated[
     int | None,
     typer.Option(help="Examples per set. Default: 128, or all of a built-in set.", rich_help_panel=_SETS),
 ]
-Seed = Annotated[int, typer.Option(help="Seed of the sampling and of the random rule.", rich_help_panel=_SETS)]
+Seed = Annotated[int, typer.Option(help="Seed of the sampling, and of rules that draw weights.", rich_help_panel=_SETS)]
 ChatTemplate = Annotated[
     bool, typer.Option("--chat-template", help="Render prompts with the chat template.", rich_help_panel=_SETS)
 ]
@@ -65,7 +84,10 @@ ShowExamples = Annotated[
 
 P = Annotated[float | None, typer.Option("--p", help="The ratio of general.", rich_help_panel=_RULE)]
 Q = Annotated[float | None, typer.Option("--q", help="The ratio of every other set.", rich_help_panel=_RULE)]
-RuleOption = Annotated[Rule, typer.Option("--rule", help="Which weights are chosen.", rich_help_panel=_RULE)]
+# Their tables complete the help of these; see TableCommand.
+RuleOption = Annotated[str, typer.Option("--rule", metavar="NAME", rich_help_panel=_RULE)]
+Rules = Annotated[list[str] | None, typer.Option("--rule", metavar="NAME", rich_help_panel="Grid")]
+ScoreOption = Annotated[str, typer.Option("--score", metavar="NAME", rich_help_panel=_SCORE)]
 Select = Annotated[
     str | None,
     typer.Option("--select", metavar="EXPR", help="A set expression instead of the paper's.", rich_help_panel=_RULE),
@@ -117,6 +139,30 @@ RecipeFile = Annotated[
     typer.Option("--recipe", help="Options from a TOML file or a spin.json; flags win.", rich_help_panel=_RECIPE),
 ]
 Plan = Annotated[bool, typer.Option("--plan", help="Say what it would take, and stop.", rich_help_panel=_RECIPE)]
+
+
+class TableCommand(TyperCommand):
+    """A command whose ``--rule`` and ``--score`` list the entries of their tables in its help."""
+
+    def get_params(self, ctx: Any) -> Any:
+        """Return the parameters; the tables are read only once those of this command are needed."""
+        params = super().get_params(ctx)
+        for parameter in params:
+            if parameter.name in _LISTED:
+                parameter.help = _listed(parameter.name)
+        return params
+
+
+def _listed(name: str) -> str:
+    what, table = _LISTED[name]
+    entries = []
+    for entry in table:
+        try:
+            entries.append(f"{entry}: {table[entry].sentence}")
+        except PluginFailed:
+            # It fails when it is asked for.
+            entries.append(entry)
+    return f"{what}. {'; '.join(entries)}."
 
 
 def calibration_sets(
@@ -186,15 +232,16 @@ def selection_recipe(options: Mapping[str, Any]) -> SelectionRecipe:
 def searches(options: Mapping[str, Any]) -> bool:
     """Whether p and q are to be found: none of the ratios is given, and the rule leaves them open."""
     given = [name for name in ("p", "q", "ratio") if options[name] not in (None, [], ())]
-    return not given and options["rule"] == "paper"
+    return not given and RULES[options["rule"]].searchable
 
 
-def scoring_recipe(options: Mapping[str, Any], sets: Mapping[str, str], rule: Rule = "paper") -> ScoringRecipe:
+def scoring_recipe(options: Mapping[str, Any], sets: Mapping[str, str], rule: str = DEFAULT_RULE) -> ScoringRecipe:
     """The scoring recipe of a command's options.
 
     Raises:
         UsageError: values that are wrong or contradict each other.
     """
+    score_named(options["score"])
     asked = {
         "tokenization": options["tokenization"],
         "accumulate": options["accumulate"],
@@ -225,16 +272,15 @@ def bytes_of(text: str | None) -> int | None:
     return int(float(found[1]) * (1024 if found[3] else 1000) ** " kmgt".index(found[2] or " "))
 
 
-def kind_of(value: str) -> Kind:
-    """The value of --as, which a recipe file may give too.
+def kind_of(value: str) -> str:
+    """Return the value of --as, which a recipe file may give too.
 
     Raises:
-        UsageError: it is no known kind.
+        UsageError: it is not a known kind.
     """
-    for kind in get_args(Kind):
-        if kind == value:
-            return cast("Kind", kind)
-    raise UsageError(message=f"--as must be one of {', '.join(get_args(Kind))}, not {value!r}.")
+    if value not in KINDS:
+        raise UsageError(message=f"--as must be one of {', '.join(KINDS)}, not {value!r}.")
+    return value
 
 
 def pairs(texts: Sequence[str] | None, option: str) -> dict[str, str]:
@@ -254,4 +300,21 @@ def pairs(texts: Sequence[str] | None, option: str) -> dict[str, str]:
     return found
 
 
-_SAME = ("samples", "seed", "target", "chat_template", "max_length", "device", "dtype", "engine", "trust_remote_code")
+_SAME = (
+    "samples",
+    "seed",
+    "target",
+    "chat_template",
+    "max_length",
+    "device",
+    "dtype",
+    "engine",
+    "score",
+    "trust_remote_code",
+)
+
+_LISTED: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "rule": ("Selection of weights", RULES),
+    "score": ("Importance of a weight for a set of examples", SCORES),
+}
+"""Parameter -> the beginning of its help, and its table."""

@@ -1,7 +1,7 @@
 """spin-hub push."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -13,7 +13,7 @@ from spin_hub.cli.errors import end
 def push(
     folder: Annotated[Path, typer.Argument(help="A folder that edit, select or apply wrote.")],
     kind: Annotated[
-        Literal["model", "delta"] | None,
+        o.KindName | None,
         typer.Option("--as", help="delta: of an edited model, the delta alone.", show_default=False),
     ] = None,
     repo_id: pub.RepoId = None,

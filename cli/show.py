@@ -46,10 +46,12 @@ def show_edit(screen: Screen, outcome: "Outcome") -> None:
     if record.adapter:
         screen.line("")
         show_adapter(screen, outcome)
-    elif record.kind == "model":
-        screen.line(f"\nUndo it with: spin-hub revert {outcome.output}")
-    else:
-        screen.line(f"\nApply it with: spin-hub apply {outcome.output} MODEL")
+        return
+    from spin_hub.exports.base import EXPORTS
+
+    usage = EXPORTS[record.kind].usage(record, str(outcome.output))
+    if usage:
+        screen.line(f"\n{usage}")
 
 
 def show_pushed(screen: Screen, outcome: "Outcome") -> None:

@@ -11,23 +11,22 @@ OURS: Final = frozenset({"base_model", "base_model_relation", "library_name", "t
 """The keys that are written again from the record; a person's other keys stay."""
 
 _METHOD: Final = ("rule", "expression", "p", "q", "ratios", "part", "layers")
-_LIBRARIES: Final = {"model": "transformers", "delta": "spin-hub", "peft": "peft", "lora": "peft"}
 
 
 def metadata_of(record: Record) -> ModelCardData:
     """Card metadata as the Hub reads them, with the edit's figures under ``spin_hub``."""
-    edited = record.kind == "model"
+    kind = record.facts
     datasets = [entry.dataset_id for entry in record.scoring.sets if entry.dataset_id] if record.scoring else []
     fields: dict[str, Any] = {
         **record.model.card,
-        "library_name": _LIBRARIES[record.kind],
+        "library_name": kind.library,
         "datasets": list(dict.fromkeys(datasets)) or None,
-        "tags": [*TAGS, *(["lora"] if record.kind == "lora" else [])],
+        "tags": [*TAGS, *kind.tags],
         "spin_hub": machine_readable(record),
     }
     if record.model.repo_id:
         fields["base_model"] = record.model.repo_id
-        fields["base_model_relation"] = "finetune" if edited else "adapter"
+        fields["base_model_relation"] = kind.relation
     return ModelCardData(**fields)
 
 

@@ -11,7 +11,7 @@ FLOORS = (
     {"errors"},
     {"plugins"},
     {"core"},
-    {"recipe", "progress", "versions", "evidence"},
+    {"kinds", "recipe", "progress", "versions", "evidence"},
     {"record"},
     {"checkpoint"},
     {"model_cards", "data"},

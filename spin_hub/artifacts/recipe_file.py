@@ -31,6 +31,7 @@ _TYPES: Final[Mapping[str, tuple[type, ...]]] = {
     "part": (str,),
     "layers": (str, int),
     "target": (str,),
+    "score": (str,),
     "accumulate": (str,),
     "device": (str,),
     "dtype": (str,),
@@ -39,6 +40,8 @@ _TYPES: Final[Mapping[str, tuple[type, ...]]] = {
     "resumable": (bool,),
     "trust_remote_code": (bool,),
     "as": (str,),
+    "peft_type": (str,),
+    "all_layers": (bool,),
     "output": (str,),
     "overwrite": (bool,),
     "no_eval": (bool,),
@@ -107,13 +110,14 @@ def _of_record(path: Path, record: Record) -> dict[str, Any]:
     if record.scoring is None:
         raise UsageError(message=f"The record {path} came without the recipe of its scores.")
     recipe = record.scoring.recipe
-    names = ("samples", "seed", "target", "tokenization", "accumulate", "chat_template", "max_length", "dtype")
+    names = ("samples", "seed", "target", "score", "tokenization", "accumulate", "chat_template", "max_length", "dtype")
     options: dict[str, Any] = {name: getattr(recipe, name) for name in names if getattr(recipe, name) is not None}
     named = {name: spec for name, spec in recipe.sets.items() if name in ("privacy", "fairness", "general")}
     own = {name: spec for name, spec in recipe.sets.items() if name not in named}
     options |= {
         **named,
-        "as": "model" if record.kind == "model" else "delta",
+        "as": record.kind,
+        **{name: value for name, value in record.facts.options(record.adapter or {}).items() if name in _TYPES},
         "trust_remote_code": recipe.trust_remote_code,
     }
     options |= {"set": own} if own else {}

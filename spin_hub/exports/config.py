@@ -1,4 +1,4 @@
-"""``adapter_config.json``, built and written by PEFT's own classes."""
+"""The two files of an adapter: the config, written by PEFT's own classes, and the tensors."""
 
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -6,12 +6,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
+from spin_hub.artifacts.container import write_tensors
 from spin_hub.errors import MissingDependency, PeftTooOld
 from spin_hub.exports.adapter import Adapter, PeftType
+from spin_hub.kinds import ADAPTER_FILES
 
-CONFIG: Final = "adapter_config.json"
-WEIGHTS: Final = "adapter_model.safetensors"
-"""The names under which PEFT looks for its files."""
+CONFIG, WEIGHTS = ADAPTER_FILES
 
 _CLASSES: Final[Mapping[PeftType, str]] = {
     "SUPERTUNING": "SupertuningConfig",
@@ -64,6 +64,15 @@ def write_config(folder: Path, adapter: Adapter, base: str, revision: str | None
     # PEFT makes a set of the names, whose order in the file would differ from process to process.
     config.target_modules = sorted(adapter.targets)
     config.save_pretrained(str(folder))
+
+
+def write_weights(folder: Path, adapter: Adapter) -> None:
+    """Write the tensors of an adapter; equal adapters give equal files.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    write_tensors(folder / WEIGHTS, adapter.tensors(), {"format": "pt"})
 
 
 def _version() -> str:

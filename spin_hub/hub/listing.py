@@ -20,7 +20,7 @@ class Listed:
     """A delta or an edited model, as its card describes it; what a card does not say, or not as a number, is None.
 
     Attributes:
-        kind: ``delta`` or ``model``.
+        kind: of the output, such as ``model``, ``delta`` or ``lora``.
         base: the model that it edits.
         rule: a rule's name, or the set expression in its place.
         updated: the day of the last change, as ISO 8601.

@@ -90,7 +90,7 @@ class RemoteRepo:
     def brought(self) -> tuple[str, ...]:
         """What the edit that it holds brought along; in a repo of ours all else was added by a person."""
         known: set[str] = set(self.record.model.files) - {README} if self.record else set()
-        if self.record and self.record.kind != "model":
+        if self.record and not self.record.facts.whole:
             known = {name for name in known if is_licence(name)}
         known |= {*_OF_A_DELTA, *self.weights}
         return tuple(name for name in self.files if name in known or name.startswith(f"{SPIN}/"))

@@ -14,6 +14,7 @@ from spin_hub.core.algebra import combine as combined
 from spin_hub.core.delta import Delta
 from spin_hub.errors import EmptySelection
 from spin_hub.hub.resolve import Artefact, hub_cache
+from spin_hub.kinds import DELTA
 from spin_hub.model_cards.metadata import sets_of
 from spin_hub.progress import SILENT, Reporter, step
 from spin_hub.recipe import BY_DEFAULT, Destination
@@ -65,7 +66,7 @@ def combine(
         delta = combined(first.delta, second.delta, how)
         origins = {"a": _origin(first), "b": _origin(second)}
     model = _model(first, second, delta)
-    target = Placed.of(destination, default_name(model.name, model.card, "delta"))
+    target = Placed.of(destination, default_name(model.name, model.card, DELTA.name))
     target.check((first.source.path, second.source.path, hub_cache()))
     if not delta.weights:
         counts = f"a has {first.delta.weights:,} weights, b has {second.delta.weights:,}"

@@ -1,4 +1,4 @@
-"""export: a delta becomes an adapter folder, for PEFT and for servers that know LoRA alone."""
+"""export: a delta becomes an adapter for its own base, or another form that is in EXPORTS."""
 
 from dataclasses import dataclass, replace
 from typing import Final
@@ -6,9 +6,8 @@ from typing import Final
 from spin_hub.artifacts.atomic import Placed
 from spin_hub.artifacts.open import fetch_delta
 from spin_hub.artifacts.write import Outcome, Provenance, default_name
+from spin_hub.exports.base import EXPORTS, ExportOptions
 from spin_hub.exports.base_of import adapter_base, described
-from spin_hub.exports.config import config_class
-from spin_hub.exports.write import AdapterOptions, make_adapter, write_adapter
 from spin_hub.hub.resolve import hub_cache
 from spin_hub.progress import SILENT, Reporter
 from spin_hub.recipe import BY_DEFAULT, Destination
@@ -19,13 +18,13 @@ _ROOM: Final = 16 << 20
 
 
 @dataclass(frozen=True)
-class ExportRequest(AdapterOptions):
+class ExportRequest(ExportOptions):
     """What is exported, and as what.
 
     Attributes:
         delta: a delta file, a delta folder, an edited model, or the Hub id of one of them.
         base: a folder or Hub id; None takes the base that the delta recorded.
-        destination: ``./<model name>-peft`` or ``-lora`` by default.
+        destination: the model's name with the form's suffix by default, such as ``./<model name>-peft``.
     """
 
     delta: str
@@ -47,16 +46,17 @@ def export(request: ExportRequest, reporter: Reporter = SILENT) -> Outcome:
         RankTooLarge: the LoRA's rank, without ``yes``.
         SpinHubError: anything else wrong with the delta, the base or the output.
     """
-    config_class(request.type)
+    entry = EXPORTS[request.form]
+    entry.ready(request)
     source, delta, record = fetch_delta(request.delta, reporter)
     base = adapter_base(delta, request.base, bool(request.measure), reporter)
     model = described(delta, record, base)
     target = Placed.of(request.destination, default_name(model.name, model.card, request.form))
     forbidden = (base.source.folder, source.path, hub_cache())
     target.check(forbidden)
-    made = make_adapter(request, delta, base, reporter)
-    target.check(forbidden, made.adapter.bytes + _ROOM)
-    outcome = write_adapter(made, target, delta, _provenance(model, record), reporter)
+    made = entry.make(request, delta, base, reporter)
+    target.check(forbidden, made.bytes + _ROOM)
+    outcome = made.write(target, delta, _provenance(model, record), reporter)
     return replace(outcome, warnings=made.warnings)
 
 

@@ -240,12 +240,12 @@ def test_a_second_edit_into_the_same_place_needs_overwrite(run, tiny):
 
 
 def test_an_interrupt_is_exit_130_and_leaves_only_finished_layers(run, tiny, own_folder, monkeypatch):
-    import spin_hub.workflows.edit as workflow
+    import spin_hub.exports.model as exported
 
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(workflow, "write_model_folder", interrupt)
+    monkeypatch.setattr(exported, "write_model_folder", interrupt)
     code, out, err = run("edit", tiny, *RATIOS)
     assert (code, out) == (130, "")
     assert "Interrupted" in err

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spin_hub.core.delta import TensorEdit
-from spin_hub.exports.additive import ADDITIVE, negated, one, refusal
+from spin_hub.exports.adapter import ADDITIVE, negated, one, refusal
 
 TYPES = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16, "F64": torch.float64}
 

@@ -9,7 +9,7 @@ from deltas_of import DOWN, UP, delta_of
 from safetensors.torch import load_file
 
 from spin_hub.core.delta import BaseRef, Delta, TensorEdit
-from spin_hub.exports.patches import weight_patches
+from spin_hub.exports.live import weight_patches
 
 
 def patched(tensor: torch.Tensor, patch) -> torch.Tensor:

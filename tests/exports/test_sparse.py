@@ -13,7 +13,7 @@ from spin_hub.errors import AdapterRefused
 from spin_hub.exports.adapter import PREFIX
 from spin_hub.exports.config import CONFIG, WEIGHTS, write_config
 from spin_hub.exports.modules import Touched, touched_modules
-from spin_hub.exports.sparse import shira, supertuning
+from spin_hub.exports.peft_sparse import shira, supertuning
 
 QWEN2_7B = {"gate_proj": (18944, 3584), "up_proj": (18944, 3584), "down_proj": (3584, 18944)}
 

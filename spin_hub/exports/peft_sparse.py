@@ -1,4 +1,4 @@
-"""Sparse adapters of PEFT: positions and what is added there, exact merged and unmerged.
+"""The export ``peft``: sparse adapters of PEFT, positions and what is added there, exact merged and unmerged.
 
 Both types want vectors of a length that follows from the config, so that shorter ones are filled up with zeros, added
 where the edit makes the weight zero anyway: there they change no bit, whatever the base's value is.
@@ -6,14 +6,17 @@ where the edit makes the weight zero anyway: there they change no bit, whatever 
 
 import math
 from collections.abc import Sequence
+from typing import Any, Final
 
 import numpy as np
 
 from spin_hub.core.delta import TensorEdit
 from spin_hub.errors import AdapterRefused
-from spin_hub.exports.adapter import PREFIX, Adapter, Array, Layout
-from spin_hub.exports.additive import negated
+from spin_hub.exports.adapter import PREFIX, Adapter, Array, Layout, PeftType, negated
+from spin_hub.exports.base import ExportOptions
 from spin_hub.exports.modules import Touched
+from spin_hub.exports.peft_adapter import AdapterExport
+from spin_hub.kinds import PEFT
 
 _LARGEST = 2**31
 
@@ -82,3 +85,21 @@ def _check_linear(modules: Sequence[Touched], kind: str) -> None:
             raise AdapterRefused(what=f"The module {module.name}", why=why)
         if math.prod(module.shape) >= _LARGEST:
             raise AdapterRefused(what=f"The module {module.name}", why=f"{kind} counts positions in int32")
+
+
+class SparseExport(AdapterExport):
+    """An adapter of positions and values, exact merged and beside its base."""
+
+    facts = PEFT
+    exact = "merged and unmerged"
+
+    def type(self, options: ExportOptions) -> PeftType:
+        """Return ``SUPERTUNING``, or ``SHIRA`` if it was asked for."""
+        return "SHIRA" if options.peft_type == "shira" else "SUPERTUNING"
+
+    def adapter(self, options: ExportOptions, modules: Sequence[Touched], skeleton: Any) -> Adapter:
+        """Return the adapter of the touched modules."""
+        return shira(modules) if self.type(options) == "SHIRA" else supertuning(modules)
+
+
+ENTRY: Final = SparseExport()
