@@ -47,7 +47,7 @@ _PLACES = {
     "EvalRequest": "metrics.request",
     "ExportRequest": "workflows.export",
     "Overlap": "core.algebra",
-    "Part": "core.part",
+    "Part": "core.names",
     "PushOptions": "artifacts.publish",
     "ReproduceRequest": "workflows.reproduce",
     "ScoringRecipe": "recipe",

@@ -55,7 +55,7 @@ CALLS: Final = {
         "pwritev": "POSIX",
         "sched_getaffinity": "Linux",
         "sched_setaffinity": "Linux",
-        "sendfile": "POSIX; checkpoint.copying.copy_file",
+        "sendfile": "POSIX; checkpoint.patch.copy_file",
         "setsid": "POSIX",
         "statvfs": "POSIX; shutil.disk_usage",
         "symlink": "needs a privilege on Windows",
