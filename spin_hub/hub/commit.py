@@ -10,6 +10,7 @@ from typing import Final
 from huggingface_hub import CommitOperationAdd, CommitOperationCopy, CommitOperationDelete, HfApi, constants
 from huggingface_hub.errors import FileDuplicationError, HfHubHTTPError, HTTPError
 
+from spin_hub.checkpoint.store import REGULAR, git_id
 from spin_hub.errors import HubSilent, PushFailed, PushUnproven, RepoMoved
 from spin_hub.hub.client import failure, first_line, reason, why_not
 from spin_hub.hub.remote_repo import MAIN, RemoteFile, RemoteRepo, list_files
@@ -55,12 +56,37 @@ def page_of(repo_id: str, branch: str = MAIN) -> str:
 
 @dataclass(frozen=True)
 class Content:
-    """A file to be pushed: its bytes or its path, its size and its sha256."""
+    """A file to push, as the client's operation, whose one digest serves the comparison, the upload and the proof.
 
-    source: bytes | Path
-    size: int
-    sha256: str
+    Attributes:
+        addition: the operation; it may be sent more than once, and what was uploaded for it is not uploaded again.
+        blob_id: the id that git gives to the content, of a small file.
+    """
+
+    addition: CommitOperationAdd
     blob_id: str | None = None
+
+    @classmethod
+    def of(cls, name: str, source: Path | bytes) -> "Content":
+        """Read a file or take its bytes, and compute the digests.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        addition = CommitOperationAdd(name, source)
+        small = addition.upload_info.size <= REGULAR
+        data = (source if isinstance(source, bytes) else source.read_bytes()) if small else None
+        return cls(addition, None if data is None else git_id(data))
+
+    @property
+    def size(self) -> int:
+        """The number of bytes."""
+        return self.addition.upload_info.size
+
+    @property
+    def sha256(self) -> str:
+        """The digest, in hexadecimal."""
+        return self.addition.upload_info.sha256.hex()
 
 
 @dataclass(frozen=True)
@@ -184,9 +210,7 @@ def _send(target: Target, changes: Changes, parent: str) -> tuple[str, str | Non
         )
         for name, origin in changes.copied.items()
     ]
-    additions = [
-        CommitOperationAdd(name, content.source) for name, content in changes.sent.items() if name not in changes.copied
-    ]
+    additions = [content.addition for name, content in changes.sent.items() if name not in changes.copied]
     deletions = [CommitOperationDelete(name) for name in changes.deleted]
     try:
         done = HfApi().create_commit(

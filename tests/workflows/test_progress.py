@@ -280,7 +280,7 @@ def test_verify(watch, made, tiny):
             "workflows.verify.weights_of": "Looking at the base",
             "workflows.verify.base_rows": "Comparing the files",
             "workflows.verify.file_rows": "Comparing the files",
-            "workflows.verify._adapter": "Making the adapter again",
+            "workflows.verify._own": "Making the adapter again",
         },
     )
 
