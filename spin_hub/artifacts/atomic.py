@@ -36,7 +36,7 @@ def beside(place: Path) -> Path:
 
 
 def remove_leftovers(place: Path) -> tuple[Path, ...]:
-    """Removes what killed processes left beside an output.
+    """Remove what killed processes left beside an output.
 
     Args:
         place: the output.
@@ -88,7 +88,7 @@ class Placed:
         return cls(Path(_one_name(default)) if destination.path is None else destination.path, destination.overwrite)
 
     def check(self, forbidden: Iterable[Path], needed: int = 0) -> None:
-        """Refuses an output that must not be written or has no room, before any work is done.
+        """Refuse an output that must not be written or has no room, before any work is done.
 
         Args:
             forbidden: folders in which, and inputs over which, nothing may be written.
@@ -155,7 +155,7 @@ def new_file(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def _parents(place: Path) -> Iterator[None]:
-    """Makes the folders above an output, and takes away again those that a failure leaves empty."""
+    """Make the folders above an output, and remove those that a failure leaves empty."""
     missing = [folder for folder in place.parents if not folder.exists()]
     place.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -167,7 +167,7 @@ def _parents(place: Path) -> Iterator[None]:
 
 
 def _one_name(default: str) -> str:
-    """A default as the name of something in the working folder: a model's name may come from a stranger's record."""
+    """A default as a file name in the working folder; a model's name may come from an untrusted record."""
     raw = re.sub(r"[^\w.@+-]", "-", default).lstrip(".-").encode("utf-8", "ignore")[:_LONGEST_NAME]
     # A name has to serve on every system, so that the same command gives the same one.
     name = raw.decode("utf-8", "ignore").rstrip(".") or "output"

@@ -1,4 +1,4 @@
-"""A base model, opened: its source, checkpoint index and files, and what a record says of it."""
+"""An opened base model: its source, checkpoint index, files and record."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -31,13 +31,13 @@ class Base:
 
     @cached_property
     def card(self) -> dict[str, Any]:
-        """What the base's own card says of licence, language and task."""
+        """Licence, language and task from the base's own card."""
         readme = self.index.folder / README
         return read_base_card(readme.read_text("utf-8", "replace")) if readme.is_file() else {}
 
     @property
     def subject(self) -> ModelRecord:
-        """What is known of the model without hashing its files."""
+        """The model's record without the digests of its files."""
         return ModelRecord(self.source.name, self.source.repo_id, self.source.commit, card=self.card)
 
     @property
@@ -84,7 +84,7 @@ def _headers(model: str) -> Base:
 
 
 def record_of(base: Base, reporter: Reporter) -> ModelRecord:
-    """What a record says of a base; hashes every file, unless it is known unchanged.
+    """The record of a base; hashes every file that is not known to be unchanged.
 
     Raises:
         DownloadDamaged: a downloaded file is not the one that the Hub has.

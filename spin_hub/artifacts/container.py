@@ -34,7 +34,7 @@ def canonical(value: Any) -> str:
 
 
 def write_container(path: Path, arrays: Mapping[str, tuple[str, Array]], about: Mapping[str, Any]) -> None:
-    """Writes arrays, each given with its safetensors code, and what they are about.
+    """Write arrays, each given with its safetensors code, and what they are about.
 
     Args:
         path: the file; replaced if it exists.
@@ -51,7 +51,7 @@ def write_container(path: Path, arrays: Mapping[str, tuple[str, Array]], about: 
 def write_tensors(
     path: Path, tensors: Mapping[str, tuple[str, tuple[int, ...], Array]], metadata: dict[str, str]
 ) -> None:
-    """Writes a plain safetensors file.
+    """Write a plain safetensors file.
 
     Args:
         path: the file; replaced if it exists.
@@ -173,7 +173,7 @@ def index_code(size: int) -> str:
 
 
 def checked(path: Path, build: Callable[[], Built]) -> Built:
-    """Builds a value from what a file says, and turns what does not fit into one error.
+    """Build a value from what a file says, and turn any misfit into one error.
 
     Raises:
         CorruptFile: a field is missing, of the wrong type or value.

@@ -27,7 +27,7 @@ NAME: Final = DELTA
 
 
 def write_delta(path: Path, delta: Delta) -> None:
-    """Writes a delta; equal deltas give equal files.
+    """Write a delta; equal deltas give equal files.
 
     Raises:
         OSError: the file cannot be written.
@@ -49,7 +49,7 @@ def write_delta(path: Path, delta: Delta) -> None:
 
 
 def read_delta(path: str | Path) -> Delta:
-    """Reads a delta and checks all of it: the file may come from a stranger.
+    """Read a delta and check all of it: the file is untrusted.
 
     Raises:
         CorruptFile: damaged, or positions that are unsorted, doubled or outside their tensor.

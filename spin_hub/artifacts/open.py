@@ -1,4 +1,4 @@
-"""Artefacts by path: the delta in a file, a folder or an edited model, and its record."""
+"""Outputs opened by path: the delta in a file, a folder or an edited model, and its record."""
 
 import json
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ def find_delta(path: Path) -> Path:
 
 
 def open_delta(path: Path) -> tuple[Delta, Record | None]:
-    """Reads a delta from a file, a delta folder or an edited model, and its record where there is one.
+    """Read a delta from a file, a delta folder or an edited model, and its record where there is one.
 
     A record beside the delta that speaks of another delta file is left aside.
 
@@ -63,7 +63,7 @@ def fetch_delta(name: str, reporter: Reporter) -> tuple[Artefact, Delta, Record 
 
 
 def record_at(path: Path) -> Record | None:
-    """The record of what stands at a path; None where that is nothing, or nothing that can be read."""
+    """The record of an output at a path, or None if there is no readable one."""
     try:
         return open_delta(path)[1] if path.is_dir() else None
     except (DeltaNotFound, CorruptFile, UnsupportedFormat, PluginMissing):
@@ -71,7 +71,7 @@ def record_at(path: Path) -> Record | None:
 
 
 def read_record(path: Path) -> Record:
-    """Reads a ``spin.json``.
+    """Read a ``spin.json``.
 
     Raises:
         CorruptFile: not JSON, or of another form.
@@ -81,7 +81,7 @@ def read_record(path: Path) -> Record:
 
 
 def parse_record(path: Path, data: bytes) -> Record:
-    """The record that stands in a ``spin.json``.
+    """Parse the content of a ``spin.json``.
 
     Raises:
         CorruptFile, UnsupportedFormat: as :func:`read_record`.
@@ -97,7 +97,7 @@ def parse_record(path: Path, data: bytes) -> Record:
 
 
 def write_record(path: Path, record: Record) -> None:
-    """Writes a ``spin.json``."""
+    """Write a ``spin.json``."""
     path.write_text(json.dumps(record.to_json(), indent=2, ensure_ascii=False) + "\n", "utf-8", newline="\n")
 
 
@@ -114,5 +114,5 @@ def read_card(folder: Path) -> str | None:
 
 
 def base_ref(model: ModelRecord) -> BaseRef:
-    """What a delta says of its base."""
+    """The base reference that a delta carries."""
     return BaseRef(model.repo_id, model.commit, model.files)

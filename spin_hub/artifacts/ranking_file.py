@@ -37,7 +37,7 @@ class RankingFile:
 
 
 def write_ranking(path: Path, content: RankingFile) -> None:
-    """Writes a ranking; equal contents give equal files.
+    """Write a ranking; equal contents give equal files.
 
     Raises:
         OSError: the file cannot be written.
@@ -64,7 +64,7 @@ def write_ranking(path: Path, content: RankingFile) -> None:
 
 
 def read_ranking(path: Path) -> RankingFile:
-    """Opens a ranking; its vectors stay in the file until they are used.
+    """Open a ranking; its vectors stay in the file until they are used.
 
     Raises:
         CorruptFile: not a ranking, damaged, or with positions outside their tensor.

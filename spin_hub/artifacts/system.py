@@ -1,4 +1,4 @@
-"""What differs between systems about files and processes: renaming, mapping, names, error codes, living processes.
+"""Differences between operating systems in files and processes: renaming, mapping, names, error codes.
 
 Windows refuses to rename or remove a file that is open or mapped, and keeps some names for devices.
 """
@@ -25,12 +25,12 @@ _WAITS: Final = (0.05, 0.1, 0.2, 0.4, 0.8)
 
 
 def is_device(name: str) -> bool:
-    """Whether Windows keeps a file name for a device, with any ending: ``NUL``, ``con.json``."""
+    """True if Windows keeps a file name for a device, with any ending: ``NUL``, ``con.json``."""
     return _DEVICES.fullmatch(name.partition(".")[0].rstrip()) is not None
 
 
 def name_problem(name: str) -> str | None:
-    """Why this system would not make a file of exactly this name, as the end of a sentence; None if it would."""
+    """The reason why this system refuses a file name, as the end of a sentence, or None."""
     if not WINDOWS:
         return None
     if is_device(name):
@@ -81,7 +81,7 @@ def system_error(code: int, text: str, path: Path) -> OSError:
 
 
 def process_lives(process: int) -> bool:
-    """Whether a process of this machine with this number is running; ``os.kill`` with 0 sends Ctrl-C on Windows."""
+    """True if a process of this machine with this number is running; ``os.kill`` with 0 sends Ctrl-C on Windows."""
     # Only leftovers need it, and they are rare.
     import psutil
 

@@ -1,4 +1,4 @@
-"""How a delta fits a checkpoint on disk, from its headers and the touched bytes alone."""
+"""Compatibility of a delta with a checkpoint on disk, from its headers and the touched bytes alone."""
 
 from spin_hub.checkpoint.index import CheckpointIndex
 from spin_hub.core.compat import Fit, Layout, MatrixFit, matrix_fit
@@ -7,7 +7,7 @@ from spin_hub.core.dtypes import EDITABLE
 
 
 def fit_of(index: CheckpointIndex, delta: Delta) -> Fit:
-    """Compares the weights at a delta's positions with the base's.
+    """Compare the weights at a delta's positions with the base's.
 
     A tensor that is missing, or has another shape or type, is a fact of the fit. Time and memory grow with the
     delta, not with the model.
@@ -19,7 +19,7 @@ def fit_of(index: CheckpointIndex, delta: Delta) -> Fit:
 
 
 def refusal(fit: Fit) -> str | None:
-    """Why a delta cannot be applied to such a checkpoint, as the end of a sentence; None where it can.
+    """The reason why a delta cannot be applied to a checkpoint, as the end of a sentence, or None.
 
     A float type other than the delta's is no reason: positions are what matters.
     """

@@ -12,7 +12,7 @@ from spin_hub.errors import CoordinatesDiffer, NotEditable
 
 
 def check_identity(index: CheckpointIndex, parameter: str, weight: Tensor) -> None:
-    """Refuses a parameter that is not the checkpoint's tensor of the same name, in its dtype in memory.
+    """Refuse a parameter that is not the checkpoint's tensor of the same name, in its dtype in memory.
 
     Args:
         index: the checkpoint.
@@ -37,7 +37,7 @@ def check_identity(index: CheckpointIndex, parameter: str, weight: Tensor) -> No
 
 
 def parameter_of(model: Any, tensor: str) -> str:
-    """What a tensor of a checkpoint is called in a model that transformers loaded, where its elements stay in order.
+    """The parameter of a loaded model that holds a checkpoint tensor with its elements in order.
 
     Args:
         model: a loaded module; transformers keeps in it how it turned the checkpoint's names into its own.

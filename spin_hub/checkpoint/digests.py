@@ -28,7 +28,7 @@ _SETTLED: Final = 2.0
 _MOST: Final = 10_000
 
 
-class Remembered:
+class DigestCache:
     """Digests by file; kept in one small JSON file, which may be removed at any time.
 
     Attributes:
@@ -36,7 +36,7 @@ class Remembered:
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        """Reads what is known.
+        """Read what is known.
 
         Args:
             folder: where the file is; by default ``$SPIN_HUB_CACHE``, or ``spin-hub`` in the user's cache folder.
@@ -46,12 +46,12 @@ class Remembered:
         self._new: dict[str, str] = {}
 
     def digest(self, file: Path) -> str | None:
-        """The sha256 that a file had when it was hashed; None where it is new, changed or small."""
+        """The sha256 that a file had when it was hashed; None if it is new, changed or small."""
         found = self._known.get(_key(file.stat()))
         return found if isinstance(found, str) else None
 
     def remember(self, file: Path, before: os.stat_result, digest: str) -> None:
-        """Takes note of a digest, unless the file is small or was changed only just now or meanwhile.
+        """Take note of a digest, unless the file is small or was changed only just now or meanwhile.
 
         Args:
             file: that was hashed.
@@ -64,7 +64,7 @@ class Remembered:
             self._new[_key(now)] = digest
 
     def save(self) -> None:
-        """Writes what is new; where nothing can be written, nothing is remembered."""
+        """Write what is new; where nothing can be written, nothing is remembered."""
         if not self._new:
             return
         entries = [*{**_read(self.path), **self._new}.items()][-_MOST:]
@@ -133,7 +133,7 @@ def known_digests(folder: Path, names: Iterable[str], read: Callable[[int], None
     Raises:
         OSError: a file cannot be read.
     """
-    remembered = Remembered()
+    remembered = DigestCache()
     names = list(names)
 
     def one(name: str) -> str:

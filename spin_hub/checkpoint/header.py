@@ -36,7 +36,7 @@ class Header:
 
 
 def read_header(path: Path) -> Header:
-    """Reads and checks the header of a safetensors file.
+    """Read and check the header of a safetensors file.
 
     The tensors must lie one after another without a gap and fill the file exactly, each with as many bytes as
     its shape and type need; so a truncated or lengthened file is found without reading its values.

@@ -64,7 +64,7 @@ class CheckpointIndex:
 
 
 def read_index(folder: Path) -> CheckpointIndex:
-    """Reads the config and all shard headers of a checkpoint folder, and checks them.
+    """Read the config and all shard headers of a checkpoint folder, and check them.
 
     ``model.safetensors`` wins over an index file, as in transformers.
 

@@ -23,7 +23,7 @@ _COPIED_AT_ONCE: Final = 4 << 20
 
 
 def copy_file(source: Path, target: Path, copied: Callable[[int], None] = lambda _: None) -> None:
-    """Copies the content of a file, following links, into a new file with the default permissions.
+    """Copy the content of a file, following links, into a new file with the default permissions.
 
     ``copy_file_range`` lets the kernel share the extents (btrfs, XFS and others) or copy without passing the
     bytes through this process; where it does not work, they are read and written in blocks.
@@ -67,7 +67,7 @@ class State(Enum):
 
 
 def state_of(index: CheckpointIndex, delta: Delta) -> State:
-    """Reads the touched weights and says what they are.
+    """Read the touched weights and tell their state.
 
     Raises:
         DeltaMismatch: a tensor is missing, or has another shape or type.
@@ -84,7 +84,7 @@ def state_of(index: CheckpointIndex, delta: Delta) -> State:
 
 
 def check_fits(index: CheckpointIndex, name: str, edit: TensorEdit) -> None:
-    """Refuses an edit whose tensor the checkpoint lacks or has in another shape or type.
+    """Refuse an edit whose tensor the checkpoint lacks or has in another shape or type.
 
     Raises:
         DeltaMismatch: naming the tensor.
@@ -114,7 +114,7 @@ def write_patched_copy(
     target: Path,
     copied: Callable[[int], None],
 ) -> None:
-    """Copies every shard of a checkpoint into ``target`` and writes values at the edits' positions.
+    """Copy every shard of a checkpoint into ``target`` and write values at the edits' positions.
 
     Two shards are copied at a time: one thread does not fill a fast disk or the memory behind it.
 
@@ -157,7 +157,7 @@ def write_patched_copy(
 
 
 def copy_others(folder: Path, names: Iterable[str], target: Path) -> None:
-    """Copies other files of a model folder, by their names relative to it, sub-folders included.
+    """Copy other files of a model folder, by their names relative to it, sub-folders included.
 
     Raises:
         OutputNotAllowed: two names differ in case alone, and the target's file system gives both one file.
@@ -172,7 +172,7 @@ def copy_others(folder: Path, names: Iterable[str], target: Path) -> None:
 
 
 def _write(file: FileIO, start: int, indices: Indices, values: NDArray[np.uint8]) -> None:
-    """Writes single weights, or where they lie densely a block with what lies between them."""
+    """Write single weights, or where they lie densely a block with what lies between them."""
     size = values.shape[1]
     borders = np.flatnonzero(np.diff(indices // (_BLOCK // size))) + 1
     for places, new in zip(np.split(indices, borders), np.split(values, borders), strict=True):

@@ -18,14 +18,14 @@ def git_id(content: bytes) -> str:
 
 @dataclass(frozen=True)
 class Identity:
-    """A file's size, the sha256 of its content, and the id that git gives to that; None where not known."""
+    """A file's size, the sha256 of its content, and the id that git gives to that; None if not known."""
 
     size: int
     sha256: str | None = None
     blob_id: str | None = None
 
     def same_as(self, other: "Identity") -> bool | None:
-        """Whether two files have one content; None where that cannot be told from this."""
+        """True if two files have one content; None if that cannot be told from this."""
         if self.size != other.size:
             return False
         if self.sha256 and other.sha256:

@@ -1,4 +1,4 @@
-"""How well a delta fits a checkpoint: which touched weights are the base's, which are zero, how far others drifted."""
+"""Compatibility of a delta with a checkpoint: touched weights that equal the base's, are zero, or have drifted."""
 
 import math
 from collections.abc import Sequence
@@ -74,22 +74,22 @@ class Compared:
 
     @property
     def changed(self) -> int:
-        """How many weights are neither equal nor zero."""
+        """Number of weights that are neither equal nor zero."""
         return int(self.moved.sum())
 
     @property
     def drift(self) -> float | None:
-        """The median drift of all touched weights; None where none could be compared."""
+        """The median drift of all touched weights; None if none could be compared."""
         return _median(self.drifts)
 
     @property
     def changed_drift(self) -> float | None:
-        """The median drift of the changed weights; None where there is none."""
+        """The median drift of the changed weights; None if there is none."""
         return _median(self.drifts[self.moved])
 
     @property
     def largest(self) -> float | None:
-        """The largest drift of a touched weight; None where none could be compared."""
+        """The largest drift of a touched weight; None if none could be compared."""
         return float(self.drifts.max()) if len(self.drifts) else None
 
     def to_json(self) -> dict[str, Any]:
@@ -102,12 +102,12 @@ class Compared:
 
 @dataclass(frozen=True, kw_only=True)
 class MatrixFit(Compared):
-    """How one tensor's edit fits.
+    """Compatibility of one tensor's edit.
 
     Attributes:
         name: the tensor.
         expected: the base's layout, as the delta has it.
-        stored: the checkpoint's; None where it has no such tensor.
+        stored: the checkpoint's; None if it has no such tensor.
     """
 
     name: str
@@ -116,22 +116,22 @@ class MatrixFit(Compared):
 
     @property
     def found(self) -> bool:
-        """Whether the checkpoint has the tensor."""
+        """True if the checkpoint has the tensor."""
         return self.stored is not None
 
     @property
     def shape_equal(self) -> bool:
-        """Whether it has it in the delta's shape."""
+        """True if it has it in the delta's shape."""
         return self.stored is not None and self.stored.shape == self.expected.shape
 
     @property
     def dtype_equal(self) -> bool:
-        """Whether it has it in the delta's type; other float types fit too."""
+        """True if it has it in the delta's type; other float types fit too."""
         return self.stored is not None and self.stored.dtype == self.expected.dtype
 
     @property
     def comparable(self) -> bool:
-        """Whether the delta's positions mean anything here: the shape is equal, and the type can be edited."""
+        """True if the delta's positions mean anything here: the shape is equal, and the type can be edited."""
         return self.stored is not None and self.shape_equal and self.stored.dtype in EDITABLE
 
     def to_json(self) -> dict[str, Any]:
@@ -142,13 +142,13 @@ class MatrixFit(Compared):
 
 @dataclass(frozen=True, kw_only=True)
 class Fit(Compared):
-    """How a delta fits a checkpoint: its matrices, in the delta's order, and their totals."""
+    """Compatibility of a delta with a checkpoint: its matrices, in the delta's order, and their totals."""
 
     matrices: tuple[MatrixFit, ...]
 
     @classmethod
     def of(cls, matrices: Sequence[MatrixFit]) -> "Fit":
-        """Adds up what was found for every tensor of a delta."""
+        """Add up what was found for every tensor of a delta."""
         return cls(
             weights=sum(matrix.weights for matrix in matrices),
             equal=sum(matrix.equal for matrix in matrices),
@@ -160,32 +160,32 @@ class Fit(Compared):
 
     @property
     def expected(self) -> int:
-        """How many tensors the delta touches."""
+        """Number of tensors that the delta touches."""
         return len(self.matrices)
 
     @property
     def found(self) -> int:
-        """How many of them the checkpoint has."""
+        """Number of them that the checkpoint has."""
         return sum(matrix.found for matrix in self.matrices)
 
     @property
     def shapes_equal(self) -> int:
-        """How many it has in the delta's shape."""
+        """Number of tensors with the delta's shape."""
         return sum(matrix.shape_equal for matrix in self.matrices)
 
     @property
     def dtypes_equal(self) -> int:
-        """How many it has in the delta's type."""
+        """Number of tensors with the delta's type."""
         return sum(matrix.dtype_equal for matrix in self.matrices)
 
     @property
     def all_equal(self) -> bool:
-        """Whether the checkpoint holds the base's value at every position, in whatever float type."""
+        """True if the checkpoint holds the base's value at every position, in whatever float type."""
         return self._comparable and self.equal == self.weights
 
     @property
     def all_zero(self) -> bool:
-        """Whether it holds the edit at every position."""
+        """True if it holds the edit at every position."""
         return self._comparable and self.zero == self.weights
 
     @property
@@ -201,13 +201,13 @@ class Fit(Compared):
 
 
 def matrix_fit(name: str, edit: TensorEdit, stored: Layout | None, raw: NDArray[np.uint8] | None) -> MatrixFit:
-    """Compares the weights that a checkpoint has at an edit's positions with the base's.
+    """Compare the weights that a checkpoint has at an edit's positions with the base's.
 
     Args:
         name: the tensor.
         edit: its edit.
-        stored: its layout in the checkpoint; None where it is missing.
-        raw: uint8, shape (n, itemsize of the stored type), the checkpoint's bytes; None where not comparable.
+        stored: its layout in the checkpoint; None if it is missing.
+        raw: uint8, shape (n, itemsize of the stored type), the checkpoint's bytes; None if not comparable.
     """
     expected, weights = Layout(edit.shape, edit.dtype), len(edit.indices)
     if stored is None or raw is None:

@@ -49,7 +49,7 @@ class TensorEdit:
 
 @dataclass(frozen=True)
 class BaseRef:
-    """Which model a delta was made for: Hub id and commit where there are any, and the sha256 of its files."""
+    """The model that a delta was made for: Hub id and commit, if any, and the sha256 of its files."""
 
     repo_id: str | None = None
     commit: str | None = None

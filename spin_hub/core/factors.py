@@ -39,7 +39,7 @@ class Cover:
 
     @property
     def size(self) -> int:
-        """How many rows and columns."""
+        """Number of rows and columns."""
         return len(self.rows) + len(self.columns)
 
 
@@ -77,7 +77,7 @@ def _largest_matching(neighbours: Neighbours) -> _Matching:
 
 
 def _depths(neighbours: Neighbours, matching: _Matching) -> dict[int, int]:
-    """How many alternations every row is from an unmatched one."""
+    """Number of alternations from an unmatched row to every row."""
     depths = {row: 0 for row in neighbours if row not in matching.column_of}
     waiting = deque(depths)
     while waiting:
@@ -91,7 +91,7 @@ def _depths(neighbours: Neighbours, matching: _Matching) -> dict[int, int]:
 
 
 def _lengthened(start: int, left: Mapping[int, Iterator[int]], depths: dict[int, int], matching: _Matching) -> bool:
-    """Whether a path from an unmatched row to an unmatched column was found and taken.
+    """True if a path from an unmatched row to an unmatched column was found and taken.
 
     Args:
         start: the row.
@@ -146,7 +146,7 @@ class Factors:
 
     @property
     def rank(self) -> int:
-        """How many terms there are."""
+        """Number of terms."""
         return len(self.cover_rows) + len(self.cover_columns)
 
     def fill(self, values: NDArray[Any], one: NDArray[Any], rank: int) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -1,4 +1,4 @@
-"""Which files of a base model, by name, an edited copy keeps or leaves out."""
+"""The files of a base model by role: those that an edited copy keeps, and those that it leaves out."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ class Contents:
 
 
 def split_names(names: Iterable[str], shards: Collection[str]) -> Contents:
-    """Sorts names of files; hidden files, caches and an earlier ``spin/`` take no part."""
+    """Sort names of files; hidden files, caches and an earlier ``spin/`` take no part."""
     visible = sorted(name for name in names if _takes_part(name))
     twins = tuple(name for name in visible if name not in shards and _may_be_twin(name))
     kept = tuple(name for name in visible if name not in twins and name != README)
@@ -52,7 +52,7 @@ def split_names(names: Iterable[str], shards: Collection[str]) -> Contents:
 
 
 def stays_inside(name: object) -> bool:
-    """Whether a name, which may come from a stranger, is that of a file within a model's folder."""
+    """True if a name, which may be untrusted, is that of a file within a model's folder."""
     # A backslash or a colon leads elsewhere on Windows, and a model that one system refuses is no use to share.
     if not isinstance(name, str) or set(name) & set("\\:\0"):
         return False
@@ -61,7 +61,7 @@ def stays_inside(name: object) -> bool:
 
 
 def is_licence(name: str) -> bool:
-    """Whether a file of a model's top folder states its terms: a licence, a notice, a use policy."""
+    """True if a file of a model's top folder states its terms: a licence, a notice, a use policy."""
     return "/" not in name and name.upper().startswith(("LICENSE", "LICENCE", "NOTICE", "USE_POLICY"))
 
 

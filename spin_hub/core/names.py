@@ -86,7 +86,7 @@ class Part:
         return ", ".join(named + ([f"layers {self.layers}"] if self.layers != ALL else [])) or ALL
 
     def holds(self, parameter: str) -> bool:
-        """Whether a parameter lies in it."""
+        """True if a parameter lies in it."""
         layer, matrix = layer_and_matrix(parameter)
         wanted = _first_and_last(self.layers)
         if wanted and (layer is None or not wanted[0] <= layer <= wanted[1]):
@@ -97,12 +97,12 @@ class Part:
 
 
 def is_attention(matrix: str) -> bool:
-    """Whether a decoder layer's matrix or module, by its name within the layer, belongs to attention."""
+    """True if a decoder layer's matrix or module, by its name within the layer, belongs to attention."""
     return bool(_ATTENTION.search(matrix.partition(".")[0]))
 
 
 def _first_and_last(layers: str) -> tuple[int, int] | None:
-    """The ends of a range of layers; None where it is none."""
+    """The ends of a range of layers; None if it is not a range."""
     match = _RANGE.fullmatch(layers)
     first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
     return (first, last) if first <= last else None

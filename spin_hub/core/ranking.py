@@ -16,18 +16,18 @@ Count = Callable[[float, Shape], int]
 
 
 def count_of(ratio: float, shape: Shape) -> int:
-    """How many weights of a matrix a ratio asks for: ``int(r * W.numel())`` (arXiv 2410.16672)."""
+    """Number of weights of a matrix for a ratio: ``int(r * W.numel())`` (arXiv 2410.16672)."""
     return int(ratio * math.prod(shape))
 
 
 def published_count_of(ratio: float, shape: Shape) -> int:
-    """The same as the paper's released code computes it: ``int(r * columns * rows)``, in that order."""
+    """That number as the paper's released code computes it: ``int(r * columns * rows)``, in that order."""
     rows, columns = shape[-2:]
     return int(ratio * columns * rows)
 
 
 def kept_count_of(ratio: float, shape: Shape) -> int:
-    """How many weights a ranking keeps, so that every rule can be applied at that ratio."""
+    """Number of weights that a ranking keeps, so that every rule can be applied at that ratio."""
     return min(max(count_of(ratio, shape), published_count_of(ratio, shape)), math.prod(shape))
 
 

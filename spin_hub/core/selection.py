@@ -122,7 +122,7 @@ class Expression:
 
 
 def parse(text: str) -> Expression:
-    """Parses an expression: names, ``-`` before ``&`` before ``|``, each from left to right, and parentheses.
+    """Parse an expression: names, ``-`` before ``&`` before ``|``, each from left to right, and parentheses.
 
     The algorithm keeps its own stack, so no input can exhaust Python's.
 

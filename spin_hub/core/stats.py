@@ -15,7 +15,7 @@ class Estimate:
 
     Attributes:
         value: the estimate itself.
-        low: the lower end of its 95 % interval; None where one example alone tells nothing of the spread.
+        low: the lower end of its 95 % interval; None if one example alone tells nothing of the spread.
         high: the upper end, likewise.
         n: the number of independent units it rests on: examples or pairs, never tokens.
     """
@@ -26,7 +26,7 @@ class Estimate:
     n: int
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """JSON representation."""
         return asdict(self)
 
 
@@ -37,7 +37,7 @@ class Measurement:
     Attributes:
         name: of the metric, in :data:`spin_hub.evidence.METRICS`.
         label: of the metric, for cards and plots.
-        axis: what the pairs are about, such as ``fairness``; None where there are no pairs.
+        axis: what the pairs are about, such as ``fairness``; None if there are no pairs.
         unit: of the values.
         better: ``lower`` or ``higher``.
         values: state -> estimate; the KL has none for the base.
@@ -51,7 +51,7 @@ class Measurement:
     values: Mapping[str, Estimate]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """JSON representation."""
         return {**vars(self), "values": {state: value.to_json() for state, value in self.values.items()}}
 
 

@@ -1,4 +1,4 @@
-"""JSON from strangers: one value for one text, and no more memory than the text warrants."""
+"""Untrusted JSON: duplicate keys are refused, and memory is bounded by the text's size."""
 
 import json
 import re
@@ -37,7 +37,7 @@ def parse(raw: bytes | str, unique: bool = True) -> Any:
 
 
 def _check_depth(value: Any) -> None:
-    """Refuses what other code, which goes down by recursion, could not copy or write."""
+    """Refuse values nested too deeply for other, recursive code to copy or write."""
     level, depth = [value], 1
     while level := [inner for outer in level for inner in _inner(outer) if isinstance(inner, dict | list)]:
         depth += 1

@@ -56,7 +56,7 @@ Tokenizer = Any
 
 
 def make_examples(name: str, rows: Iterable[Row], tokenizer: Tokenizer, recipe: ScoringRecipe) -> tuple[Example, ...]:
-    """Tokenises rows in their order.
+    """Tokenise rows in their order.
 
     Args:
         name: the calibration set's name, for messages.
@@ -87,7 +87,7 @@ def prompt_ids(tokenizer: Tokenizer, text: str) -> list[int]:
 
 
 def check_chat_template(tokenizer: Tokenizer) -> None:
-    """Refuses a tokenizer without a chat template.
+    """Refuse a tokenizer without a chat template.
 
     Raises:
         NoChatTemplate: the tokenizer has none.

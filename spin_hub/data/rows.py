@@ -1,4 +1,4 @@
-"""What a table must look like to give prompts and responses: two text columns, or one of conversations."""
+"""Prompts and responses from a table with two text columns, or with one of conversations."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

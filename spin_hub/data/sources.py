@@ -26,7 +26,7 @@ _JSON: Final = getattr(datasets, "Json", ())
 
 
 def undecoded(table: datasets.Dataset) -> datasets.Dataset:
-    """The same table, of which such columns give paths and bytes as they are.
+    """The table with media columns undecoded, as paths and bytes.
 
     A table brings the types of its columns along, so a stranger's file decides what reading a row does.
 
@@ -66,7 +66,7 @@ _UNREADABLE: Final = (
 
 @dataclass(frozen=True)
 class Sampling:
-    """How many rows, None meaning 128 or for a built-in set all that it has, and the seed of the shuffling."""
+    """The number of rows (None: 128, or all of a built-in set) and the seed of the shuffling."""
 
     samples: int | None = None
     seed: int = 0
@@ -99,7 +99,7 @@ class Sample:
 
 
 def read_sample(name: str, spec: str, sampling: Sampling, resolve: Resolve) -> Sample:
-    """Reads a source and samples it as ``datasets`` does: ``shuffle(seed).select(range(samples))``.
+    """Read a source and sample it as ``datasets`` does: ``shuffle(seed).select(range(samples))``.
 
     Args:
         name: the set's name, for messages.

@@ -23,7 +23,7 @@ _RECIPE: Final = re.compile(r"(?P<target>[\w-]+:[\w-]+)" + _REVISION)
 
 @dataclass(frozen=True)
 class Spec:
-    """A calibration source as a person names it.
+    """A calibration source as the user names it.
 
     Attributes:
         name: of the calibration set that it is for, for messages.
@@ -44,7 +44,7 @@ class Spec:
 
     @classmethod
     def parse(cls, name: str, text: str) -> "Spec":
-        """Takes a SPEC apart: an existing file wins over every other meaning.
+        """Take a SPEC apart: an existing file wins over every other meaning.
 
         Raises:
             SourceError: it is none of the forms.
@@ -82,7 +82,7 @@ class Spec:
 
 
 def _is(kind: Callable[[Path], bool], text: str) -> bool:
-    """Whether a text is the path of something; it may be too long for one, or name somebody who has no home."""
+    """True if a text is the path of something; it may be too long for one, or name somebody who has no home."""
     try:
         return kind(Path(text).expanduser())
     except (OSError, RuntimeError, ValueError):
@@ -90,7 +90,7 @@ def _is(kind: Callable[[Path], bool], text: str) -> bool:
 
 
 def _split_columns(name: str, text: str) -> tuple[str, dict[str, str]]:
-    """Parts a SPEC into the place and the columns that stand for prompt and response."""
+    """Split a SPEC into the place and the columns that stand for prompt and response."""
     place, mark, suffix = text.rpartition("#")
     if not mark or "=" not in suffix:
         return text, {}
@@ -104,7 +104,7 @@ def _split_columns(name: str, text: str) -> tuple[str, dict[str, str]]:
 
 
 def _no_hub_id(place: str, match: re.Match[str] | None) -> str | None:
-    """Why something that is no file cannot be a data set of the Hub either."""
+    """The reason why a text that names no file is not a data set of the Hub either."""
     if place and _is(Path.is_dir, place):
         return "it is a folder; name a file in it"
     if place.endswith(tuple(FILE_KINDS)):

@@ -42,7 +42,7 @@ class Batch:
         return int(self.ids.shape[0]), int(self.ids.shape[1])
 
     def to(self, device: torch.device) -> "Batch":
-        """The same batch on a device."""
+        """The batch on a device."""
         moved = {name: getattr(self, name).to(device) for name in ("ids", "owner", "place", "labels", "share")}
         return replace(self, **moved)
 

@@ -166,17 +166,17 @@ def _figures(known: Speeds, dtypes: tuple[torch.dtype, torch.dtype]) -> str:
 
 
 def is_mapped(where: Placement, stored: torch.dtype) -> bool:
-    """Whether transformers maps the shards into memory as they are: on a CPU, in the checkpoint's own precision."""
+    """True if transformers maps the shards into memory as they are: on a CPU, in the checkpoint's own precision."""
     return where.device.type == "cpu" and where.dtype == stored
 
 
 def is_widened(where: Placement, stored: torch.dtype) -> bool:
-    """Whether weights can be mapped as they are and widened while they are used; see ``models/widening.py``."""
+    """True if weights can be mapped as they are and widened while they are used; see ``models/widening.py``."""
     return where.device.type == "cpu" and where.dtype == torch.float32 and stored in (torch.bfloat16, torch.float16)
 
 
 def free_memory(device: torch.device) -> int | None:
-    """What may be used of the memory that is free now; None where that cannot be asked."""
+    """What may be used of the memory that is free now; None if that cannot be asked."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0] * _SPARE)
     if device.type != "cpu":

@@ -20,7 +20,7 @@ Shape = tuple[int, ...]
 
 @contextmanager
 def switched(model: Any, selection: Selection) -> Iterator[None]:
-    """Sets the selected weights to zero, all bits of them, until the block ends; then the exact bits are back.
+    """Set the selected weights to zero (all bits) for a block, and restore the exact bits after it.
 
     Nothing is changed where any parameter is refused. Blocks may be nested, with overlapping selections too.
 
@@ -37,7 +37,7 @@ def switched(model: Any, selection: Selection) -> Iterator[None]:
 
 
 def zeroed(model: nn.Module, selection: Selection, shapes: Mapping[str, Shape] = MappingProxyType({})) -> ExitStack:
-    """Sets the selected weights to zero; closing the stack puts their values back.
+    """Set the selected weights to zero; closing the stack puts their values back.
 
     They are looked up by name again then, so the model may be moved, converted or offloaded in between.
 
@@ -83,7 +83,7 @@ class Applied:
 
 
 def applied(delta: Delta, model: Any) -> Applied:
-    """Has a delta in a loaded model while a block lasts: ``with applied(delta, model): ...``.
+    """Apply a delta to a loaded model for a block: ``with applied(delta, model): ...``.
 
     The weights become zero, whatever the model has there, and afterwards every bit is back, after an exception too.
     Blocks may be nested, with overlapping deltas, and one object may be entered again, within itself too; they have
@@ -103,7 +103,7 @@ def applied(delta: Delta, model: Any) -> Applied:
 
 
 def apply_(delta: Delta, model: Any, force: bool = False) -> Delta:
-    """Sets a delta's weights to zero in a loaded model, until :func:`revert_`.
+    """Set a delta's weights to zero in a loaded model, until :func:`revert_`.
 
     Applying it twice is applying it once.
 
@@ -130,7 +130,7 @@ def apply_(delta: Delta, model: Any, force: bool = False) -> Delta:
 
 
 def revert_(delta: Delta, model: Any, force: bool = False) -> None:
-    """Puts a delta's original values back into a loaded model; in a model that has them nothing changes.
+    """Put a delta's original values back into a loaded model; in a model that has them nothing changes.
 
     In a model of another float type than the delta's they are rounded as in loading, so they are what the base's
     weights would be there.

@@ -83,7 +83,7 @@ def _slow(query: Tensor) -> bool:
 
 
 def _plain(query: Tensor, key: Tensor, options: dict[str, Any]) -> bool:
-    """Whether this is causal attention of a short sequence to itself, all else as by default."""
+    """True if this is causal attention of a short sequence to itself, all else as by default."""
     changed = options.get("attn_mask") is not None or options.get("dropout_p") or options.get("enable_gqa")
     return bool(options.get("is_causal")) and not changed and query.shape[-2] == key.shape[-2] <= _SHORT
 

@@ -26,12 +26,12 @@ class LayerSource(Protocol):
 
     @property
     def all_present(self) -> bool:
-        """Whether every layer has its weights all the time, so that the whole model can be differentiated."""
+        """True if every layer has its weights all the time, so that the whole model can be differentiated."""
         ...
 
     @property
     def runnable(self) -> bool:
-        """Whether the model can be run forwards as a whole."""
+        """True if the model can be run forwards as a whole."""
         ...
 
 

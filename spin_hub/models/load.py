@@ -34,7 +34,7 @@ LOADING_ERRORS: Final = (
 
 
 def check_causal(folder: Path, config: Mapping[str, Any]) -> None:
-    """Refuses configs of encoders, encoder-decoders and anything else without a causal language-model head.
+    """Refuse configs of encoders, encoder-decoders and anything else without a causal language-model head.
 
     Raises:
         NotCausal: naming what the config says.
@@ -54,7 +54,7 @@ def check_causal(folder: Path, config: Mapping[str, Any]) -> None:
 def load_model(
     index: CheckpointIndex, where: Placement, trust_remote_code: bool, device_map: Mapping[str, Any] | None = None
 ) -> PreTrainedModel:
-    """Loads a model for scoring: in eval mode, on the device, without gradients for its parameters.
+    """Load a model for scoring: in eval mode, on the device, without gradients for its parameters.
 
     Args:
         index: the checkpoint.
@@ -107,7 +107,7 @@ def load_skeleton(index: CheckpointIndex, trust_remote_code: bool) -> PreTrained
 
 
 def _check_depth(index: CheckpointIndex, config: Any) -> None:
-    """Refuses to build more layers than a checkpoint can have: a stranger's config may ask for a million."""
+    """Refuse to build more layers than a checkpoint can have: a stranger's config may ask for a million."""
     depth = getattr(config.get_text_config(), "num_hidden_layers", None)
     if isinstance(depth, int) and depth > len(index.tensors):
         why = f"its config has {depth:,} layers, its checkpoint {len(index.tensors):,} tensors"
@@ -115,7 +115,7 @@ def _check_depth(index: CheckpointIndex, config: Any) -> None:
 
 
 def load_tokenizer(folder: Path, trust_remote_code: bool) -> Any:
-    """Loads the model's tokenizer.
+    """Load the model's tokenizer.
 
     Raises:
         ModelNotLoadable: there is none, or it is damaged.
@@ -131,7 +131,7 @@ def load_tokenizer(folder: Path, trust_remote_code: bool) -> Any:
 
 @contextmanager
 def without_bars() -> Iterator[None]:
-    """Keeps transformers from drawing bars of its own within the block."""
+    """Keep transformers from drawing bars of its own within the block."""
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:

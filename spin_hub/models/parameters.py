@@ -61,7 +61,7 @@ class Overlay(Mapping[str, Tensor]):
         self._replaced: dict[str, dict[int, int]] = {}
 
     def replace(self, name: str, positions: Tensor, bits: Tensor) -> None:
-        """Sets elements of a tensor for every later reading.
+        """Set elements of a tensor for every later reading.
 
         Args:
             name: the tensor.
@@ -102,7 +102,7 @@ class Place(Protocol):
         ...
 
     def put(self, values: Tensor) -> None:
-        """Sets the elements, shape (n,); in the parameter's own type every bit is kept."""
+        """Set the elements, shape (n,); in the parameter's own type every bit is kept."""
         ...
 
 
@@ -148,7 +148,7 @@ class OnDisk:
 
 
 def place(model: nn.Module, name: str, indices: Indices, shape: tuple[int, ...] | None = None) -> Place:
-    """Finds elements of a parameter in a loaded model.
+    """Find elements of a parameter in a loaded model.
 
     Args:
         model: a loaded module, on any devices, offloaded by accelerate or not.
@@ -187,7 +187,7 @@ def _missing(model: nn.Module, name: str) -> str:
 
 
 def _refusal(weight: Tensor, shape: tuple[int, ...] | None, last: int) -> str | None:
-    """Why the positions up to ``last`` of a parameter mean nothing; None where they can be set."""
+    """Why the positions up to ``last`` of a parameter mean nothing; None if they can be set."""
     # Quantised and distributed tensors are sub-classes that claim a float type.
     if type(weight) is not Tensor:
         return f"it is a {type(weight).__name__}, not a plain tensor"
@@ -199,7 +199,7 @@ def _refusal(weight: Tensor, shape: tuple[int, ...] | None, last: int) -> str | 
 
 
 def _memory_refusal(model: nn.Module, name: str, weight: Tensor, held: Tensor) -> str | None:
-    """Why the memory that holds a parameter cannot be changed; None where it can."""
+    """Why the memory that holds a parameter cannot be changed; None if it can."""
     if held.is_meta:
         return "its values are not in memory (the model is on the device meta)"
     if not held.is_contiguous():
@@ -215,7 +215,7 @@ def _layout(tensor: Tensor) -> tuple[torch.Size, torch.dtype]:
 
 
 def _offloading(model: nn.Module, name: str) -> tuple[Any, str]:
-    """The hook of accelerate that brings a parameter in, and the parameter's name there; None where there is none."""
+    """The hook of accelerate that brings a parameter in, and the parameter's name there; None if there is none."""
     parts = name.split(".")
     for depth in range(len(parts) - 1, -1, -1):
         module = model.get_submodule(".".join(parts[:depth]))

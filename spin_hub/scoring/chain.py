@@ -23,7 +23,7 @@ _LOGITS: Final = {True: 1 << 23, False: 1 << 28}
 
 @dataclass(frozen=True, eq=False)
 class Call:
-    """What a layer is given beside its hidden state.
+    """The arguments of a layer besides its hidden state.
 
     Masks and rotary tables are the same objects in the calls of all layers of a batch, so they are kept once.
 
@@ -83,7 +83,7 @@ class Chain:
 
     @torch.no_grad()
     def start(self, batch: Batch) -> Start:
-        """Runs what comes before the layers.
+        """Run what comes before the layers.
 
         Raises:
             UnsupportedModel: the model uses its layers in another way than one after the other.
@@ -117,12 +117,12 @@ class Chain:
         return result
 
     def differentiable(self, number: int, hidden: Tensor, call: Call) -> Tensor:
-        """The same with the graph that leads there, for its gradients alone: the value may not be right."""
+        """A layer's output with its graph, for gradients only: the value itself may be wrong."""
         with torch.enable_grad(), without_value(self.layers[number], self._last):
             return self.run(number, hidden, call)
 
     def end(self, batch: Batch, hidden: Tensor, set_name: str) -> Tensor:
-        """Runs what comes after the layers: the loss's gradient at the last layer's output.
+        """Run what comes after the layers: the loss's gradient at the last layer's output.
 
         Args:
             batch: B examples of at most T tokens.
@@ -146,7 +146,7 @@ class Chain:
         return leaf.grad
 
     def _learn(self, hidden: Tensor, call: Call) -> None:
-        """Finds out by running the first layer whether it returns a tensor or a tuple, and what it does last."""
+        """Find out by running the first layer whether it returns a tensor or a tuple, and what it does last."""
         found: list[Any] = []
         with self.source.present(0):
             last = last_map(self.layers[0], lambda: found.append(call.of(self._first, hidden.clone())))
@@ -174,7 +174,7 @@ class Chain:
 
 
 def _counted(batch: Batch, part: slice) -> Batch:
-    """The same batch with only a part of its counted tokens."""
+    """The batch with only a part of its counted tokens."""
     names = ("owner", "place", "labels", "share")
     return replace(batch, **{name: getattr(batch, name)[part] for name in names})
 

@@ -1,4 +1,4 @@
-"""Does going through a model layer by layer give the gradients of the model as a whole?
+"""A check that scoring layer by layer gives the gradients of the whole model.
 
 It does where decoder layers touch each other only through the hidden state. gemma3n's share keys and values past
 it, which nothing announces: its gradients would be wrong by 0.91 relative. So one short example goes both ways.
@@ -39,13 +39,13 @@ _TOKENS: Final = 16
 
 @dataclass(frozen=True)
 class Agreement:
-    """What the check found.
+    """The result of the check.
 
     Attributes:
         error: the largest relative difference of a target's input or output gradient.
         parameter: the target that has it.
         tolerance: how large it may be.
-        refusal: why the model cannot be taken layer by layer at all; None where it can.
+        refusal: why the model cannot be taken layer by layer at all; None if it can.
     """
 
     error: float = 0.0
@@ -55,12 +55,12 @@ class Agreement:
 
     @property
     def holds(self) -> bool:
-        """Whether the layerwise engine is right for this model."""
+        """True if the layerwise engine is right for this model."""
         return self.refusal is None and self.error <= self.tolerance
 
     @property
     def sentence(self) -> str:
-        """Why it does not hold, as the end of a sentence."""
+        """The reason for refusing the layerwise engine, as the end of a sentence."""
         if self.refusal is not None:
             return self.refusal
         return f"taken layer by layer, {self.parameter} has another gradient (off by {self.error:.2g} of its norm)"
@@ -69,7 +69,7 @@ class Agreement:
 def check_layerwise(
     model: PreTrainedModel, targets: Sequence[Target], source: LayerSource, shortcut: bool = False
 ) -> Agreement:
-    """Takes one short example through a model both ways and compares every target's input and output gradient.
+    """Take one short example through a model both ways and compare every target's input and output gradient.
 
     It needs the memory of that example's inputs and gradients, and no sums.
 

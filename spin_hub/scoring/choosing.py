@@ -1,4 +1,4 @@
-"""Which engine scores a model: layerwise where it is right, else whole."""
+"""The choice of the engine: layerwise where it is right for the model, else whole."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -19,7 +19,7 @@ from spin_hub.scoring.whole import WholeEngine
 
 @dataclass(frozen=True, eq=False)
 class Choice:
-    """An engine, and where it is not the layerwise one although nobody asked for another, why: else None."""
+    """An engine, and a note on why it is not the layerwise one, or None."""
 
     engine: Engine
     note: str | None = None

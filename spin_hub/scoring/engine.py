@@ -1,4 +1,4 @@
-"""What every scoring engine does: examples in, finished matrices out."""
+"""The interface of scoring engines: examples in, finished matrices out."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -86,12 +86,12 @@ class Engine(Protocol):
         ...
 
     def score(self, sets: Mapping[str, Sequence[Example]], keep: float, advance: Advance) -> Iterator[ScoredMatrix]:
-        """Yields one matrix for every target and set, in an order of the engine's choice.
+        """Yield one matrix for every target and set, in an order of the engine's choice.
 
         Args:
             sets: name -> examples.
             keep: the ratio up to which weights are kept.
-            advance: told of every scored token, so that the total is all tokens of all sets.
+            advance: called with every scored token, so that the total is all tokens of all sets.
 
         Raises:
             NotFinite: naming the example or matrix.

@@ -1,4 +1,4 @@
-"""What scoring and measuring will cost: operations by kind, and seconds by the measured speed of each kind."""
+"""An estimate of the cost of scoring and measuring: operations by kind, and seconds by the measured speed of each."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ _READING_SHARE: Final[Mapping[torch.dtype, float]] = {torch.float32: 0.75, torch
 
 @dataclass(frozen=True)
 class Cost:
-    """An estimate.
+    """An estimated cost.
 
     Attributes:
         memory: part -> bytes that are needed at the same time.
@@ -83,7 +83,7 @@ class Work:
 
     @property
     def forward(self) -> float:
-        """Seconds of a token's way forwards through one layer."""
+        """Seconds of a token's forward pass through one layer."""
         return self.speed.seconds(forward=2 * self.passed) / self.layers
 
     @property

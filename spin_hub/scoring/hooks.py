@@ -79,7 +79,7 @@ _CHUNK: Final = 1 << 20
 
 
 def backward_from_loss(model: PreTrainedModel, batch: Batch, set_name: str) -> None:
-    """Runs the model on a batch and sends the gradient of ``sum_i L_i`` back through the graph of that pass.
+    """Run the model on a batch and send the gradient of ``sum_i L_i`` back through the graph of that pass.
 
     L_i is the mean cross-entropy of example i's counted tokens. Something in the pass must start a graph.
 
@@ -103,7 +103,7 @@ def backward_from_loss(model: PreTrainedModel, batch: Batch, set_name: str) -> N
 
 
 def refuse(what: str, where: str, batch: Batch, finite: Tensor) -> None:
-    """Refuses a batch in which a value of an example is not finite.
+    """Refuse a batch in which a value of an example is not finite.
 
     Args:
         what: the value's name at the beginning of a sentence.
@@ -146,7 +146,7 @@ def last_map(layer: nn.Module, run: Callable[[], Any]) -> str | None:
     """The name, within a layer, of the linear map that is the last one when the layer is run.
 
     Returns:
-        None where it is used more than once, or there is none.
+        None if it is used more than once, or there is none.
     """
     used: list[str] = []
     with ExitStack() as hooks:

@@ -1,4 +1,4 @@
-"""What scoring needs before any weight is read: sets, tokens and targets, with all pinned that decides the outcome."""
+"""The inputs of scoring, checked before any weight is read: calibration sets, tokens and targets, all pinned."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -30,7 +30,7 @@ class Calibration:
 
     @property
     def record(self) -> SetRecord:
-        """What a record says of it: no text, no path."""
+        """The set's entry in a record, without text or paths."""
         dataset = self.sample.dataset
         return SetRecord(
             name=self.sample.name,
@@ -73,12 +73,12 @@ class ScoringInputs:
 
 
 def prepare(base: Base, recipe: ScoringRecipe, reporter: Reporter, part: Part = WHOLE) -> ScoringInputs:
-    """Reads everything that scoring needs but the weights, and pins what decides the outcome.
+    """Read everything that scoring needs but the weights, and pin everything that decides the result.
 
     Args:
         base: the model.
         recipe: how importance is measured.
-        reporter: told of progress.
+        reporter: called with progress.
         part: of the model, outside which nothing needs to be scored.
 
     Raises:

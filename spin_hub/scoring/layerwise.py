@@ -62,7 +62,7 @@ class Passes:
     def forwards(
         self, entries: Sequence[Entry], after: Callable[[Batch], None], ended: Callable[[Batch], None]
     ) -> None:
-        """Takes all batches to the last layer's output and differentiates what comes behind it.
+        """Take all batches to the last layer's output and differentiate what follows it.
 
         Args:
             entries: the batches.
@@ -92,20 +92,20 @@ class Passes:
 
     @torch.no_grad()
     def resume(self, entries: Sequence[Entry], point: Point) -> None:
-        """Takes the place of :meth:`forwards` where the journal knows what is needed."""
+        """Replace :meth:`forwards` by what the journal has kept."""
         for _ in self._starts(entries):
             pass
         for number, gradient in enumerate(point.gradients):
             self._store.put(("gradient", number), gradient)
 
     def enter(self, layer: int) -> None:
-        """To be called before a layer is gone through backwards."""
+        """Prepare the backward pass of a layer."""
         if self._journal:
             for number, hidden in enumerate(self._journal.inputs(layer, self._chain.model.device)):
                 self._store.put((layer, number), hidden)
 
     def leave(self, layer: int) -> None:
-        """To be called once all batches have been through a layer backwards and its matrices are finished."""
+        """Finish a layer, once all batches have passed it backwards and its matrices are finished."""
         if layer > self._lowest:
             self._keep_gradients(layer)
 
@@ -122,7 +122,7 @@ class Passes:
             yield start.hidden
 
     def backwards(self, layer: int, number: int, targets: Sequence[Target], on_gradient: OnGradient) -> None:
-        """Runs a layer once more for a batch, and differentiates it. The layer must be present.
+        """Run a layer once more for a batch, and differentiate it. The layer must be present.
 
         Args:
             layer: the highest one of those that this batch has not been through yet.
@@ -202,7 +202,7 @@ class LayerwiseEngine:
             raise DeviceOutOfMemory(device=self.model.device, why="scoring needs more") from error
 
     def _point(self, entries: Sequence[Entry], highest: int, lowest: int) -> Point | None:
-        """Where the journal says that this scoring can go on."""
+        """The point in the journal from which this scoring can continue."""
         shapes = [entry.batch.ids.shape for entry in entries]
         journal = self.config.journal
         return journal.latest(highest, lowest, shapes, self.model.device) if journal else None

@@ -1,4 +1,4 @@
-"""What scoring holds at the same time, and where, settled before any of it is loaded."""
+"""The memory plan of scoring, made before anything is loaded."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ EVERYTHING_IN_MEMORY = MemoryBudget()
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """How a model is held while it is scored.
+    """A plan of what is held in memory while a model is scored.
 
     Attributes:
         engine: ``layerwise`` or ``whole``.
@@ -55,7 +55,7 @@ class MemoryPlan:
         budget: where the layers' inputs may be kept.
         memory: part -> bytes in the memory that is short: the device's, or the host's where that is the device.
         kept: bytes of the layers' inputs, wherever they are.
-        limit: of that memory; None where there is none.
+        limit: of that memory; None if there is none.
     """
 
     engine: Literal["layerwise", "whole"]
@@ -73,7 +73,7 @@ class MemoryPlan:
 
 @dataclass(frozen=True)
 class MemoryRequest:
-    """What is to be held.
+    """The model and the examples to plan memory for.
 
     Attributes:
         skeleton: the model's modules, with or without memory.
@@ -91,7 +91,7 @@ class MemoryRequest:
 
 
 def hold(demand: MemoryRequest, engine: EngineName, limit: int | None, folder: Path | None) -> MemoryPlan:
-    """How to hold a model within a limit: all of it where it fits, else its weights a layer at a time.
+    """Plan memory within a limit: the whole model if it fits, else its weights one layer at a time.
 
     Args:
         demand: what is to be held.

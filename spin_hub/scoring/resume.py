@@ -1,4 +1,4 @@
-"""Scoring that was broken off: finished layers are kept beside the output, and the same command goes on from there.
+"""Resuming an interrupted scoring: finished layers are kept beside the output, and the same command continues.
 
 Every layer is a ranking file of its own, so that it carries model, data, seed, precision and versions with it; a
 layer that was made from anything else is refused. The folder goes away with the command that ends well.
@@ -26,7 +26,7 @@ from spin_hub.record import ModelRecord, ScoringRecord
 
 @dataclass(frozen=True, eq=False)
 class Point:
-    """Where a scoring goes on: the last layer that is behind it, and the gradients at its input, one a batch."""
+    """A point to continue from: the last finished layer, and the gradients at its input, one a batch."""
 
     layer: int
     gradients: Sequence[Tensor]
@@ -45,7 +45,7 @@ class Journal:
         self._folder = folder
 
     def keep_inputs(self, layer: int, tensors: Sequence[Tensor]) -> None:
-        """Keeps a layer's inputs, one a batch.
+        """Keep a layer's inputs, one a batch.
 
         Raises:
             OSError: they cannot be written.
@@ -67,7 +67,7 @@ class Journal:
         self._inputs(layer).unlink(missing_ok=True)
 
     def latest(self, highest: int, lowest: int, shapes: Sequence[torch.Size], device: torch.device) -> Point | None:
-        """Where a scoring can go on; None where nothing fits, and it has to begin anew.
+        """The point from which a scoring can continue, or None if it has to start again.
 
         Args:
             highest: of the layers that are not finished.
@@ -143,7 +143,7 @@ class Partial:
         return found
 
     def add(self, tensors: dict[str, RankedTensor]) -> None:
-        """Keeps the matrices of a finished layer."""
+        """Keep the matrices of a finished layer."""
         layer, matrix = layer_and_matrix(next(iter(tensors)))
         name = f"layer-{layer:05}.safetensors" if layer is not None else f"{matrix}.safetensors"
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -152,11 +152,11 @@ class Partial:
 
     @property
     def journal(self) -> Journal:
-        """What the layerwise engine keeps there for going on."""
+        """The layerwise engine's journal in that folder."""
         return Journal(self.folder / "passes")
 
     def remove(self) -> None:
-        """Removes what is kept, once it is not needed any more."""
+        """Remove what is kept, once it is not needed any more."""
         if not self.folder.is_dir():
             return
         try:
@@ -184,7 +184,7 @@ def _decisive(keep: float, model: ModelRecord, scoring: ScoringRecord) -> dict[s
 
 
 def kept_ratio(output: Path) -> float | None:
-    """The ratio up to which the finished layers beside an output keep weights; None where there are none."""
+    """The ratio up to which the finished layers beside an output keep weights; None if there are none."""
     for path in sorted(output.with_name(output.name + SUFFIX).glob("*.safetensors")):
         with suppress(CorruptFile):
             return read_ranking(path).ranking.keep

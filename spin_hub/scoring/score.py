@@ -66,7 +66,7 @@ class Scored:
 
     @property
     def whole(self) -> bool:
-        """Whether the model can be run as a whole."""
+        """True if the model can be run as a whole."""
         return self.source.runnable
 
     @property
@@ -88,7 +88,7 @@ class Scored:
 
 
 def score_prepared(prepared: ScoringInputs, job: Job, reporter: Reporter) -> Scored:
-    """Loads the model and scores it: the heart of ``score`` and ``edit``.
+    """Load the model and score it: the heart of ``score`` and ``edit``.
 
     Layers that an earlier run of the same scoring has finished are taken from beside the output.
 
@@ -127,7 +127,7 @@ def score_prepared(prepared: ScoringInputs, job: Job, reporter: Reporter) -> Sco
 
 
 def _warn_of_time(prepared: ScoringInputs, holding: MemoryPlan, reporter: Reporter) -> None:
-    """Says what a slow precision costs, before any of it."""
+    """Say what a slow precision costs, before any of it."""
     demand, faster = prepared.demand, prepared.demand.where.faster
     if faster is not None:
         own, other = (about(scoring_seconds(demand, holding.engine, dtype)) for dtype in (None, faster))
@@ -148,7 +148,7 @@ class _Run:
     tensors: dict[str, RankedTensor]
 
     def complete(self, config: EngineConfig, reporter: Reporter) -> bool:
-        """Scores what is left; says whether that went layer by layer.
+        """Score what is left; says whether that went layer by layer.
 
         A device without memory for the usual batches is tried once more with smaller ones.
         """

@@ -58,7 +58,7 @@ class Store:
         return dict(self._used)
 
     def put(self, key: Hashable, tensor: Tensor) -> None:
-        """Keeps a tensor under a new key; it must not be changed afterwards."""
+        """Keep a tensor under a new key; it must not be changed afterwards."""
         size = tensor.numel() * tensor.element_size()
         tier = self._tier(size, tensor.device)
         place = _Place(tier, size, tensor.device, tensor.detach())
@@ -109,11 +109,11 @@ class SpillFile:
         self._free: dict[int, list[int]] = {}
 
     def close(self) -> None:
-        """Closes the file, which removes it."""
+        """Close the file, which removes it."""
         self._file.close()
 
     def write(self, content: memoryview) -> int:
-        """Writes bytes; returns where they begin."""
+        """Write bytes; returns where they begin."""
         places = self._free.get(content.nbytes)
         start = places.pop() if places else self._end
         done = 0
@@ -125,7 +125,7 @@ class SpillFile:
         return start
 
     def read(self, start: int, content: memoryview) -> None:
-        """Fills a buffer with the bytes from a start."""
+        """Fill a buffer with the bytes from a start."""
         done = 0
         while done < content.nbytes:
             self._file.seek(start + done)
@@ -135,7 +135,7 @@ class SpillFile:
             done += count
 
     def free(self, start: int, size: int) -> None:
-        """Gives a range back."""
+        """Give a range back."""
         self._free.setdefault(size, []).append(start)
 
 

@@ -1,4 +1,4 @@
-"""Which linear weights take part: those of the decoder layers, by part or by pattern."""
+"""The linear weights to score: those of the decoder layers, by part or by pattern."""
 
 import fnmatch
 from collections import Counter

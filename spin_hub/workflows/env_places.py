@@ -9,7 +9,7 @@ from typing import Final
 
 import psutil
 
-from spin_hub.checkpoint.digests import Remembered
+from spin_hub.checkpoint.digests import DigestCache
 from spin_hub.hub.resolve import hub_cache
 from spin_hub.models.device import container_memory
 from spin_hub.scoring.memory import LIBRARIES
@@ -55,7 +55,7 @@ def places() -> tuple[Finding, ...]:
         _outputs(),
         _cache("Hub cache", hub_cache(), "Downloads fail: set HF_HOME to a folder that can be written."),
         _cache(
-            "spin-hub cache", Remembered().path.parent, "Checksums are computed anew at each run. Set SPIN_HUB_CACHE."
+            "spin-hub cache", DigestCache().path.parent, "Checksums are computed anew at each run. Set SPIN_HUB_CACHE."
         ),
     )
 

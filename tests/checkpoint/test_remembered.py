@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from spin_hub.checkpoint import digests as remembered
-from spin_hub.checkpoint.digests import Remembered, known_digests, sha256
+from spin_hub.checkpoint.digests import DigestCache, known_digests, sha256
 
 
 @pytest.fixture(autouse=True)
@@ -83,7 +83,7 @@ def test_a_memory_that_cannot_be_written_costs_only_time(tmp_path, monkeypatch):
     old_file(tmp_path / "shard", b"12345678", monkeypatch)
     (tmp_path / "cache").write_text("a file, not a folder")
     assert reads(tmp_path, "shard", monkeypatch)[1] == 1
-    assert Remembered().digest(tmp_path / "shard") is None
+    assert DigestCache().digest(tmp_path / "shard") is None
 
 
 def test_digests_lie_where_caches_lie(tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from spin_hub.checkpoint import patch
-from spin_hub.checkpoint.digests import Remembered
+from spin_hub.checkpoint.digests import DigestCache
 from spin_hub.checkpoint.index import read_index
 from spin_hub.checkpoint.patch import copy_file, copy_others, originals, write_patched_copy, zeros
 from spin_hub.checkpoint.system import cache_folder, copy_in_kernel, read_at, write_at
@@ -140,4 +140,4 @@ def test_without_a_home_caches_lie_in_the_working_folder(tmp_path, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(Path, "home", unknown)
     assert cache_folder() == Path(".cache")
-    assert Remembered().path == Path(".cache", "spin-hub", "digests.json")
+    assert DigestCache().path == Path(".cache", "spin-hub", "digests.json")
