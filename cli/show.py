@@ -10,6 +10,7 @@ from spin_hub.cli.show_adapter import show_adapter
 from spin_hub.cli.show_evidence import show_evidence
 from spin_hub.cli.show_verification import show_after_push
 from spin_hub.recipe import ScoringRecipe
+from spin_hub.units import human_bytes
 
 if TYPE_CHECKING:
     from spin_hub.artifacts.write import Outcome
@@ -61,14 +62,14 @@ def show_pushed(screen: Screen, outcome: "Outcome") -> None:
         return
     facts = [("repo", pushed.url), ("commit", pushed.commit)]
     facts += [("pull request", pushed.pull_request)] if pushed.pull_request else []
-    facts.append(("sent", f"{pushed.sent / 2**20:,.1f} MiB" if pushed.changed else "nothing: all of it was there"))
+    facts.append(("sent", human_bytes(pushed.sent) if pushed.changed else "nothing: all of it was there"))
     screen.facts("", facts)
     show_after_push(screen, outcome.verification)
 
 
 def show_planned(screen: Screen, repo_id: str, upload: int) -> None:
     """Where a push would go, and how much would travel at most."""
-    screen.facts("", [("uploads", f"to {repo_id}, at most {upload / 2**20:,.1f} MiB")])
+    screen.facts("", [("uploads", f"to {repo_id}, at most {human_bytes(upload)}")])
 
 
 def show_fit(screen: Screen, fit: Mapping[str, Any]) -> None:
