@@ -40,18 +40,10 @@ class EvalCommand(TyperCommand):
 
 
 def _suite_help() -> str:
-    from spin_hub.errors import PluginFailed
-    from spin_hub.evidence import METRICS
-    from spin_hub.metrics.base import suites
+    from spin_hub.metrics.base import suites, usable
 
-    entries = []
-    for name in METRICS:
-        try:
-            entries.append(f"{name}: {METRICS[name].help}")
-        except PluginFailed:
-            # It fails when it is asked for.
-            entries.append(name)
-    return f"Suites ({', '.join(suites())}) or metrics, with commas between several. {'; '.join(entries)}."
+    metrics = "; ".join(f"{name}: {metric.help}" for name, metric in usable().items())
+    return f"Suites ({', '.join(suites())}) or metrics, with commas between several. {metrics}."
 
 
 def eval_(

@@ -7,6 +7,7 @@ package registers its own in the entry-point group ``spin_hub.metrics``.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
@@ -148,17 +149,19 @@ class Metric:
         return Measurement(self.name, self.label, axis, self.unit, self.better, values)
 
 
-def suites() -> dict[str, tuple[str, ...]]:
-    """Return the names of several metrics at once, from the entries of :data:`spin_hub.evidence.METRICS`.
-
-    A metric whose package fails to load belongs to none; naming it says why it fails.
-    """
-    found: dict[str, list[str]] = {name: [] for name in _SUITES}
+def usable() -> dict[str, Metric]:
+    """Return the entries of :data:`spin_hub.evidence.METRICS` that load; naming another one says why it fails."""
+    found: dict[str, Metric] = {}
     for name in METRICS:
-        try:
-            entry: Metric = METRICS[name]
-        except PluginFailed:
-            continue
-        for suite in entry.suites:
+        with suppress(PluginFailed):
+            found[name] = METRICS[name]
+    return found
+
+
+def suites() -> dict[str, tuple[str, ...]]:
+    """Return the suites by name, each with its metrics, as the entries say."""
+    found: dict[str, list[str]] = {name: [] for name in _SUITES}
+    for name, metric in usable().items():
+        for suite in metric.suites:
             found.setdefault(suite, []).append(name)
     return {suite: tuple(names) for suite, names in found.items()}

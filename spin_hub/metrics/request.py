@@ -8,7 +8,7 @@ from typing import Final, Literal, TypeAlias
 from spin_hub.data.texts import WIKITEXT as WIKITEXT
 from spin_hub.errors import UsageError
 from spin_hub.evidence import METRICS
-from spin_hub.metrics.base import suites
+from spin_hub.metrics.base import suites, usable
 from spin_hub.metrics.capability import TASKS as TASKS
 from spin_hub.metrics.judge import LEXICAL, guard_of
 from spin_hub.recipe import Device, DType
@@ -76,9 +76,9 @@ class EvalRequest:
         if self.window is not None and self.window < 2:
             raise UsageError(message="--window must be at least 2.")
         if self.backend == "vllm" and any(METRICS[name].needs != "answers" for name in self.metrics):
-            answers = [name for name in METRICS if METRICS[name].needs == "answers"]
+            answers = [name for name, metric in usable().items() if metric.needs == "answers"]
             raise UsageError(message=f"--backend vllm measures {', '.join(answers)} alone.")
-        sets = list(dict.fromkeys(entry.name for metric in METRICS.values() for entry in metric.sets))
+        sets = list(dict.fromkeys(entry.name for metric in usable().values() for entry in metric.sets))
         wrong = [name for name in self.questions if name not in sets]
         if wrong:
             raise UsageError(message=f"--questions takes {', '.join(sets)}, not {wrong[0]!r}.")
