@@ -3,17 +3,17 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+# The longest text of a value, in characters.
 _MOST: Final = 60
-"""Characters that are shown of a value."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Something that is not as it should be.
+    """A difference from what is expected.
 
     Attributes:
         what: ``weights``, ``file``, ``missing``, ``added``, ``base``, ``delta``, ``adapter``, ``record`` or ``card``.
-        file: in which it shows.
+        file: the file with the difference.
         expected, found: in a few words each.
     """
 
@@ -24,25 +24,25 @@ class Difference:
 
 
 def shown(value: Any) -> str:
-    """A value as it stands in a difference: on one line, and not longer than a cell of a table bears."""
+    """Format a value for a difference: on one line, and short enough for a cell of a table."""
     text = " ".join(str(value).split())
     return text if len(text) <= _MOST else f"{text[: _MOST - 3]}..."
 
 
 @dataclass(frozen=True)
 class Verification:
-    """Whether an edited model is its base with the delta's weights set to zero.
+    """The result of a verification: an edited model is its base with the delta's weights set to zero, or differs.
 
     Attributes:
-        edited: as a person called it; with the commit of a Hub repo.
-        base: the same of the base.
+        edited: as the user called it, with the commit of a Hub repo.
+        base: likewise for the base.
         kind: ``model``, ``delta``, ``peft`` or ``lora``.
-        quick: whether only places were looked at.
+        quick: only headers and touched weights were read.
         places: touched weights in all.
-        checked: those that were looked at.
+        checked: the number of them that were read.
         files: how many files were compared.
         differences: all that were found.
-        notes: what a person should know beside.
+        notes: further remarks, a sentence each.
     """
 
     edited: str
@@ -57,11 +57,11 @@ class Verification:
 
     @property
     def equal(self) -> bool:
-        """Whether nothing differs."""
+        """True if nothing differs."""
         return not self.differences
 
     def to_json(self) -> dict[str, Any]:
-        """The JSON object that the command line prints."""
+        """Return the JSON object that the command line prints."""
         fields = asdict(self)
         rows, notes = fields.pop("differences"), fields.pop("notes")
         return {"equal": self.equal, **fields, "differences": list(rows), "notes": list(notes)}

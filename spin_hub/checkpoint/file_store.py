@@ -1,4 +1,4 @@
-"""Files of a model by name, wherever they are: sizes, digests, pieces and spans; here of a folder."""
+"""File stores: sizes, digests, pieces and spans of a model's files, in a folder or on the Hub."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,11 +10,11 @@ from typing import Final, Protocol
 from spin_hub.checkpoint.digests import sha256
 from spin_hub.checkpoint.store import REGULAR, Allowance, Identity, git_id
 
+# Bytes of a file in memory at a time; large enough that the work per block is negligible.
 BLOCK: Final = 4 << 20
-"""Bytes that are held of a file at a time; large enough that what is done for each block does not count."""
 
+# The content of a file, in order, in pieces of any size; each may be overwritten by the next.
 Content = Iterable[bytes | bytearray]
-"""The content of a file, in order, in pieces of any size; each may be overwritten by the next."""
 
 
 class FileStore(Protocol):
@@ -22,17 +22,17 @@ class FileStore(Protocol):
 
     @property
     def label(self) -> str:
-        """How a person called it."""
+        """The user's name for it."""
         ...
 
     @property
     def repo_id(self) -> str | None:
-        """Of a Hub repo."""
+        """The id or commit, if it is a Hub repo."""
         ...
 
     @property
     def commit(self) -> str | None:
-        """Of a Hub repo."""
+        """The id or commit, if it is a Hub repo."""
         ...
 
     @property
@@ -41,47 +41,47 @@ class FileStore(Protocol):
         ...
 
     def local(self, name: str) -> Path | None:
-        """Where a file is on this machine; None where it is not."""
+        """Return the local path of a file, or None."""
         ...
 
     def known(self, name: str) -> Identity:
-        """What is known of a file without reading it."""
+        """Return what is known of a file without reading it."""
         ...
 
     def identity(self, name: str) -> Identity:
-        """A file's digests, for which it may have to be read."""
+        """Return a file's digests, for which it may have to be read."""
         ...
 
     def sha256(self, name: str) -> str:
-        """The sha256 of a file's content."""
+        """Return the sha256 of a file's content."""
         ...
 
     def whole(self, name: str) -> bytes:
-        """The content of a small file."""
+        """Read a small file."""
         ...
 
     def pieces(self, name: str) -> Iterator[bytes | bytearray]:
-        """The content of a file, in order."""
+        """Yield the content of a file, in order."""
         ...
 
     def ranges(self, name: str, spans: Iterable[tuple[int, int]]) -> list[bytes]:
-        """The bytes of a file between some places."""
+        """Read some spans of a file."""
         ...
 
     def check(self, name: str) -> None:
-        """Raises where the copy of a file on this machine is not the Hub's."""
+        """Raise an error if the local copy of a file is not the Hub's."""
         ...
 
     def allowance(self, names: Iterable[str]) -> Allowance | None:
-        """How much of some files may be read by :meth:`ranges`; None for all."""
+        """Return how much of some files :meth:`ranges` may read, or None for all."""
         ...
 
 
 class FolderStore:
-    """The visible files of a folder.
+    """The visible files of a folder as a file store.
 
     Attributes:
-        label: how it is called.
+        label: the user's name for it.
         path: the folder.
         repo_id, commit: of a folder in the Hub's cache.
     """
@@ -91,22 +91,22 @@ class FolderStore:
 
     @cached_property
     def sizes(self) -> Mapping[str, int]:
-        """The size of every file, by its name relative to the folder; hidden ones take no part."""
+        """The size of every file, by its name relative to the folder; hidden files are ignored."""
         paths = [path for path in self.path.rglob("*") if path.is_file()]
         names = {path.relative_to(self.path).as_posix(): path for path in paths}
         hidden = {name for name in names if any(part.startswith(".") for part in name.split("/"))}
         return {name: path.stat().st_size for name, path in sorted(names.items()) if name not in hidden}
 
     def local(self, name: str) -> Path | None:
-        """Where a file is."""
+        """Return the path of a file."""
         return self.path / name
 
     def known(self, name: str) -> Identity:
-        """What is known of a file without reading it."""
+        """Return what is known of a file without reading it."""
         return Identity(self.sizes[name])
 
     def identity(self, name: str) -> Identity:
-        """A file's digests, from reading it."""
+        """Read a file for its digests."""
         path = self.path / name
         size = path.stat().st_size
         if size > REGULAR:
@@ -115,27 +115,27 @@ class FolderStore:
         return Identity(len(data), hashlib.sha256(data).hexdigest(), git_id(data))
 
     def sha256(self, name: str) -> str:
-        """The sha256 of a file's content."""
+        """Return the sha256 of a file's content."""
         return sha256(self.path / name, lambda _: None)
 
     def whole(self, name: str) -> bytes:
-        """The content of a small file."""
+        """Read a small file."""
         return (self.path / name).read_bytes()
 
     def pieces(self, name: str) -> Iterator[bytearray]:
-        """The content of a file, in blocks."""
+        """Yield the content of a file, in blocks."""
         return file_pieces(self.path / name)
 
     def ranges(self, name: str, spans: Iterable[tuple[int, int]]) -> list[bytes]:
-        """The bytes of a file between some places."""
+        """Read some spans of a file."""
         with (self.path / name).open("rb", buffering=0) as file:
             return [_between(file, start, end) for start, end in spans]
 
     def check(self, name: str) -> None:
-        """There is nothing to check a local file against."""
+        """Do nothing: there is nothing to check a local file against."""
 
     def allowance(self, names: Iterable[str]) -> Allowance | None:
-        """What may still be read by :meth:`ranges`: all of it."""
+        """Return None: all of it may be read."""
         return None
 
 
@@ -148,7 +148,7 @@ def _between(file: FileIO, start: int, end: int) -> bytes:
 
 
 def in_blocks(pieces: Content) -> Iterator[bytearray]:
-    """The same content in blocks of one size, but for the last; whole blocks are passed on as they are."""
+    """Regroup content into blocks of one size, but for the last; whole blocks are passed on uncopied."""
     kept = bytearray()
     for piece in pieces:
         if not kept and len(piece) == BLOCK and isinstance(piece, bytearray):
@@ -163,7 +163,7 @@ def in_blocks(pieces: Content) -> Iterator[bytearray]:
 
 
 def file_pieces(path: Path) -> Iterator[bytearray]:
-    """The content of a file in blocks; one buffer serves for all of them."""
+    """Yield the content of a file in blocks, all in one buffer."""
     with path.open("rb", buffering=0) as file:
         size = file.seek(0, 2)
         file.seek(0)

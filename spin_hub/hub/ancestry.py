@@ -1,4 +1,4 @@
-"""Where a variant comes from: the models that cards name as its base, and how its config differs from the base's."""
+"""Ancestry of a variant: the base models that cards name, and the differences of two configs."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -10,9 +10,10 @@ from spin_hub.core.compat import Fit
 Config: TypeAlias = Mapping[str, Any]
 Difference: TypeAlias = tuple[str, Any, Any]
 
+# Median drift above which a variant without a link to the base counts as another model.
 UNRELATED: Final = 0.5
-"""A median drift above which a variant without a link to the base is taken for another model."""
 
+# Config keys, beside ``*_token_id`` and dropout, that do not affect the function of the weights.
 IGNORED: Final = frozenset(
     {
         "_name_or_path", "_commit_hash", "transformers_version", "unsloth_version", "auto_map", "architectures",
@@ -20,21 +21,20 @@ IGNORED: Final = frozenset(
         "label2id", "initializer_range", "attn_implementation", "_attn_implementation",
     }
 )  # fmt: skip
-"""Keys of a config that say nothing of the function that the weights compute, beside ``*_token_id`` and dropout."""
 
 _UNSAID: Final[dict[str, Any]] = {"rope_parameters.rope_type": "default", "quantization_config.quant_method": None}
-_DEEPEST: Final = 4  # a base's config may be a stranger's
+_DEEPEST: Final = 4  # configs are untrusted
 
 
 @dataclass(frozen=True)
 class Link:
-    """One step from a model to what its card names as its base.
+    """One step from a model to a base that its card names.
 
     Attributes:
-        model: the base's id, as the Hub has it today where it answered.
+        model: the base's id, as it is on the Hub today if it answered.
         named: its id in the card; a renamed model is still found by its old one.
-        of: the id of the model whose card it is; None for a local folder.
-        relation: ``finetune``, ``adapter``, ``merge`` or ``quantized``, where that is said.
+        of: the id of the model with the card, or None for a local folder.
+        relation: ``finetune``, ``adapter``, ``merge`` or ``quantized``, if known.
     """
 
     model: str
@@ -45,16 +45,16 @@ class Link:
 
 @dataclass(frozen=True)
 class Lineage:
-    """A variant's ancestors and its likeness to a delta's base.
+    """A variant's ancestors, and its similarity to a delta's base.
 
     Attributes:
-        variant: the variant's own id on the Hub; None for a local folder.
+        variant: the variant's own id on the Hub, or None for a local folder.
         links: the steps up from it, the nearest first.
-        base: the ids of the delta's base: as the delta has it and, where that differs, as the Hub has it today.
-        ended: why the chain was not followed to its end; None where it was.
-        config_differences: (key, the base's value, the variant's); None where the base's config is not known.
-        architecture: how the architectures differ; None where they do not, or where that is not known.
-        unknown: why the base's config is not known; None where it is.
+        base: the ids of the delta's base: as in the delta and, if different, as on the Hub today.
+        ended: why the chain was not followed to its end, or None if it was.
+        config_differences: (key, the base's value, the variant's), or None if the base's config is unknown.
+        architecture: how the architectures differ, or None if they do not, or that is unknown.
+        unknown: why the base's config is unknown, or None if it is known.
     """
 
     variant: str | None = None
@@ -72,12 +72,12 @@ class Lineage:
 
     @property
     def linked(self) -> bool:
-        """Whether the delta's base is the variant or one of its ancestors; ids are alike in any case."""
+        """True if the delta's base is the variant or one of its ancestors; case does not matter."""
         known = {name.casefold() for name in (*self.chain, *(link.named for link in self.links))}
         return not known.isdisjoint(name.casefold() for name in self.base)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values; numbers that JSON lacks are text."""
+        """Return JSON values; infinities and NaN are text."""
         links = [{"model": link.model, "of": link.of, "relation": link.relation} for link in self.links]
         differences = self.config_differences
         return {
@@ -94,7 +94,7 @@ class Lineage:
 
 
 def unrelated(lineage: Lineage, fit: Fit) -> str | None:
-    """Why a variant is taken for another model than the delta's base, as the end of a sentence; None where it is not.
+    """Return why a variant counts as another model than the delta's base, as the end of a sentence, or None.
 
     That takes both: no card that links it to the base, and a median drift above :data:`UNRELATED`.
     """
@@ -109,7 +109,7 @@ def unrelated(lineage: Lineage, fit: Fit) -> str | None:
 
 
 def architecture_difference(base: Config, variant: Config) -> str | None:
-    """How two configs' architectures differ, as the end of a sentence; None where they do not, or do not say.
+    """Return how two configs' architectures differ, as the end of a sentence, or None.
 
     Model types must be the same and, where both name classes, one class must be common, in any case.
     """
@@ -121,7 +121,7 @@ def architecture_difference(base: Config, variant: Config) -> str | None:
 
 
 def config_differences(base: Config, variant: Config) -> tuple[Difference, ...]:
-    """The keys that matter and differ, sorted, each with the base's value and the variant's.
+    """Return the relevant keys that differ, sorted, each with the base's value and the variant's.
 
     Keys of parts are joined with dots. A key that only one config has is left out, because each version of
     transformers leaves out other defaults. The two ways to write a rotary embedding count as one.

@@ -1,4 +1,4 @@
-"""Where a variant comes from, by the cards of the Hub. What cannot be had is said; it is no error."""
+"""Ancestors of a variant by the ``base_model`` of the cards on the Hub; what is unavailable is noted, not raised."""
 
 import re
 from collections import deque
@@ -25,17 +25,17 @@ from spin_hub.hub.client import reason
 from spin_hub.hub.resolve import ModelSource
 from spin_hub.model_cards.front_matter import card_of
 
+# The largest number of models to look up.
 MOST: Final = 8
-"""How many models the Hub is asked for at most."""
 
 _SECONDS: Final = 10.0
-_BASES: Final = 32  # a card's text is a stranger's; no merge has more parents
+_BASES: Final = 32  # cards are untrusted; no merge has more parents
 _FAILURES: Final = (HTTPError, OSError, ValueError, TypeError, LookupError, RecursionError)
 
 
 @dataclass(frozen=True)
 class Ancestry:
-    """The steps up from a variant, the nearest first, and why they end; None where they were followed to the end."""
+    """The steps up from a variant, the nearest first, and why they end early, if they do."""
 
     links: tuple[Link, ...]
     ended: str | None = None
@@ -43,7 +43,7 @@ class Ancestry:
 
 @dataclass(frozen=True)
 class _Card:
-    """A model's id, and what its card names as its base: ids with their relations."""
+    """A model's id, and the bases that its card names: ids with their relations."""
 
     model: str | None
     bases: tuple[tuple[str, str | None], ...]
@@ -51,7 +51,7 @@ class _Card:
 
 @dataclass
 class _Hub:
-    """Asks for some models, and for no more after a silence: when there was no answer at all. Remembers the reasons."""
+    """Lookup of a limited number of models, which stops once the Hub does not answer; collects the reasons."""
 
     left: int = MOST
     silence: str | None = None
@@ -65,6 +65,7 @@ class _Hub:
             return None
         self.left -= 1
         try:
+            # ModelInfo.base_models has names without relations, so the card and the Hub's tags are read instead.
             info = HfApi().model_info(model, revision=revision, timeout=_SECONDS)
             return _Card(info.id, _bases(info.card_data, info.tags or ()))
         except _FAILURES as error:
@@ -80,12 +81,12 @@ class _Hub:
 
 
 def lineage_of(source: ModelSource, config: Mapping[str, Any], base: BaseRef) -> Lineage:
-    """A variant's ancestors, and how its config differs from that of a delta's base.
+    """Return a variant's ancestors, and how its config differs from that of a delta's base.
 
     Args:
         source: the variant.
         config: its config.
-        base: what the delta says of its base.
+        base: the delta's reference to its base.
     """
     hub = _Hub()
     links = _links(source, hub)
@@ -103,7 +104,7 @@ def lineage_of(source: ModelSource, config: Mapping[str, Any], base: BaseRef) ->
 
 
 def ancestry_of(source: ModelSource) -> Ancestry:
-    """Follows ``base_model`` from card to card, of several the first ones first, each model once.
+    """Follow ``base_model`` from card to card, breadth first, each model once.
 
     The variant's own card is the one in its folder; those of its ancestors come from the Hub, as they are today.
     """
@@ -112,12 +113,12 @@ def ancestry_of(source: ModelSource) -> Ancestry:
 
 
 def config_of(repo_id: str, commit: str | None, cached: bool = False) -> tuple[Mapping[str, Any] | None, str | None]:
-    """A Hub model's config.json at a commit, or None and why it cannot be had.
+    """Return a Hub model's config.json at a commit, or None and why it is unavailable.
 
     Args:
         repo_id: the model.
-        commit: None for the latest.
-        cached: asks the cache alone; a Hub that does not answer is asked again and again by its client.
+        commit: None for the latest one.
+        cached: read the cache alone, because the client retries a Hub that does not answer.
     """
     if commit is not None and not re.fullmatch("[0-9a-f]{40}", commit):
         return None, "the delta's base has no commit of the Hub"
@@ -125,7 +126,7 @@ def config_of(repo_id: str, commit: str | None, cached: bool = False) -> tuple[M
         path = hf_hub_download(repo_id, "config.json", revision=commit, local_files_only=cached)
         config = parse(Path(path).read_bytes(), unique=False)
     except _FAILURES as error:
-        # Where neither the Hub nor the cache has it, the cause tells why the Hub did not.
+        # If neither the Hub nor the cache has it, the cause is the Hub's reason.
         cause = error.__cause__ if isinstance(error, LocalEntryNotFoundError) else None
         return None, f"{repo_id}: {reason(cause if isinstance(cause, Exception) else error, 'model')}"
     return (config, None) if isinstance(config, dict) else (None, f"the config.json of {repo_id} is not a JSON object")
@@ -167,7 +168,7 @@ def _own_card(source: ModelSource, hub: _Hub) -> _Card:
 
 
 def _bases(card: object, tags: Iterable[str] = ()) -> tuple[tuple[str, str | None], ...]:
-    """What a card names as its base; the relation is its own, or the one that the Hub worked out."""
+    """Return the bases that a card names, with the card's relation or the one in the Hub's tags."""
     found = card.get("base_model") if hasattr(card, "get") else None
     said = card.get("base_model_relation") if hasattr(card, "get") else None
     worked_out = {
@@ -178,7 +179,7 @@ def _bases(card: object, tags: Iterable[str] = ()) -> tuple[tuple[str, str | Non
 
 
 def _is_id(name: str) -> bool:
-    """Whether the Hub could have such a model; trainers also write paths of their own machine into cards."""
+    """Return True if the Hub may have such a model; trainers also write local paths into cards."""
     with suppress(HFValidationError):
         validate_repo_id(name)
         return True

@@ -32,12 +32,12 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Asked:
-    """A repo that something is asked of.
+    """The repo of a request to the Hub.
 
     Attributes:
         repo_id: its Hub id.
         what: a word for its kind: ``model`` or ``data set``.
-        missing: gives the error for a repo or revision that the Hub does not have, from the reason.
+        missing: returns the error for a missing repo or revision, from the reason.
     """
 
     repo_id: str
@@ -46,7 +46,7 @@ class Asked:
 
 
 def ask(asked: Asked, online: Callable[[], _T], cached: Callable[[], _T]) -> _T:
-    """What the Hub has, or what the cache has where the Hub does not answer.
+    """Return the answer of the Hub or, if it does not answer, that of the cache.
 
     Args:
         asked: the repo.
@@ -56,7 +56,7 @@ def ask(asked: Asked, online: Callable[[], _T], cached: Callable[[], _T]) -> _T:
     Raises:
         AccessDenied: the repo is gated and the token has no access.
         HubUnreachable: no answer, and nothing in the cache.
-        SpinHubError: what ``missing`` gives, where the Hub has no such repo or revision.
+        SpinHubError: the error of ``missing``, if the Hub has no such repo or revision.
     """
     try:
         with typed(asked, f"for {asked.repo_id}"):
@@ -71,16 +71,16 @@ def ask(asked: Asked, online: Callable[[], _T], cached: Callable[[], _T]) -> _T:
 
 @contextmanager
 def typed(asked: Asked, about: str) -> Iterator[None]:
-    """Types what the client raises within the block.
+    """Turn what the client raises within the block into typed errors.
 
     Args:
         asked: the repo.
-        about: what the Hub is asked, as it goes into the sentence of :class:`HubSilent`.
+        about: the question, as part of the sentence of :class:`HubSilent`.
 
     Raises:
         AccessDenied: the repo is gated and the token has no access.
         HubSilent: no answer.
-        SpinHubError: what ``missing`` gives, where the Hub has no such repo or revision.
+        SpinHubError: the error of ``missing``, if the Hub has no such repo or revision.
     """
     repo_id, what = asked.repo_id, asked.what
     try:
@@ -94,19 +94,19 @@ def typed(asked: Asked, about: str) -> Iterator[None]:
 
 
 def a_model(repo_id: str, called: str | None = None) -> Asked:
-    """A model repo that something is asked of; ``called`` is how a person called it."""
+    """Describe a request about a model repo; ``called`` is the user's name for it."""
     return Asked(repo_id, "model", lambda why: ModelNotFound(model=called or repo_id, why=why))
 
 
 def gated(repo_id: str, what: str = "model") -> AccessDenied:
-    """The error for a repo that is there, but closed to this token."""
+    """Return the error for a repo that exists but is closed to this token."""
     kind, called = ("datasets/", what) if what == "data set" else ("", "repo")
     return AccessDenied(model=repo_id, why=f"the {called} is gated", page=f"{constants.ENDPOINT}/{kind}{repo_id}")
 
 
 def _why(repo_id: str, what: str, error: Exception) -> str:
     gone = what == "model" and isinstance(error, RepositoryNotFoundError)
-    # Asking further is a kindness: where that fails, the Hub has said enough.
+    # Only improves the message, so its own failure does not matter.
     with suppress(OfflineModeIsEnabled, HTTPError, OSError):
         if gone and HfApi().repo_exists(repo_id, repo_type="dataset"):
             return "it is a data set, not a model"
@@ -115,7 +115,7 @@ def _why(repo_id: str, what: str, error: Exception) -> str:
 
 @contextmanager
 def guarded(repo_id: str) -> Iterator[None]:
-    """Turns the client's failures within the block into a push that failed."""
+    """Turn the client's failures within the block into those of a push."""
     try:
         yield
     except (HTTPError, OSError) as error:
@@ -123,19 +123,19 @@ def guarded(repo_id: str) -> Iterator[None]:
 
 
 def failure(repo_id: str, error: Exception) -> SpinHubError:
-    """The error of a push that did not arrive, from the client's."""
+    """Return the error of a push that did not arrive, from the client's."""
     if refused(error):
         return WriteDenied(repo_id=repo_id, why="the Hub refuses it", page=tokens_page())
     return PushFailed(repo_id=repo_id, why=why_not(error))
 
 
 def refused(error: Exception) -> bool:
-    """Whether the Hub does not let this token do it."""
+    """Return True if the Hub refuses this token."""
     return isinstance(error, HfHubHTTPError) and error.response.status_code in (401, 403)
 
 
 def why_not(error: BaseException) -> str:
-    """The reason of a failure; of a request that the Hub finds wrong, with its own words."""
+    """Return the reason of a failure, with the Hub's own words if it finds the request invalid."""
     if not isinstance(error, Exception):
         return type(error).__name__
     said = isinstance(error, HfHubHTTPError) and error.response.status_code == 400 and error.server_message
@@ -143,13 +143,13 @@ def why_not(error: BaseException) -> str:
 
 
 def tokens_page() -> str:
-    """Where a person makes a token."""
+    """Return the address of the page on which tokens are created."""
     return f"{constants.ENDPOINT}/settings/tokens"
 
 
 def reason(error: Exception, what: str) -> str:
-    """The reason of a failure; ``what`` is a word for the kind of repo, such as ``model``."""
-    # Where a file cannot be had, the client tells of its cache, and of the Hub's answer only as the cause.
+    """Return the reason of a failure as part of a sentence; ``what`` is the kind of repo, such as ``model``."""
+    # For a missing file the client reports its cache; the Hub's answer is only the cause of that error.
     while isinstance(error, LocalEntryNotFoundError) and isinstance(error.__cause__, Exception):
         error = error.__cause__
     if isinstance(error, RevisionNotFoundError):
@@ -166,5 +166,5 @@ def reason(error: Exception, what: str) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says first, without a full stop; its name where it says nothing."""
+    """Return the first line of an error's message without its full stop, or the error's name."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

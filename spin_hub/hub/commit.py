@@ -18,12 +18,12 @@ from spin_hub.hub.remote_repo import MAIN, RemoteFile, RemoteRepo, list_files
 
 @dataclass(frozen=True)
 class Target:
-    """Where a commit goes.
+    """The destination of a commit.
 
     Attributes:
-        remote: what was found there; None where the repo has yet to be made.
+        remote: the repo as it was found, or None if it does not exist yet.
         private: of a new repo; None leaves it to the owner's default.
-        create_pr: whether the commit becomes a pull request.
+        create_pr: open a pull request with the commit.
     """
 
     repo_id: str
@@ -36,7 +36,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Pushed:
-    """What came of a push: the commit, its page, the pull request's page, and the bytes that travelled.
+    """The result of a push: the commit, its page, the pull request's page, and the bytes sent.
 
     ``sent`` counts request bodies; uploads through the Xet protocol do not pass there and are counted by size.
     """
@@ -50,7 +50,7 @@ class Pushed:
 
 
 def page_of(repo_id: str, branch: str = MAIN) -> str:
-    """The page of a model repo, or of a branch of it."""
+    """Return the page of a model repo, or of a branch of it."""
     return f"{constants.ENDPOINT}/{repo_id}" + ("" if branch == MAIN else f"/tree/{branch}")
 
 
@@ -100,12 +100,12 @@ class Origin:
 
 @dataclass(frozen=True)
 class Changes:
-    """What a commit has to change.
+    """The changes of a commit.
 
     Attributes:
         sent: files whose content the repo does not hold under their name.
         copied: those of them that the Hub can copy from elsewhere.
-        deleted: names that go.
+        deleted: names to delete.
         same: names whose content is there already.
     """
 
@@ -116,12 +116,12 @@ class Changes:
 
     @property
     def upload(self) -> int:
-        """Bytes that have to travel, at most: the Hub may know some of them from elsewhere."""
+        """The bytes to upload, at most: the Hub may have some of them already."""
         return sum(content.size for name, content in self.sent.items() if name not in self.copied)
 
     @property
     def nothing(self) -> bool:
-        """Whether the repo holds everything already."""
+        """True if the repo holds everything already."""
         return not self.sent and not self.deleted
 
 
@@ -131,14 +131,16 @@ def changes_for(
     origins: Mapping[str, Origin],
     stale: Sequence[str] = (),
 ) -> Changes:
-    """What a commit has to change so that a repo holds some files.
+    """Return the changes after which a repo holds some files.
 
     Args:
-        remote: the repo as it is; None where it has yet to be made.
+        remote: the repo as it is, or None if it does not exist yet.
         files: name -> content.
         origins: by name, files with equal content that the Hub may copy.
-        stale: names that may go where they are there and not among the files.
+        stale: names to delete if they are in the repo and not among the files.
     """
+    # The client drops unchanged files as well, but within create_commit; the plan, the note before the push and the
+    # check of a tag need them earlier.
     there = remote.files if remote else {}
     same = tuple(name for name, content in files.items() if name in there and equal(there[name], content))
     sent = {name: content for name, content in files.items() if name not in same}
@@ -151,24 +153,24 @@ def changes_for(
 
 
 def equal(remote: RemoteFile, content: Content) -> bool:
-    """Whether a file of a repo has that content."""
+    """Return True if a file of a repo has that content."""
     if remote.sha256 is not None:
         return remote.sha256 == content.sha256
     return remote.size == content.size and remote.blob_id == content.blob_id
 
 
+# Routes by which the client has the Hub copy files, before any commit.
 _COPYING: Final = ("/lfs-files/duplicate", "/paths-info/")
-"""The routes by which the client has the Hub copy files, before any commit."""
 
 
 def commit(target: Target, changes: Changes, parent: str, progress: Callable[[str], None]) -> tuple[str, str | None]:
-    """Sends a commit, once; gives its id, and the page of the pull request that it became.
+    """Send a commit, once; return its id, and the page of its pull request, if any.
 
     Args:
         target: where it goes.
         changes: what it changes.
-        parent: the commit on which it shall stand.
-        progress: told what is done otherwise than expected.
+        parent: its parent commit.
+        progress: called with a sentence if the push goes another way than expected.
 
     Raises:
         RepoMoved: somebody else committed meanwhile.
@@ -190,7 +192,7 @@ def commit(target: Target, changes: Changes, parent: str, progress: Callable[[st
             raise failure(target.repo_id, error) from error
         return found
     except RuntimeError as error:
-        # A file that could not be uploaded, which the client tells so; nothing was committed yet.
+        # The client raises this for a file that could not be uploaded; nothing was committed yet.
         raise PushFailed(repo_id=target.repo_id, why=why_not(error.__cause__ or error)) from error
     except (HTTPError, OSError, ValueError) as error:
         found = _look_up(target, changes, parent)
@@ -233,10 +235,10 @@ def _send(target: Target, changes: Changes, parent: str) -> tuple[str, str | Non
 
 
 def _look_up(target: Target, changes: Changes, parent: str) -> tuple[str, str | None] | None:
-    """The commit that was made although its answer never came; None where there is none and the repo is as it was.
+    """Find the commit whose answer was lost; return None if there is none and the repo is unchanged.
 
     Raises:
-        RepoMoved: there is none, but somebody else's.
+        RepoMoved: there is only another one, of somebody else.
         HubSilent: no answer to this either.
     """
     api = HfApi()
@@ -255,7 +257,7 @@ def _look_up(target: Target, changes: Changes, parent: str) -> tuple[str, str | 
 
 
 def _proposed(api: HfApi, target: Target, changes: Changes) -> tuple[str, str] | None:
-    """The pull request that was opened, and its page."""
+    """Find the pull request that was opened; return its commit and page."""
     open_ones = {"discussion_type": "pull_request", "discussion_status": "open"}
     for request in api.get_repo_discussions(target.repo_id, **open_ones):
         if request.title and target.message.startswith(request.title):
@@ -266,7 +268,7 @@ def _proposed(api: HfApi, target: Target, changes: Changes) -> tuple[str, str] |
 
 
 def prove(repo_id: str, commit: str, changes: Changes) -> None:
-    """Compares a commit's files with what was sent.
+    """Compare a commit's files with what was sent.
 
     Raises:
         PushUnproven: it holds something else.
@@ -280,7 +282,7 @@ def prove(repo_id: str, commit: str, changes: Changes) -> None:
 
 @contextmanager
 def _asking(repo_id: str) -> Iterator[None]:
-    """The Hub is asked what came of a commit; where it does not tell, nobody may say that the repo is as it was."""
+    """Report an unanswered question about a commit as such: the repo may or may not have changed."""
     try:
         yield
     except (HTTPError, OSError) as error:
@@ -288,7 +290,7 @@ def _asking(repo_id: str) -> Iterator[None]:
 
 
 def _missing(repo_id: str, commit: str, changes: Changes) -> list[str]:
-    """Files that a commit should hold and does not, or should not hold and does."""
+    """Return the names of files that a commit lacks, or still has."""
     there: Mapping[str, RemoteFile] = list_files(repo_id, commit)
     wrong = [name for name, content in changes.sent.items() if name not in there or not equal(there[name], content)]
     return [*wrong, *(name for name in changes.deleted if name in there)]

@@ -14,7 +14,7 @@ _CARD = "README.md"
 
 
 def resolve_dataset(dataset_id: str, revision: str | None = None) -> DatasetRef:
-    """Finds the commit and the licence of a data set; without the Hub, those that the local cache holds.
+    """Find the commit and the licence of a data set, on the Hub or, if it does not answer, in the cache.
 
     Raises:
         DatasetNotFound: the Hub has no such data set or revision.
@@ -31,7 +31,7 @@ def _online(dataset_id: str, revision: str | None) -> DatasetRef:
     info = api.dataset_info(dataset_id, revision=revision)
     if info.gated:  # the Hub shows a gated data set's page to everyone, but not its files
         api.auth_check(dataset_id, repo_type="dataset")
-    # Asked for by the name of its branch, the card leaves in the cache which commit the branch stands for.
+    # Requested by its branch, the card leaves the branch's commit in the cache.
     with suppress(EntryNotFoundError):
         hf_hub_download(dataset_id, _CARD, repo_type="dataset", revision=revision)
     return DatasetRef(dataset_id, str(info.sha), _licence(info.card_data))
@@ -45,6 +45,6 @@ def _cached(dataset_id: str, revision: str | None) -> DatasetRef:
 
 
 def _licence(card: object) -> str:
-    """The licence of a card's metadata; a list of them in one line."""
+    """Return the licence of a card's metadata; several in one line."""
     named = card.get("license") if hasattr(card, "get") else None
     return ", ".join(map(str, named)) if isinstance(named, list) else str(named or "unknown")

@@ -17,7 +17,7 @@ _LONGEST: Final = 200
 
 @dataclass(frozen=True)
 class Listed:
-    """A delta or an edited model, as its card describes it; what a card does not say, or not as a number, is None.
+    """A delta or an edited model as its card describes it; None for what is missing or malformed.
 
     Attributes:
         kind: of the output, such as ``model``, ``delta`` or ``lora``.
@@ -38,17 +38,17 @@ class Listed:
     url: str
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """Return JSON values."""
         return asdict(self)
 
 
 def list_edits(base: str | None, author: str | None, limit: int) -> list[Listed]:
-    """Repos that carry spin-hub's tag, newest first.
+    """List repos with spin-hub's tag, newest first.
 
     Args:
-        base: only those of this model; all where None.
+        base: only those of this model, or None for all.
         author: only those of this account.
-        limit: at most so many.
+        limit: the largest number of repos.
 
     Raises:
         HubSilent: no answer.
@@ -85,7 +85,7 @@ def _listed(info: ModelInfo) -> Listed:
 
 
 def _text(value: object) -> str | None:
-    """A stranger's text, short, on one line and without control characters."""
+    """Shorten untrusted text to one line without control characters."""
     if not isinstance(value, str):
         return None
     return "".join(letter if letter.isprintable() else "?" for letter in " ".join(value.split()))[:_LONGEST]

@@ -17,7 +17,7 @@ from spin_hub.hub.remote_repo import EMPTY, MAIN
 
 
 def validate_card(text: str) -> None:
-    """Asks the Hub whether it would accept a card.
+    """Have the Hub validate a card, which it would otherwise refuse at the end of a push.
 
     Raises:
         CardRefused: it would not; with the validator's words.
@@ -40,9 +40,9 @@ def _said(answer: str) -> str:
 
 
 def push(target: Target, changes: Changes, progress: Callable[[str], None]) -> Pushed:
-    """Makes one commit with all changes, and proves that the repo then holds them.
+    """Make one commit with all changes, and prove that the repo then holds them.
 
-    The repo and the branch are begun where they are missing; without changes that is all. A commit whose answer is
+    A missing repo or branch is created; without changes that is all. A commit whose answer is
     lost is looked for before it is called lost, and never sent twice; files that arrived by an interrupted push are
     not sent again.
 
@@ -67,7 +67,7 @@ def push(target: Target, changes: Changes, progress: Callable[[str], None]) -> P
 
 
 def _prepare(target: Target) -> str:
-    """Makes repo and branch where they are missing; gives the commit on which the new one shall stand."""
+    """Create repo and branch if missing; return the parent of the new commit."""
     api = HfApi()
     if target.remote is None:
         api.create_repo(target.repo_id, private=target.private, exist_ok=True)
@@ -92,7 +92,7 @@ def _prepare(target: Target) -> str:
 
 @contextmanager
 def _counting() -> Iterator[list[int]]:
-    """Counts the bytes of all request bodies that the client sends within the block."""
+    """Count the bytes of all request bodies that the client sends within the block."""
     total, lock = [0], threading.Lock()
 
     def count(request: Any) -> None:
@@ -109,11 +109,11 @@ def _counting() -> Iterator[list[int]]:
 
 
 def set_tag(repo_id: str, tag: str, commit: str) -> None:
-    """Names a commit that is there; where it has the name already, nothing is done.
+    """Tag a commit; do nothing if it has the tag already.
 
     Raises:
         TagTaken: another commit has the name.
-        WriteDenied, HubSilent: the tag was not set, or nobody can tell.
+        WriteDenied, HubSilent: the tag was not set, or that is not known.
     """
     api = HfApi()
     try:

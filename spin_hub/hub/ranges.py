@@ -17,15 +17,15 @@ from spin_hub.hub.client import a_model, typed
 _AT_ONCE: Final = 8
 _TRIES: Final = 5
 _PIECE: Final = 1 << 20
+# Seconds before a broken stream is resumed.
 _PAUSE: Final = 1.0
-"""Seconds before a broken stream is taken up again."""
 
 
 class Ranges:
-    """Reads files of a model repo at a commit.
+    """Reader of the files of a model repo at a commit.
 
     Attributes:
-        requests, nbytes: what was asked so far, redirects included, and the bytes of the answers.
+        requests, nbytes: requests so far, redirects included, and the bytes of the answers.
     """
 
     def __init__(self, repo_id: str, commit: str) -> None:
@@ -35,7 +35,7 @@ class Ranges:
         self._places: dict[str, str] = {}
 
     def read(self, name: str, spans: list[tuple[int, int]]) -> list[bytes]:
-        """The bytes of a file between some places; several are asked for at a time.
+        """Read some spans of a file, several at a time.
 
         Raises:
             RangesIgnored: the endpoint sends whole files instead.
@@ -45,7 +45,7 @@ class Ranges:
             return []
         with self._asking(name), ThreadPoolExecutor(min(_AT_ONCE, len(spans))) as pool:
             try:
-                # The first one finds out where the Hub keeps the file.
+                # The first one learns the address of the file's storage.
                 first = self._read(name, *spans[0])
                 return [first, *pool.map(lambda span: self._read(name, *span), spans[1:])]
             except BaseException:
@@ -53,7 +53,7 @@ class Ranges:
                 raise
 
     def stream(self, name: str, size: int) -> Iterator[bytes]:
-        """The content of a file in pieces; a stream that breaks off is taken up where it ended.
+        """Yield the content of a file; a stream that breaks off is resumed at its end.
 
         Raises:
             AccessDenied, ModelNotFound, HubSilent: it cannot be had.
@@ -78,7 +78,7 @@ class Ranges:
                     time.sleep(_PAUSE)
 
     def _pieces(self, name: str, at: int) -> Iterator[bytes]:
-        """What the Hub sends of a file from a place on; it may end early."""
+        """Yield a file from an offset on; the stream may end early."""
         with self._get(self._url(name), {"Range": f"bytes={at}-"} if at else {}) as response:
             skip = at if response.status_code == 200 else 0
             for piece in response.iter_raw(_PIECE):

@@ -1,4 +1,4 @@
-"""What a model repo holds already, before something is pushed to it."""
+"""The content of a model repo before a push."""
 
 import re
 from collections.abc import Mapping
@@ -26,8 +26,8 @@ from spin_hub.record import NAME as RECORD
 from spin_hub.record import Record
 
 MAIN: Final = "main"
+# The files of a new repo.
 EMPTY: Final = frozenset({".gitattributes"})
-"""What a new repo holds."""
 
 _RECORDS: Final = (f"{SPIN}/{RECORD}", RECORD)
 _OF_A_DELTA: Final = frozenset({RECORD, DELTA, "heat-map.png"})
@@ -40,7 +40,7 @@ class RemoteFile:
     """A file of a repo: its size, its git blob id, and of an LFS file the sha256 of its content.
 
     Attributes:
-        copyable: whether the Hub can copy it into another repo by itself.
+        copyable: the Hub can copy it into another repo by itself.
     """
 
     size: int
@@ -55,11 +55,11 @@ class RemoteRepo:
 
     Attributes:
         repo_id: as the repo is called today.
-        commit: that was looked at; of ``main`` where the branch that was asked for does not exist yet.
-        branch_exists: whether it does.
-        tags: name -> commit, where they were asked for.
-        card: the text of its README, where there is one.
-        record: of the edit that it holds, where that can be read.
+        commit: the head of the branch, or of ``main`` if the branch does not exist yet.
+        branch_exists: the requested branch exists.
+        tags: name -> commit, if requested.
+        card: the text of its README, if there is one.
+        record: of the edit that it holds, if it can be read.
     """
 
     repo_id: str
@@ -73,7 +73,7 @@ class RemoteRepo:
 
     @property
     def ours(self) -> bool:
-        """Whether spin-hub made it, or it is still empty."""
+        """True if spin-hub made it, or it is still empty."""
         return bool(self.files.keys() & set(_RECORDS)) or not self.files.keys() - EMPTY
 
     @property
@@ -88,7 +88,7 @@ class RemoteRepo:
 
     @property
     def brought(self) -> tuple[str, ...]:
-        """What the edit that it holds brought along; in a repo of ours all else was added by a person."""
+        """The files of the edit that it holds; all others in a repo of ours were added by its owner."""
         known: set[str] = set(self.record.model.files) - {README} if self.record else set()
         if self.record and not self.record.facts.whole:
             known = {name for name in known if is_licence(name)}
@@ -97,7 +97,7 @@ class RemoteRepo:
 
 
 def check_name(repo_id: str) -> None:
-    """Refuses a name that the Hub does not allow.
+    """Refuse a name that the Hub does not allow.
 
     Raises:
         RepoNameRefused: saying why.
@@ -115,15 +115,15 @@ def check_name(repo_id: str) -> None:
 
 
 def look_at(repo_id: str, branch: str = MAIN, tags: bool = False) -> RemoteRepo | None:
-    """What a model repo holds; None where it does not exist.
+    """Return the content of a model repo, or None if it does not exist.
 
     Args:
         repo_id: the repo; one that was renamed is found under its old name too.
-        branch: of which the head is looked at.
-        tags: whether they are asked for.
+        branch: whose head to read.
+        tags: list them too.
 
     Raises:
-        AccessDenied: it is there, but closed to this token.
+        AccessDenied: it exists, but is closed to this token.
         HubSilent: no answer.
     """
     api = HfApi()
@@ -161,7 +161,7 @@ def _record(repo_id: str, commit: str, files: Mapping[str, RemoteFile]) -> Recor
     try:
         return Record.from_json(parse(text))
     except (ValueError, KeyError, TypeError, SpinHubError):
-        return None  # a person may have changed it
+        return None  # its owner may have changed it
 
 
 def _text(repo_id: str, commit: str, name: str) -> str:
@@ -170,11 +170,11 @@ def _text(repo_id: str, commit: str, name: str) -> str:
 
 @dataclass(frozen=True)
 class BaseRepo:
-    """What a base's repo says to those who publish a derivative.
+    """The facts of a base's repo that matter to a derivative.
 
     Attributes:
-        closed: why not everybody may read it, in a word or two; None where everybody may.
-        files: by name; empty where it is closed, or the commit is gone.
+        closed: why it is not public, in a word or two, or None if it is.
+        files: by name; empty if it is closed, or the commit is gone.
     """
 
     closed: str | None
@@ -182,7 +182,7 @@ class BaseRepo:
 
 
 def look_at_base(repo_id: str, commit: str | None) -> BaseRepo:
-    """A base's repo at a commit.
+    """Read a base's repo at a commit.
 
     One that cannot be seen may be gone, or private: it counts as closed.
 
@@ -202,7 +202,7 @@ def look_at_base(repo_id: str, commit: str | None) -> BaseRepo:
 
 
 def list_files(repo_id: str, commit: str) -> dict[str, RemoteFile]:
-    """All files of a model repo at a commit, by name.
+    """List all files of a model repo at a commit, by name.
 
     Raises:
         HfHubHTTPError, OSError: from the client.

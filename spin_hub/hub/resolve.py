@@ -19,15 +19,15 @@ _SMALL: Final = ("*.json", "*.jinja", "*.txt", "*.model", "*.py", "README.md")
 
 @dataclass(frozen=True)
 class ModelSource:
-    """Where a model's files are.
+    """A model's files, in a folder or in the Hub's cache.
 
     Attributes:
-        name: for people and default output names: the id's last part, or the folder's name.
-        folder: the files; within the Hub's cache for a Hub id, where nothing may be written.
+        name: for messages and default output names: the id's last part, or the folder's name.
+        folder: the files; for a Hub id it is within the Hub's cache, and nothing may be written there.
         repo_id, commit: of a Hub model.
-        left_out: files of the Hub repo that were not downloaded, with their sha256 where the Hub knows it.
-        expected: name -> sha256 of its downloaded files, where the Hub knows it.
-        elsewhere: the bytes of all its files, where the weights are still on the Hub.
+        left_out: files of the Hub repo that were not downloaded, with their sha256 if the Hub knows it.
+        expected: name -> sha256 of its downloaded files, if the Hub knows it.
+        elsewhere: the bytes of all its files, if the weights are still on the Hub.
     """
 
     name: str
@@ -40,11 +40,11 @@ class ModelSource:
 
 
 def resolve_model(model: str, weights: bool = True) -> ModelSource:
-    """Finds a model: an existing folder wins over a Hub id ``org/name`` or ``org/name@revision``.
+    """Find a model: an existing folder, or a Hub id such as ``org/name`` or ``org/name@revision``.
 
     Args:
         model: a folder or Hub id.
-        weights: whether a Hub model's weights are downloaded too, or only its config and tokenizer.
+        weights: download a Hub model's weights too, not only its config and tokenizer.
 
     Raises:
         ModelNotFound: neither a folder nor a Hub id that exists.
@@ -63,24 +63,24 @@ def resolve_model(model: str, weights: bool = True) -> ModelSource:
 
 
 def may_be_id(name: str) -> bool:
-    """Whether a name may be a Hub id ``owner/name`` or ``owner/name@revision``."""
+    """Return True if a name may be a Hub id ``owner/name`` or ``owner/name@revision``."""
     # A drive, as in C:/models, is a path; neither a repo nor a branch has such characters in its name.
     return name.count("/") == 1 and not name.startswith(("/", "./", "../", "~")) and not set(":\\") & set(name)
 
 
 def split_id(name: str) -> tuple[str, str | None]:
-    """The repo and the revision of a Hub id; None where it names none."""
+    """Split a Hub id into repo and revision, which is None if it names none."""
     repo_id, _, revision = name.partition("@")
     return repo_id, revision or None
 
 
 def hub_cache() -> Path:
-    """The folder of the Hub's cache, in which nothing but the client may write."""
+    """Return the folder of the Hub's cache, into which only the client may write."""
     return Path(constants.HF_HUB_CACHE)
 
 
 def token_state() -> str:
-    """Whether a token is there; never the token."""
+    """Return ``present`` or ``absent``, never the token itself."""
     return "present" if get_token() else "absent"
 
 
@@ -107,10 +107,10 @@ def _online(repo_id: str, revision: str | None, weights: bool) -> ModelSource:
 
 
 def snapshot(repo_id: str, revision: str | None, commit: str, patterns: Sequence[str] | None) -> Path:
-    """The files of a repo at a commit, asked for by its branch first, so that the branch is known offline too."""
+    """Download the files of a repo at a commit, by its branch first, so that the branch is known offline too."""
     allowed = None if patterns is None else list(patterns)
     folder = _download(repo_id, revision, allow_patterns=allowed)
-    # Where the branch has moved in between, the commit that was looked at counts.
+    # If the branch has moved in between, the commit that was looked at counts.
     return folder if folder.name == commit else _download(repo_id, commit, allow_patterns=allowed)
 
 
@@ -120,7 +120,7 @@ def _cached(repo_id: str, revision: str | None) -> ModelSource:
 
 
 def cached_snapshot(repo_id: str, revision: str | None) -> Path:
-    """What the cache has of a repo; the folder's name is the commit.
+    """Return the cached files of a repo; the folder's name is the commit.
 
     Raises:
         OSError: nothing.
@@ -129,7 +129,7 @@ def cached_snapshot(repo_id: str, revision: str | None) -> Path:
 
 
 def _download(repo_id: str, revision: str | None, **options: Any) -> Path:
-    """The snapshot of a branch, tag or commit; a branch's name is kept, so that it is known offline too."""
+    """Download a branch, tag or commit; a branch's name is kept, so that it is known offline too."""
     patterns = [".*", *TWIN_PATTERNS]
     return Path(snapshot_download(repo_id, revision=revision, ignore_patterns=patterns, **options))
 
@@ -144,11 +144,11 @@ _PARTS: Final = (RECORD, f"{SPIN}/{RECORD}", *_DELTAS)
 
 @dataclass(frozen=True)
 class Artefact:
-    """Where a delta or an edited model is.
+    """A delta or an edited model, as a path or in the Hub's cache.
 
     Attributes:
-        name: as a person gave it.
-        path: the file or folder; within the Hub's cache for a Hub id, where nothing may be written.
+        name: as the user gave it.
+        path: the file or folder; for a Hub id it is within the Hub's cache, and nothing may be written there.
         repo_id, commit: of a Hub repo.
     """
 
@@ -159,7 +159,7 @@ class Artefact:
 
 
 def resolve_delta(name: str) -> Artefact:
-    """Finds a delta: an existing path wins over a Hub id, of which only the delta and its record are downloaded.
+    """Find a delta: an existing path, or a Hub id, of which only the delta and its record are downloaded.
 
     Raises:
         ArtefactNotFound: neither a path nor a Hub id that exists and holds a delta or an edited model.
@@ -170,7 +170,7 @@ def resolve_delta(name: str) -> Artefact:
 
 
 def resolve_edited(name: str) -> Artefact:
-    """Finds an edited model: an existing folder wins over a Hub id, which is downloaded.
+    """Find an edited model: an existing folder, or a Hub id, which is downloaded.
 
     Raises:
         ArtefactNotFound: neither a folder nor a Hub id that exists and holds an edited model.

@@ -16,25 +16,25 @@ from spin_hub.hub.ranges import Ranges
 from spin_hub.hub.resolve import split_id
 
 REQUESTS: Final = 200
+# Limits of a quick look at a repo, in requests and bytes.
 NBYTES: Final = 2_000_000
-"""What is asked of a repo at most where only places are looked at."""
 
+# Bytes left for touched elements even if the files around them are large.
 _LEAST: Final = 1 << 18
-"""Bytes that are left for places even where the files around them are large."""
 
+# Requests that the client needs to list a repo.
 _QUESTIONS: Final = 4
-"""Requests by which the client finds out what a repo holds."""
 
+# The largest file that is read into memory, in bytes.
 _LARGEST: Final = 1 << 28
-"""No file that is read into memory is larger, in bytes."""
 
 
 class HubStore:
-    """The files of a model repo at a commit.
+    """A model repo at a commit as a file store.
 
     Args:
-        label: how a person called it.
-        cached: whether files that the Hub's cache has are read there.
+        label: the user's name for it.
+        cached: read files from the Hub's cache if it has them.
 
     Attributes:
         sizes: the size of every file, by name.
@@ -46,7 +46,7 @@ class HubStore:
         self._ranges, self._files, self._cached = ranges, files, cached
 
     def local(self, name: str) -> Path | None:
-        """Where the Hub's cache has a file; None where it has not."""
+        """Return the cached copy of a file, or None if there is none."""
         if not self._cached:
             return None
         found = try_to_load_from_cache(self.repo_id, name, revision=self.commit)
@@ -54,20 +54,20 @@ class HubStore:
         return path if path and path.stat().st_size == self.sizes[name] else None
 
     def known(self, name: str) -> Identity:
-        """What the Hub says of a file: of a large one its sha256, of others git's id."""
+        """Return what the Hub says of a file: of a large one its sha256, of others git's id."""
         return self._files[name]
 
     def identity(self, name: str) -> Identity:
-        """The same with its sha256, for which a file that the Hub keeps in git is read."""
+        """Return both digests of a file; a file that the Hub keeps in git is read for its sha256."""
         return Identity(self.sizes[name], self.sha256(name), self._files[name].blob_id)
 
     def sha256(self, name: str) -> str:
-        """The sha256 of a file's content."""
+        """Return the sha256 of a file's content."""
         known = self._files[name].sha256
         return known or hashlib.sha256(self.whole(name)).hexdigest()
 
     def whole(self, name: str) -> bytes:
-        """The content of a small file.
+        """Read a small file.
 
         Raises:
             CorruptFile: it is not small.
@@ -78,11 +78,11 @@ class HubStore:
         return path.read_bytes() if path else b"".join(self._ranges.stream(name, self.sizes[name]))
 
     def pieces(self, name: str) -> Iterator[bytes]:
-        """The content of a file as the Hub sends it."""
+        """Yield the content of a file as the Hub sends it."""
         return self._ranges.stream(name, self.sizes[name])
 
     def ranges(self, name: str, spans: Iterable[tuple[int, int]]) -> list[bytes]:
-        """The bytes of a file between some places.
+        """Read some spans of a file.
 
         Raises:
             RangesIgnored: the endpoint sends whole files instead.
@@ -94,10 +94,10 @@ class HubStore:
             return [file.read(end - start) for start, end in spans if file.seek(start) == start]
 
     def check(self, name: str) -> None:
-        """Compares the cache's copy of a file with what the Hub says of it.
+        """Compare the cached copy of a file with the Hub's digest.
 
         Raises:
-            DownloadDamaged: it is another.
+            DownloadDamaged: they differ.
         """
         path, known = self.local(name), self._files[name].sha256
         if path and known:
@@ -106,7 +106,7 @@ class HubStore:
                     raise DownloadDamaged(path=name, repo_id=self.repo_id)
 
     def allowance(self, names: Iterable[str]) -> Allowance | None:
-        """What may still be read of these files by :meth:`ranges`; None where the cache has all of them."""
+        """Return how much :meth:`ranges` may still read of these files, or None if the cache has all of them."""
         if all(self.local(name) for name in names):
             return None
         left = max(NBYTES - self._ranges.nbytes, _LEAST)
@@ -114,11 +114,11 @@ class HubStore:
 
 
 def open_repo(name: str, cached: bool) -> HubStore:
-    """A model repo by its Hub id, pinned to a commit.
+    """Open a model repo by its Hub id, pinned to a commit.
 
     Args:
         name: ``org/name`` or ``org/name@revision``.
-        cached: whether files that the Hub's cache has are read there.
+        cached: read files from the Hub's cache if it has them.
 
     Raises:
         ModelNotFound: the Hub has no such repo or revision.
@@ -139,7 +139,7 @@ def open_repo(name: str, cached: bool) -> HubStore:
 
 
 def why_no_commit(repo_id: str, commit: str) -> str | None:
-    """Why the Hub has no such commit of a model, for anybody or for this token; None where it has.
+    """Return why the Hub has no such commit of a model, or None if it has.
 
     Raises:
         HubSilent: no answer.
@@ -148,14 +148,14 @@ def why_no_commit(repo_id: str, commit: str) -> str | None:
         with typed(a_model(repo_id), f"for {repo_id}"):
             HfApi().model_info(repo_id, revision=commit)
     except AccessDenied:
-        return None  # it is there
+        return None  # it exists
     except ModelNotFound as error:
         return str(error.facts["why"])
     return None
 
 
 def remote_spans(repo_id: str, commit: str) -> dict[str, tuple[str, TensorSpan]]:
-    """Tensor name -> (shard, span); the headers are read by range requests, the spans count from their end.
+    """Return tensor name -> (shard, span); headers are read by range requests, and spans count from their end.
 
     Raises:
         CorruptFile: a header that does not parse.

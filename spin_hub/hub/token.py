@@ -21,7 +21,7 @@ _OTHERS: Final = frozenset({"dataset", "space", "collection", "bucket"})
 
 @dataclass(frozen=True)
 class Account:
-    """An account and what its token allows.
+    """An account and the permissions of its token.
 
     Attributes:
         name: the account's.
@@ -38,15 +38,17 @@ class Account:
     proposals: frozenset[str] = frozenset()
 
     def check_write(self, repo_id: str, pull_request: bool = False) -> None:
-        """Refuses a repo that this token cannot write to, before anything is computed for it.
+        """Refuse a repo that this token cannot write to, before anything is computed for it.
 
         Args:
             repo_id: the repo.
-            pull_request: whether it is only to get a pull request, which needs no role in it.
+            pull_request: only a pull request is to be opened, which needs no role in the repo.
 
         Raises:
             WriteDenied: saying why.
         """
+        # The client's auth_check(write=True) judges existing repos alone and gives no reason; a new repo and a pull
+        # request are judged here too.
         why = self._refusal(repo_id)
         if why and not (pull_request and self._proposes(repo_id)):
             raise WriteDenied(repo_id=repo_id, why=why, page=tokens_page())
@@ -71,7 +73,7 @@ class Account:
 
 
 def account() -> Account:
-    """Asks the Hub whose token this is.
+    """Ask the Hub whose token this is.
 
     Raises:
         NotLoggedIn: there is no token.
@@ -105,15 +107,15 @@ def _account(answer: Mapping[str, Any]) -> Account:
 
 
 def _named(fine: Mapping[str, Any], permission: str) -> frozenset[str]:
-    """The accounts and model repos for which a fine-grained token has a permission."""
+    """Return the accounts and model repos for which a fine-grained token has a permission."""
     scoped = [(entry["entity"], entry.get("permissions") or ()) for entry in fine.get("scoped") or ()]
     return frozenset(
         entity["name"] for entity, given in scoped if permission in given and entity.get("type") not in _OTHERS
     )
 
 
+# How long to wait for the Hub's answer.
 SECONDS: Final = 5.0
-"""How long the Hub may take to say whose token it is."""
 
 _VARIABLES: Final = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 
@@ -133,14 +135,14 @@ _UNUSABLE: Final[tuple[type[Exception], ...]] = (
 
 @dataclass(frozen=True)
 class TokenState:
-    """What is known of the token; never the token itself.
+    """The state of the token; never the token itself.
 
     Attributes:
-        present: whether there is one; None if that could not be found out.
+        present: there is one; None if that is not known.
         source: where it comes from: a variable's name, or ``hf auth login``.
-        valid: whether its characters are those of a token.
+        valid: its characters are those of a token.
         account: whose it is and what it allows, as the Hub says.
-        refused: whether the Hub does not know it.
+        refused: the Hub does not know it.
         why: why the Hub was not asked, or why it did not answer.
     """
 
@@ -153,10 +155,10 @@ class TokenState:
 
 
 def token(seconds: float = SECONDS) -> TokenState:
-    """Finds the token and asks the Hub what it allows.
+    """Find the token and ask the Hub for its permissions.
 
     Args:
-        seconds: after so long an answer is no longer waited for.
+        seconds: how long to wait for an answer.
     """
     known: list[TokenState] = []
     # A name server that does not answer takes longer than any time-out of the client, hence the thread.
@@ -173,7 +175,7 @@ def token(seconds: float = SECONDS) -> TokenState:
 
 
 def _ask(known: list[TokenState]) -> None:
-    """Adds what is found out to the list, the presence of the token first."""
+    """Append each finding to the list, the presence of the token first."""
     try:
         found = get_token()
     except _UNUSABLE as error:
@@ -216,10 +218,10 @@ def _source() -> str:
 
 
 def endpoint() -> str:
-    """The Hub's address in force, which HF_ENDPOINT may have set; it may hold a password."""
+    """Return the Hub's address, which HF_ENDPOINT may have set; it may contain a password."""
     return str(constants.ENDPOINT)
 
 
 def is_offline() -> bool:
-    """Whether HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE keeps the client from asking the Hub."""
+    """Return True if HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set."""
     return bool(constants.is_offline_mode())

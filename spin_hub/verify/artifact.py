@@ -1,4 +1,4 @@
-"""What is verified: an edited model, a delta or an adapter, opened where it is, and the base that it names."""
+"""The edited model, delta or adapter to verify, opened where it is, and the base that it names."""
 
 import json
 from collections.abc import Iterator
@@ -25,13 +25,13 @@ from spin_hub.record import Record
 
 @dataclass(frozen=True)
 class Artifact:
-    """What is verified.
+    """An edited model, a delta or an adapter to verify.
 
     Attributes:
         store: its files.
         folder: of the delta among them: ``spin/``, or nothing in a delta repo.
         delta: that it brings, and the sha256 of that file.
-        record: None where it is missing or unreadable; then ``unreadable`` says why, unless it is missing.
+        record: None if it is missing or unreadable; ``unreadable`` says why it is unreadable.
         tool: the program and version that wrote the record.
     """
 
@@ -58,12 +58,12 @@ class Artifact:
 
 @contextmanager
 def open_artifact(name: str) -> Iterator[Artifact]:
-    """Opens what is verified; a delta of the Hub lies in a temporary folder within the block.
+    """Open what is to be verified; a delta of the Hub is in a temporary folder within the block.
 
     Raises:
-        ArtefactNotFound: there is no such thing, or it holds no edit.
+        ArtefactNotFound: it does not exist, or holds no edit.
         CorruptFile, UnsupportedFormat: its delta cannot be read.
-        AccessDenied, HubSilent: the Hub does not give it.
+        AccessDenied, HubSilent: the Hub does not provide it.
     """
     store = _store(name)
     folder = next((part for part in (f"{SPIN}/", "") if f"{part}{DELTA}" in store.sizes), None)
@@ -82,13 +82,13 @@ def open_artifact(name: str) -> Iterator[Artifact]:
         try:
             artifact = _artifact(store, folder, path)
         except CorruptFile as error:
-            # The temporary file means nothing to a person.
+            # The user does not know the temporary file.
             raise CorruptFile(path=f"{store.label}/{folder}{DELTA}", why=error.facts["why"]) from error
         yield artifact
 
 
 def open_base(base: str | None, edited: str, delta: Delta) -> FileStore:
-    """The base that a person names, or that the delta was made for.
+    """Open the base that the user names, or that the delta was made for.
 
     A base on the Hub that does not answer is taken from the cache.
 

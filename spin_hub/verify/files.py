@@ -1,4 +1,4 @@
-"""The files of a base that an edited copy keeps: all there and the same, and what was added beside them."""
+"""Comparison of the files beside the shards: those that an edited copy keeps, and those that were added."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -15,22 +15,22 @@ from spin_hub.model_cards.render import HEAT_MAP
 from spin_hub.record import NAME as RECORD
 from spin_hub.verify.artifact import Artifact
 
+# Files that a loader prefers to the shards, or loads beside them.
 LOADED: Final = frozenset(
     {"model.safetensors", "model.safetensors.index.json", "adapter_config.json", "adapter_model.safetensors"}
 )
-"""Files that a loader takes before or beside the shards, wherever they come from."""
+# Weight and config files that a loader would pick up from a delta repo.
 _TAKEN: Final = LOADED | {"config.json", "adapter_model.bin", "pytorch_model.bin", "pytorch_model.bin.index.json"}
-"""Files that a loader takes where there should be no model."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What is compared of a base.
+    """A base and the edit that is compared with it.
 
     Attributes:
         artifact, base: the two sides.
         shards: of the base.
-        quick: whether no large file is read.
+        quick: do not read large files.
     """
 
     artifact: Artifact
@@ -45,12 +45,12 @@ class Comparison:
 
     @cached_property
     def names(self) -> list[str]:
-        """All files that are the base's own: those that it has, and those that the delta knows."""
+        """All files of the base: those that it has, and those that the delta knows."""
         return sorted({*self.contents.proven, *self.artifact.delta.base.files})
 
 
 def base_rows(comparison: Comparison, names: Iterable[str]) -> Iterator[Difference]:
-    """Where a base is not the one that the delta was made for, by its recorded digests."""
+    """Compare the base's files with the digests that the delta recorded."""
     recorded, base = comparison.artifact.delta.base.files, comparison.base
     for name in names:
         if name in recorded and name in base.sizes:
@@ -66,7 +66,7 @@ def base_rows(comparison: Comparison, names: Iterable[str]) -> Iterator[Differen
 
 
 def file_rows(comparison: Comparison) -> Iterator[Difference]:
-    """Where config, tokenizer, code, index or the kept README are not the base's."""
+    """Compare config, tokenizer, code, index and the kept README with the base's."""
     edited, base = comparison.artifact.store, comparison.base
     for name in comparison.names:
         here = f"{SPIN}/{BASE_README}" if name == README else name
@@ -79,7 +79,7 @@ def file_rows(comparison: Comparison) -> Iterator[Difference]:
 
 
 def added(comparison: Comparison) -> tuple[list[Difference], list[str]]:
-    """Files that neither the base nor the edit brought: a row where a loader takes them, else a note."""
+    """Find files of neither the base nor the edit: a row if a loader would take them, otherwise a note."""
     record = comparison.artifact.record
     ours = {README, *(f"{SPIN}/{name}" for name in (DELTA, RECORD, BASE_README, HEAT_MAP))}
     if record and (terms := terms_of(record.model.card)) and terms.notice:
@@ -94,14 +94,14 @@ def added(comparison: Comparison) -> tuple[list[Difference], list[str]]:
 
 
 def added_beside(artifact: Artifact) -> tuple[list[Difference], list[str]]:
-    """The same of a delta or an adapter, beside which no file of a model belongs."""
+    """Find added files in a delta or an adapter, beside which no file of a model belongs."""
     own = {README, NOTICE, *(f"{artifact.folder}{name}" for name in (DELTA, RECORD, HEAT_MAP))}
     own.update(artifact.facts.files)
     return _others([name for name in artifact.store.sizes if name not in own and not is_licence(name)], _TAKEN)
 
 
 def _others(names: list[str], taken: frozenset[str]) -> tuple[list[Difference], list[str]]:
-    """A row for every file that loaders take, and a note of all others."""
+    """Return a row for every file that loaders take, and a note of all others."""
     rows = [Difference("added", name, "no such file", "a file that loaders take") for name in names if name in taken]
     named = [name for name in names if name not in taken]
     return rows, [f"Added since, and not compared: {_list(named)}."] if named else []
@@ -118,7 +118,7 @@ def _same(name: str, base: tuple[FileStore, str], edited: tuple[FileStore, str])
 
 
 def _read(store: FileStore, name: str, other: Identity) -> Identity:
-    """A file's identity, with a digest that the other side's can be compared with."""
+    """Return a file's identity, with a digest that is comparable with the other side's."""
     known = store.known(name)
     comparable = (known.sha256 and not other.blob_id) or (known.blob_id and not other.sha256)
     return known if comparable else store.identity(name)

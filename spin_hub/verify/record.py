@@ -1,4 +1,4 @@
-"""What the record and the card of an edit say, against the delta that lies beside them."""
+"""Comparison of an edit's record and card with the delta beside them."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -17,7 +17,7 @@ from spin_hub.version import __version__
 
 
 def record_rows(artifact: Artifact) -> Iterator[Difference]:
-    """Where the record says something that the delta does not bear out."""
+    """Compare the record with the delta."""
     name = f"{artifact.folder}{RECORD}"
     record, delta = artifact.record, artifact.delta
     if record is None:
@@ -29,16 +29,16 @@ def record_rows(artifact: Artifact) -> Iterator[Difference]:
     for label, said, true in _claims(artifact, record, delta):
         if said != true:
             yield Difference("record", name, f"{label} {shown(true)}", shown(said))
-    for label, told, real in _mappings(record, delta):
-        odd = differing(real, told)
+    for label, recorded, real in _mappings(record, delta):
+        odd = differing(real, recorded)
         if odd:
             more = f" (and {len(odd) - 1:,} more)" if len(odd) > 1 else ""
             expected = f"{label} {shown(odd[0])}: {shown(real.get(odd[0], 'none'))}"
-            yield Difference("record", name, expected, f"{shown(told.get(odd[0], 'none'))}{more}")
+            yield Difference("record", name, expected, f"{shown(recorded.get(odd[0], 'none'))}{more}")
 
 
 def card_rows(artifact: Artifact) -> tuple[list[Difference], list[str]]:
-    """Where the card says something else than the record, and what a person should know of that."""
+    """Compare the card with the record; return the differences and notes."""
     record, store = artifact.record, artifact.store
     if README not in store.sizes:
         return [Difference("missing", README, "the card", "no such file")], []
@@ -59,7 +59,7 @@ def card_rows(artifact: Artifact) -> tuple[list[Difference], list[str]]:
 
 
 def delta_rows(own: Artifact, given: Delta) -> Iterator[Difference]:
-    """Where the delta in a folder is not the one that a person names."""
+    """Compare the delta in a folder with the one that the user names."""
     name, mine = f"{own.folder}{DELTA}", own.delta
     if mine.base.files != given.base.files:
         words = (f"{base.repo_id or 'local'} {(base.commit or '')[:12]}".strip() for base in (given.base, mine.base))
@@ -82,7 +82,7 @@ def delta_rows(own: Artifact, given: Delta) -> Iterator[Difference]:
 
 
 def _claims(artifact: Artifact, record: Record, delta: Delta) -> list[tuple[str, Any, Any]]:
-    """What it is about, what the record says, what is true."""
+    """Return label, recorded value and true value of each fact."""
     result, model = record.result, record.model
     return [
         ("kind", record.kind, artifact.kind),

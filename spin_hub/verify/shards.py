@@ -18,7 +18,7 @@ from spin_hub.errors import CorruptFile, DeltaMismatch
 
 @dataclass(frozen=True)
 class Place:
-    """An element: its tensor and flat position; without a tensor, an offset in the shard's header."""
+    """An element by its tensor and flat position or, without a tensor, an offset in the shard's header."""
 
     tensor: str | None
     index: int
@@ -28,7 +28,7 @@ class Place:
 
 
 class PatchMap:
-    """The places of a delta in one shard.
+    """A delta's elements in the bytes of one shard, found in any piece of it.
 
     Args:
         header: of the shard.
@@ -55,17 +55,17 @@ class PatchMap:
         self._ends_here = [span.start + span.nbytes for span, _, _ in here]
 
     def places(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The first byte of every touched element, and the one after its last; shape (n,), sorted."""
+        """Return the first byte of every touched element, and the one after its last; shape (n,), sorted."""
         sizes = [edit.original.shape[1] for _, edit, _ in self._edits]
         starts = [span.start + edit.indices * size for (span, edit, _), size in zip(self._edits, sizes, strict=True)]
         ends = [start + size for start, size in zip(starts, sizes, strict=True)]
         return _joined(starts), _joined(ends)
 
     def patched(self, piece: bytearray, start: int) -> tuple[bytearray, list[Place]]:
-        """A piece of the base's shard as the edit makes it, and touched elements that are not the delta's originals.
+        """Return a piece of the base's shard with the edit, and touched elements without the delta's originals.
 
         Args:
-            piece: the base's bytes from ``start`` on; a new one is given where the edit changes something.
+            piece: the base's bytes from ``start`` on; copied if the edit changes something.
             start: its place in the shard.
 
         Returns:
@@ -89,7 +89,7 @@ class PatchMap:
         return result, wrong
 
     def place_at(self, offset: int) -> Place:
-        """What lies at a byte of the shard."""
+        """Return the element at a byte of the shard."""
         number = bisect_left(self._ends, offset + 1)
         if number == len(self._spans) or offset < self._spans[number][1].start:
             return Place(None, offset)
@@ -105,7 +105,7 @@ class PatchMap:
 
 
 def _elements(span: TensorSpan, edit: TensorEdit, start: int, end: int) -> NDArray[np.int64]:
-    """Which entries of an edit have bytes between two places of the shard."""
+    """Return the entries of an edit with bytes between two offsets of the shard."""
     size = edit.original.shape[1]
     first = np.searchsorted(edit.indices, (start - span.start - size) // size + 1)
     last = np.searchsorted(edit.indices, -((span.start - end) // size))
@@ -118,15 +118,15 @@ def _joined(arrays: Iterable[NDArray[np.int64]]) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class Sides:
-    """What is compared: the base's shard, and the edited one.
+    """The base's shard and the edited one.
 
     Attributes:
         shard: its name.
         size: of both, in bytes.
         base: the base's content.
-        edited: the edited content; None where its digest is known, or there is nothing to compare.
-        hashed: whether the base's own sha256 is wanted.
-        digested: whether the sha256 of the patched base is wanted.
+        edited: the edited content, or None if its digest is known, or there is nothing to compare.
+        hashed: compute the base's own sha256.
+        digested: compute the sha256 of the patched base.
     """
 
     shard: str
@@ -139,13 +139,13 @@ class Sides:
 
 @dataclass
 class Proof:
-    """What one pass over a shard shows.
+    """The result of one pass over a shard.
 
     Attributes:
-        base_sha256: of the base's shard; None where not asked for.
-        patched_sha256: of the base's shard with the delta's bytes changed, likewise.
+        base_sha256: of the base's shard, if requested.
+        patched_sha256: of the base's shard with the delta's bytes changed, if requested.
         bytes_differ: how many bytes of the edited shard are not those.
-        first: where the first of them lies.
+        first: the element of the first of them.
         wrong: touched elements at which the base does not hold the delta's original, the first of every tensor.
         found: the tensors of the delta that the shard holds.
     """
@@ -161,13 +161,13 @@ class Proof:
 def prove_shard(
     sides: Sides, edits: Mapping[str, TensorEdit], helper: ThreadPoolExecutor, read: Callable[[int], None]
 ) -> Proof:
-    """Reads a shard of the base once, block by block, and the edited one beside it.
+    """Read a shard of the base once, block by block, and the edited one beside it.
 
     Args:
         sides: what is compared.
         edits: the delta's, of this and other shards.
-        helper: takes the digest of the base meanwhile.
-        read: called with the number of bytes of every block; what it raises ends the pass.
+        helper: computes the digest of the base meanwhile.
+        read: called with the number of bytes of every block; an error that it raises ends the pass.
 
     Raises:
         CorruptFile: the base's shard is damaged.
@@ -206,7 +206,7 @@ def prove_shard(
 
 
 def _head(sides: Sides, blocks: Iterator[bytearray]) -> tuple[bytearray, bytes]:
-    """The first blocks, as many as hold the header, and the bytes before the tensors."""
+    """Return the first blocks, as many as hold the header, and the bytes before the tensors."""
     head = bytearray(next(blocks, b""))
     end = header_size(sides.shard, bytes(head[:8]), sides.size)
     while len(head) < end:

@@ -20,17 +20,17 @@ from spin_hub.errors import CorruptFile, DeltaMismatch, NoSafetensors
 from spin_hub.progress import Reporter, step
 from spin_hub.verify.shards import PatchMap, Place, Proof, Sides, prove_shard
 
+# Shards at a time: one thread does not saturate a fast disk or the memory behind it.
 _AT_ONCE: Final = 2
-"""Shards: one thread does not fill a fast disk or the memory behind it."""
 
 
 @dataclass(frozen=True)
 class Weights:
-    """What is compared.
+    """The weights of both sides, and the delta between them.
 
     Attributes:
         base: its files.
-        edited: those of the edited model; None where there is only a delta, whose originals are compared.
+        edited: those of the edited model, or None for a delta alone, whose originals are compared.
         delta: of the two.
         shards: of the base, sorted.
         homes: tensor of the delta -> the base's shard that holds it.
@@ -44,7 +44,7 @@ class Weights:
 
     @cached_property
     def tensors(self) -> Mapping[str, frozenset[str]]:
-        """Shard -> the delta's tensors that it should hold; the shards in which the edit changes something."""
+        """Shard -> the delta's tensors that it should hold, for the shards that the edit changes."""
         found: dict[str, set[str]] = {}
         for name, edit in self.delta.edits.items():
             if len(edit.indices):
@@ -53,12 +53,12 @@ class Weights:
 
     @cached_property
     def present(self) -> list[str]:
-        """The shards that both sides have, with the same size."""
+        """The shards that both sides have in equal size."""
         sizes = self.edited.sizes if self.edited else self.base.sizes
         return [shard for shard in self.shards if sizes.get(shard) == self.base.sizes[shard]]
 
     def check_holds(self, shard: str, tensors: AbstractSet[str]) -> None:
-        """Refuses a delta of which a shard lacks a tensor that it should hold.
+        """Refuse a shard without a tensor of the delta that it should hold.
 
         Raises:
             DeltaMismatch: naming it.
@@ -68,7 +68,7 @@ class Weights:
             raise DeltaMismatch(path=self.base.label, why=f"it has no tensor {min(missing)}")
 
     def size_rows(self) -> Iterator[Difference]:
-        """Shards of another size; a missing one is told with the other files."""
+        """Find shards of another size; a missing one is reported with the other files."""
         sizes = self.edited.sizes if self.edited else {}
         for shard in self.shards:
             if shard in sizes and sizes[shard] != self.base.sizes[shard]:
@@ -77,7 +77,7 @@ class Weights:
 
 
 def weights_of(base: FileStore, edited: FileStore | None, delta: Delta) -> Weights:
-    """Finds the shards of a base, and in which of them the delta's tensors lie, by its index.
+    """Find the shards of a base, and the shard of each of the delta's tensors, by its index.
 
     Raises:
         NoSafetensors, CorruptFile: the base has no shards, or not those that its index names.
@@ -99,7 +99,7 @@ def weights_of(base: FileStore, edited: FileStore | None, delta: Delta) -> Weigh
 
 
 def shard_rows(weights: Weights, reporter: Reporter) -> list[Difference]:
-    """What differs in any shard; every byte counts.
+    """Compare every byte of every shard.
 
     A digest that the Hub knows is taken for the file; all else is read, and nothing is stored.
 
@@ -135,13 +135,13 @@ def shard_rows(weights: Weights, reporter: Reporter) -> list[Difference]:
 
 
 def wrong_originals(shard: str, places: Iterable[Place]) -> Iterator[Difference]:
-    """Rows for touched weights at which the base holds something else than the delta says."""
+    """Return rows for touched weights at which the base differs from the delta's originals."""
     for place in places:
         yield Difference("delta", shard, f"the base's value at {place}", "another original")
 
 
 def _is_known(weights: Weights, shard: str) -> bool:
-    """Whether the digests of both sides are known and equal contents are expected."""
+    """Return True if both digests are known and should be equal."""
     base = weights.base.known(shard).sha256
     other = weights.edited.known(shard).sha256 if weights.edited else base
     return bool(base and other and shard not in weights.tensors)
@@ -177,7 +177,7 @@ def _rows(weights: Weights, sides: Sides, proof: Proof) -> Iterator[Difference]:
     edited = weights.edited.known(sides.shard).sha256 if weights.edited else None
     differs = bool(proof.bytes_differ or (proof.patched_sha256 and proof.patched_sha256 != edited))
     if differs or proof.wrong:
-        # Before the edit is blamed: a download that was damaged in the cache is the machine's own.
+        # A damaged download in the cache is not the edit's fault.
         weights.base.check(sides.shard)
     if proof.bytes_differ:
         count = f"{proof.bytes_differ:,} byte{'s' if proof.bytes_differ > 1 else ''}"
@@ -200,16 +200,16 @@ def _recorded(weights: Weights, shard: str, found: str) -> Iterator[Difference]:
 
 
 _SEED: Final = 0
+# Bytes to read of a shard at first; most headers fit.
 _HEAD: Final = 1 << 14
-"""Bytes that are read of a shard at first; most headers fit."""
 
+# The fewest requests per shard: a redirect, one or two for its header, one for an element.
 _PER_SHARD: Final = 4
-"""Requests that looking at a shard takes at least: a redirect, one or two for its header, one for a place."""
 
 
 @dataclass
 class Sample:
-    """What was seen: rows of differences, and how many of all touched places."""
+    """The result of a quick look: differences, and how many of all touched elements were read."""
 
     total: int
     checked: int = 0
@@ -217,9 +217,9 @@ class Sample:
 
 
 def place_rows(weights: Weights, reporter: Reporter) -> Sample:
-    """Compares headers and touched places, all of them or as many as a repo's allowance has room for.
+    """Compare headers and touched elements, as many as a repo's allowance has room for.
 
-    What lies between places that are read in one piece is compared too, and so are the digests that the Hub knows.
+    Bytes between elements that are read in one piece are compared too, and the digests that the Hub knows.
 
     Raises:
         RangesIgnored: an endpoint sends whole files.
@@ -240,7 +240,7 @@ def place_rows(weights: Weights, reporter: Reporter) -> Sample:
 
 
 def _digest_rows(weights: Weights) -> Iterator[Difference]:
-    """What the digests that the Hub knows tell of whole shards."""
+    """Compare whole shards by the digests that the Hub knows."""
     for shard in weights.present:
         base, edited = weights.base.known(shard).sha256, None
         if weights.edited and shard not in weights.tensors:
@@ -252,7 +252,7 @@ def _digest_rows(weights: Weights) -> Iterator[Difference]:
 
 
 def _headers(weights: Weights, shards: list[str], sample: Sample) -> Iterator[tuple[str, PatchMap]]:
-    """The shards whose headers are read, in random order as long as half of what may be read is left."""
+    """Yield shards whose headers are equal, in random order while half of the allowance is left."""
     stores = [store for store in (weights.base, weights.edited) if store]
     allowed = [store.allowance(shards) for store in stores]
     order = [shards[number] for number in np.random.default_rng(_SEED).permutation(len(shards))]
@@ -281,7 +281,7 @@ def _head(store: FileStore, shard: str) -> bytes:
 
 
 def _places_to_read(weights: Weights, touched: dict[str, PatchMap]) -> Pieces:
-    """What is read of the shards, numbered in their order."""
+    """Choose the pieces to read of the shards, numbered in their order."""
     nothing = np.empty(0, np.int64)
     places = [part.places() for part in touched.values()]
     files = np.repeat(np.arange(len(places)), [len(starts) for starts, _ in places])

@@ -1,4 +1,4 @@
-"""verify: an edited model is its base with the delta's weights set to zero, byte for byte, or what differs is told."""
+"""verify: check that an edited model is its base with the delta's weights set to zero, byte for byte."""
 
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -23,12 +23,12 @@ from spin_hub.verify.weights import Weights, place_rows, shard_rows, weights_of
 
 @dataclass(frozen=True)
 class VerifyOptions:
-    """How an edit is verified.
+    """Options of a verification.
 
     Attributes:
-        base: a folder or Hub id; None takes the one that the delta names.
-        delta: that must be the edit's own; None takes that.
-        quick: look at headers and touched places alone.
+        base: a folder or Hub id, or None for the one that the delta names.
+        delta: the delta that the edit must have, or None for the edit's own.
+        quick: read headers and touched weights alone.
     """
 
     base: str | None = None
@@ -40,7 +40,7 @@ _USUAL: Final = VerifyOptions()
 
 
 def verify(edited: str | Path, options: VerifyOptions = _USUAL, reporter: Reporter = SILENT) -> Verification:
-    """Compares an edited model with its base and its delta, here or on the Hub.
+    """Compare an edited model with its base and its delta, here or on the Hub.
 
     Nothing is downloaded to keep, but for the config of an adapter's base, which goes to the Hub's cache.
 
@@ -52,13 +52,13 @@ def verify(edited: str | Path, options: VerifyOptions = _USUAL, reporter: Report
     Args:
         edited: an edited model, a delta or an adapter: a folder or a Hub id.
         options: with which base and delta, and whether quickly.
-        reporter: told of progress.
+        reporter: called with progress.
 
     Returns:
-        What differs, if anything.
+        The differences, if any.
 
     Raises:
-        ArtefactNotFound: there is no such edit.
+        ArtefactNotFound: the edit does not exist.
         BaseNotNamed, ModelNotFound, AccessDenied, HubSilent: its base cannot be compared.
         DeltaMismatch: the delta does not fit the base at all.
         CorruptFile: a file is damaged so that nothing can be compared.
@@ -75,7 +75,7 @@ def verify(edited: str | Path, options: VerifyOptions = _USUAL, reporter: Report
         with step(reporter, "Looking at the base"):
             base = open_base(options.base, str(edited), artifact.delta)
             weights = weights_of(base, artifact.store if artifact.facts.whole else None, artifact.delta)
-            told, notes = _told(artifact, base)
+            claimed, notes = _claims(artifact, base)
         comparison = Comparison(artifact, base, weights.shards, options.quick)
         with step(reporter, "Comparing the files"):
             filed, remarks = _files(comparison, weights)
@@ -90,21 +90,21 @@ def verify(edited: str | Path, options: VerifyOptions = _USUAL, reporter: Report
             places=artifact.delta.weights,
             checked=checked,
             files=len(comparison.names) if weights.edited else len(artifact.facts.files),
-            differences=(*rows, *told, *filed, *adapted, *weighed),
+            differences=(*rows, *claimed, *filed, *adapted, *weighed),
             notes=(*notes, *remarks, *_hint(weights, options.quick, weighed)),
         )
 
 
 def verified(outcome: Outcome, options: PushOptions, base: ModelSource | None, reporter: Reporter) -> Outcome:
-    """The outcome of a push with what a quick verification of its commit says.
+    """Return the outcome of a push with a quick verification of its commit.
 
-    The push has happened: what hinders the verification is a warning.
+    The push has happened, so a failure of the verification is a warning.
 
     Args:
         outcome: of the push.
-        options: whether it is wanted.
-        base: the base where it is at hand; a Hub base is looked at there, and read from the cache.
-        reporter: told of progress.
+        options: may turn it off.
+        base: the base, if at hand; a Hub base is looked up on the Hub and read from the cache.
+        reporter: called with progress.
     """
     pushed = outcome.pushed
     if pushed is None or not options.verify:
@@ -124,7 +124,7 @@ def verified(outcome: Outcome, options: PushOptions, base: ModelSource | None, r
 
 
 def _files(comparison: Comparison, weights: Weights) -> tuple[list[Difference], list[str]]:
-    """What differs in the files beside the shards, and in the digests of the base."""
+    """Compare the files beside the shards, and the digests of the base."""
     names = comparison.names if comparison.quick else [name for name in comparison.names if name not in weights.shards]
     rows = [*base_rows(comparison, names)]
     if weights.edited is None:
@@ -149,15 +149,15 @@ def _weights(weights: Weights, quick: bool, reporter: Reporter) -> tuple[int, li
 
 
 def _hint(weights: Weights, quick: bool, rows: list[Difference]) -> list[str]:
-    """Of a shard that is known by its digest alone nothing says where it differs."""
+    """Point to --quick if a shard differs that is known by its digest alone."""
     edited = weights.edited
     if quick or edited is None or not any(row.what == "weights" and edited.known(row.file).sha256 for row in rows):
         return []
     return ["Where these shards differ was not looked at: --quick reads their touched weights."]
 
 
-def _told(artifact: Artifact, base: FileStore) -> tuple[list[Difference], list[str]]:
-    """What the card says, and whether the commit exists at which the delta was made."""
+def _claims(artifact: Artifact, base: FileStore) -> tuple[list[Difference], list[str]]:
+    """Compare the card, and check that the commit exists at which the delta was made."""
     rows, notes = card_rows(artifact)
     known = artifact.delta.base
     if known.repo_id is None or known.commit is None or (base.repo_id, base.commit) == (known.repo_id, known.commit):
