@@ -78,7 +78,7 @@ def base_from_json(entry: dict[str, Any]) -> BaseRef:
         raise TypeError("repo_id and commit are not text")
     for name, digest in files.items():
         if not (isinstance(digest, str) and len(digest) == 64 and stays_inside(name)):
-            raise TypeError(f"{name!r} is no file of a model with its sha256")
+            raise TypeError(f"{name!r} is not the name of a model file with its sha256")
     return BaseRef(repo_id, commit, files)
 
 

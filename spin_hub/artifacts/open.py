@@ -93,7 +93,7 @@ def parse_record(path: Path, data: bytes) -> Record:
             checked(path, lambda: Evidence.from_json(record.evaluation or {}))
         return record
     except (ValueError, UsageError) as error:
-        raise CorruptFile(path=path, why=f"it is no record of spin-hub ({error})") from error
+        raise CorruptFile(path=path, why=f"it is not a record of spin-hub ({error})") from error
 
 
 def write_record(path: Path, record: Record) -> None:
@@ -105,12 +105,12 @@ def read_card(folder: Path) -> str | None:
     """The text of a folder's README, where there is one.
 
     Raises:
-        NotPushable: it is no text.
+        NotPushable: it is not text.
     """
     try:
         return (folder / README).read_text("utf-8") if (folder / README).is_file() else None
     except UnicodeDecodeError as error:
-        raise NotPushable(path=folder, why=f"its {README} is no text in UTF-8") from error
+        raise NotPushable(path=folder, why=f"its {README} is not UTF-8 text") from error
 
 
 def base_ref(model: ModelRecord) -> BaseRef:

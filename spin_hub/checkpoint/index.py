@@ -107,7 +107,7 @@ def read_config(folder: Path) -> Mapping[str, Any]:
         if config.get(name) is not None and not isinstance(config[name], kinds):
             raise CorruptFile(path=path, why=f"{name} is {json.dumps(config[name])[:40]}, not {called}")
     if not all(isinstance(name, str) for name in config.get("architectures") or ()):
-        raise CorruptFile(path=path, why="a name in its architectures is no text")
+        raise CorruptFile(path=path, why="a name in its architectures is not a string")
     quantisation = config.get("quantization_config") or config.get("compression_config")
     if quantisation:
         method = quantisation.get("quant_method", "unknown") if isinstance(quantisation, dict) else "unknown"

@@ -71,7 +71,7 @@ class Selection:
 
 def _checked(name: str, array: Indices) -> Indices:
     if not np.issubdtype(np.asarray(array).dtype, np.integer):
-        raise ValueError(f"the indices of {name} are no integers")
+        raise ValueError(f"the indices of {name} are not integers")
     indices = np.array(array, dtype=np.int64)
     if indices.ndim != 1 or indices[0] < 0 or np.any(indices[1:] <= indices[:-1]):
         raise ValueError(f"the indices of {name} are not a sorted vector of unique positions")

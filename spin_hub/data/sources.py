@@ -121,7 +121,7 @@ def read_sample(name: str, spec: str, sampling: Sampling, resolve: Resolve) -> S
     try:
         rows = tuple(make_row(name, entry) for entry in chosen)
     except UnicodeDecodeError as error:
-        raise source.refused("a row holds bytes that are no text in UTF-8") from error
+        raise source.refused("a row holds bytes that are not UTF-8 text") from error
     note = RECIPES[source.target].note if source.target in RECIPES else ""
     return Sample(name, source.published(ref.commit if ref else None), licence, rows, len(table), ref, note)
 
@@ -158,7 +158,7 @@ def read_table(spec: Spec) -> datasets.Dataset:
     path = Path(spec.target).expanduser()
     loader = FILE_KINDS.get(path.suffix.lower())
     if loader is None:
-        raise spec.refused(f"{path.suffix or 'this'} is no known kind of file")
+        raise spec.refused(f"{path.suffix or 'this'} is not a known kind of file")
     with path.open("rb") as file:
         if not file.read(4).strip():
             raise spec.refused("the file is empty")

@@ -33,7 +33,7 @@ def _plain_file(spec: str) -> str:
     try:
         return Path(spec).expanduser().read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise TextError(spec=spec, why="there is no such file, or it is no text in UTF-8") from error
+        raise TextError(spec=spec, why="there is no such file, or it is not UTF-8 text") from error
 
 
 def _table(spec: str, resolve: Resolve) -> str:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from spin_hub.checkpoint.coordinates import parameter_of
+from spin_hub.core.actions import ZERO
 from spin_hub.core.delta import BaseRef, Delta, TensorEdit
 from spin_hub.core.selection import Indices, Selection
 from spin_hub.errors import ModelChanged
@@ -55,8 +56,13 @@ def zeroed(model: nn.Module, selection: Selection, shapes: Mapping[str, Shape] =
         for name, indices, where in places:
             values = where.take()
             stack.callback(_put, model, name, indices, values)
-            where.put(torch.zeros_like(values))
+            where.put(_edited(values))
         return stack.pop_all()
+
+
+def _edited(values: Tensor) -> Tensor:
+    new = torch.from_numpy(ZERO.write(as_bytes(values)))
+    return new.reshape(-1).view(values.dtype).to(values.device)
 
 
 def _put(model: nn.Module, name: str, indices: Indices, values: Tensor) -> None:
@@ -125,7 +131,7 @@ def apply_(delta: Delta, model: Any, force: bool = False) -> Delta:
     advice = "If it is a fine-tune of the delta's base, add force=True, and keep what apply_ returns to revert it."
     _check(found, force, advice)
     for entry in found:
-        entry.place.put(torch.zeros_like(entry.values))
+        entry.place.put(_edited(entry.values))
     return _replaced(delta, found)
 
 

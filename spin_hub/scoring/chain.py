@@ -130,7 +130,7 @@ class Chain:
             set_name: for the error.
 
         Raises:
-            NotFinite: the loss of an example is no finite number.
+            NotFinite: the loss of an example is not finite.
         """
         leaf = hidden.detach().requires_grad_()
         tokens = max(1, _LOGITS[hidden.device.type == "cpu"] // self.model.config.get_text_config().vocab_size)

@@ -80,7 +80,7 @@ def check_layerwise(
         shortcut: as the layerwise engine would take it.
 
     Raises:
-        NotFinite: the loss is no finite number.
+        NotFinite: the loss is not finite.
         UnsupportedModel: the whole engine cannot score the model either.
     """
     batch = next(one_by_one([short_example(int(model.config.get_text_config().vocab_size))])).to(model.device)

@@ -89,7 +89,7 @@ def backward_from_loss(model: PreTrainedModel, batch: Batch, set_name: str) -> N
         set_name: for the error.
 
     Raises:
-        NotFinite: the loss of an example is no finite number.
+        NotFinite: the loss of an example is not finite.
     """
     with torch.enable_grad(), FastAttention(), ResponseLogits(model, batch) as head:
         logits = model(input_ids=batch.ids, use_cache=False).logits

@@ -70,7 +70,7 @@ class Passes:
             ended: called with every batch that has been through the head and back.
 
         Raises:
-            NotFinite: the loss of an example is no finite number.
+            NotFinite: the loss of an example is not finite.
             UnsupportedModel: the layers do not form a chain.
         """
         for number, hidden in enumerate(self._starts(entries)):

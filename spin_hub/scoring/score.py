@@ -120,7 +120,9 @@ def score_prepared(prepared: ScoringInputs, job: Job, reporter: Reporter) -> Sco
     journal = partial.journal if job.resumable else None
     work = Work.of(prepared.demand)
     pace = Pace(work.forward, work.backward, work.end)
-    by_layer = run.complete(EngineConfig(source, holding.budget, None, journal, pace, score_named(recipe.score)), reporter)
+    by_layer = run.complete(
+        EngineConfig(source, holding.budget, None, journal, pace, score_named(recipe.score)), reporter
+    )
     record = layered if by_layer else replace(prepared.record, recipe=replace(recipe, engine="whole"))
     ranking = Ranking(dict(sorted(tensors.items())), job.keep)
     return Scored(RankingFile(ranking, prepared.model, record), model, source, partial)

@@ -34,19 +34,19 @@ class WholeEngine:
             one example per batch, in sampled order.
         tokens_per_batch: padded tokens that a batch may have (a longer example is a batch of its own);
             None takes what suits the device.
-        score_by: the formula of importance.
+        formula: the formula of importance.
     """
 
     model: PreTrainedModel
     targets: Sequence[Target]
     accumulate: Accumulate = "float32"
     tokens_per_batch: int | None = None
-    score_by: Score = TAYLOR
+    formula: Score = TAYLOR
     name: str = field(default="whole", init=False)
 
     def score(self, sets: Mapping[str, Sequence[Example]], keep: float, advance: Advance) -> Iterator[ScoredMatrix]:
         """See :class:`spin_hub.scoring.engine.Engine`."""
-        sums = Sums(self.accumulate, self.score_by)
+        sums = Sums(self.accumulate, self.formula)
         try:
             for set_name, examples in sets.items():
                 sums.start(self.targets, set_name)

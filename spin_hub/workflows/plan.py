@@ -18,6 +18,7 @@ from spin_hub.recipe import SelectionRecipe
 from spin_hub.scoring.estimate import Reading, estimate
 from spin_hub.scoring.inputs import calibrate, targets_within
 from spin_hub.scoring.memory import MemoryRequest, hold
+from spin_hub.scoring.scores import score_named
 from spin_hub.scoring.selecting import shapes_within
 from spin_hub.search.grid import default_grid
 from spin_hub.search.study import states_of
@@ -114,6 +115,7 @@ def plan(request: EditRequest, reporter: Reporter = SILENT) -> Plan:
     base = open_headers(request.model, reporter)
     check_causal(base.source.folder, base.index.config)
     scoring, selection = request.scoring, request.selection
+    score_named(scoring.score)
     where = place(scoring.device, scoring.dtype, base.index)
     skeleton = load_skeleton(base.index, scoring.trust_remote_code)
     targets = targets_within(skeleton, scoring.target, selection.part)
