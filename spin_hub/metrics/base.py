@@ -120,7 +120,8 @@ class Metric:
         label: in cards and plots.
         unit: of its values.
         better: which direction is an improvement.
-        needs: what it is measured on.
+        needs: what it is measured on. Metrics of ``answers`` are prepared by :func:`spin_hub.metrics.answers.prepare`,
+            whose questions vLLM can answer too.
         help: a clause for ``eval --help``.
         prepare: from the inputs and the names of the metrics to measure, makes the measurement ready. Metrics that are
             measured together share this function, which is called once with all their names. It refuses bad input,

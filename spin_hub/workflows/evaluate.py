@@ -9,6 +9,7 @@ from typing import Any
 from spin_hub.artifacts.atomic import new_file
 from spin_hub.artifacts.open import find_delta, open_delta, write_record
 from spin_hub.evidence import BASE, METRICS, Evidence
+from spin_hub.metrics.answers import Answers
 from spin_hub.metrics.base import Inputs, Measure, Measured
 from spin_hub.metrics.request import EvalRequest
 from spin_hub.metrics.states import ComparedStates, open_states, states_of
@@ -74,6 +75,7 @@ def _by_vllm(inputs: Inputs, compared: ComparedStates) -> tuple[tuple[str, ...],
     """Every state in a folder that vLLM loads."""
     check_vllm()
     (answers,) = _prepared(inputs)
+    assert isinstance(answers, Answers)
     texts = ask_served(compared, answers.asked, answers.settings, inputs.request.seed, inputs.reporter)
     found = answers.of(texts, inputs.reporter)
     about = {"answers": {**found.about["answers"], "backend": "vllm"}}
