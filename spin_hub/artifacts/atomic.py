@@ -112,7 +112,7 @@ class Placed:
             raise OutputNotAllowed(path=self.path, why="it is a git checkout, which is not replaced")
         parent = existing_folder(place.parent)
         if not parent.is_dir() or not os.access(parent, os.W_OK):
-            raise OutputNotAllowed(path=self.path, why=f"{parent} is not a writable folder")
+            raise OutputNotAllowed(path=self.path, why=f"{parent} is not a folder that may be written")
         free = shutil.disk_usage(parent).free
         if free < needed + _MARGIN:
             raise NoSpace(path=self.path, needed=human_bytes(needed + _MARGIN), free=human_bytes(free))
