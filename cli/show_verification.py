@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from spin_hub.cli.console import Screen
 from spin_hub.cli.plain import one_line
+from spin_hub.kinds import kind_of
 
 if TYPE_CHECKING:
     from spin_hub.artifacts.verification import Verification
@@ -24,7 +25,7 @@ def show_verification(screen: Screen, found: "Verification") -> None:
     whole = found.checked == found.places
     places = f"all {found.places:,}" if whole else f"{found.checked:,} of {found.places:,}, a sample,"
     how = "touched weights looked at" if found.quick else "touched weights, and every other byte of the shards"
-    if found.kind != "model":
+    if not kind_of(found.kind).whole:
         how = "touched weights of the base hold the delta's originals" if found.equal else "touched weights looked at"
     facts = [
         ("verified", one_line(found.edited)),
