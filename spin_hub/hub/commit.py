@@ -81,12 +81,12 @@ class Content:
     @property
     def size(self) -> int:
         """The number of bytes."""
-        return self.addition.upload_info.size
+        return int(self.addition.upload_info.size)
 
     @property
     def sha256(self) -> str:
         """The digest, in hexadecimal."""
-        return self.addition.upload_info.sha256.hex()
+        return str(self.addition.upload_info.sha256.hex())
 
 
 @dataclass(frozen=True)
