@@ -37,7 +37,7 @@ def folders(tmp_path_factory):
 @pytest.fixture
 def vllm(monkeypatch):
     monkeypatch.setattr(vllm_backend, "find_spec", lambda _: object())
-    monkeypatch.setenv("PYTHONPATH", str(FAKE))
+    monkeypatch.setenv("PYTHONPATH", str(FAKE), prepend=os.pathsep)
 
 
 @pytest.fixture
