@@ -20,11 +20,12 @@ if TYPE_CHECKING:
     from spin_hub.metrics.request import EvalRequest
     from spin_hub.models.edit import applied, apply_, revert_
     from spin_hub.recipe import Destination, ScoringRecipe, SelectionRecipe
-    from spin_hub.workflows.apply import ApplyOptions, apply
+    from spin_hub.workflows.apply import ApplyOptions
+    from spin_hub.workflows.calls import apply, edit, score, select
     from spin_hub.workflows.card import card
     from spin_hub.workflows.combine import combine
     from spin_hub.workflows.diff import diff
-    from spin_hub.workflows.edit import EditRequest, edit
+    from spin_hub.workflows.edit import EditRequest
     from spin_hub.workflows.evaluate import evaluate
     from spin_hub.workflows.export import ExportRequest, export
     from spin_hub.workflows.from_pretrained import from_pretrained
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     from spin_hub.workflows.push import push
     from spin_hub.workflows.reproduce import ReproduceRequest, reproduce
     from spin_hub.workflows.revert import revert
-    from spin_hub.workflows.score import score
-    from spin_hub.workflows.select import select
     from spin_hub.workflows.sweep import SweepRequest, sweep
     from spin_hub.workflows.verify import VerifyOptions, verify
 
@@ -57,12 +56,12 @@ _PLACES = {
     "Verification": "artifacts.verification",
     "VerifyOptions": "workflows.verify",
     "applied": "models.edit",
-    "apply": "workflows.apply",
+    "apply": "workflows.calls",
     "apply_": "models.edit",
     "card": "workflows.card",
     "combine": "workflows.combine",
     "diff": "workflows.diff",
-    "edit": "workflows.edit",
+    "edit": "workflows.calls",
     "evaluate": "workflows.evaluate",
     "export": "workflows.export",
     "from_pretrained": "workflows.from_pretrained",
@@ -74,8 +73,8 @@ _PLACES = {
     "reproduce": "workflows.reproduce",
     "revert": "workflows.revert",
     "revert_": "models.edit",
-    "score": "workflows.score",
-    "select": "workflows.select",
+    "score": "workflows.calls",
+    "select": "workflows.calls",
     "sweep": "workflows.sweep",
     "verify": "workflows.verify",
     "weight_patches": "exports.live",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import verbs
 from making import delta_file
 from test_stock import DTYPES, WITHOUT_SPIN_HUB
 from transformers import AutoModelForCausalLM
@@ -27,7 +28,7 @@ def test_stock_peft_gives_the_edited_model(smollm2, tmp_path, dtype):
     if dtype != "bfloat16":
         AutoModelForCausalLM.from_pretrained(base, dtype=DTYPES[dtype]).save_pretrained(base)
     delta = delta_file(base, tmp_path / "delta.safetensors", share=2e-5)
-    spin_hub.apply(delta, base, Destination(tmp_path / "edited"))
+    verbs.apply(delta, base, Destination(tmp_path / "edited"))
     jobs = []
     for form in ("peft", "lora"):
         request = spin_hub.ExportRequest(

@@ -10,6 +10,7 @@ import architectures
 import models
 import pytest
 import torch
+import verbs
 from making import delta_file
 
 import spin_hub
@@ -56,7 +57,7 @@ def answers(tmp_path_factory) -> dict[Job, dict[str, object]]:
         name, dtype = model.split("-")
         models.save_checkpoint(root / model, architectures.CONFIGS[name], DTYPES[dtype])
         delta_file(root / model, root / f"{model}.safetensors", seed=len(model))
-        spin_hub.apply(root / f"{model}.safetensors", root / model, Destination(root / f"{model}-spin"))
+        verbs.apply(root / f"{model}.safetensors", root / model, Destination(root / f"{model}-spin"))
     for model, form in sorted({(job.model, job.form) for job in JOBS}):
         spin_hub.export(_request(root, model, form))
     jobs = [

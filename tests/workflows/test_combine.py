@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import verbs
 from deltas_of import DOWN, UP, delta_of
 
 import spin_hub
@@ -48,7 +49,7 @@ def test_combine_writes_a_delta_that_is_applied_and_reverted(tiny, pair, tmp_pat
     assert {path.name for path in outcome.output.iterdir()} == {
         "README.md", "heat-map.png", "spin.json", "spin_delta.safetensors",
     }  # fmt: skip
-    spin_hub.apply(tmp_path / "c", str(tiny), Destination(tmp_path / "model"))
+    verbs.apply(tmp_path / "c", str(tiny), Destination(tmp_path / "model"))
     spin_hub.revert(tmp_path / "model", Destination(tmp_path / "back"))
     assert (tmp_path / "back" / "model.safetensors").read_bytes() == (tiny / "model.safetensors").read_bytes()
     assert "two other deltas" in (tmp_path / "model" / "README.md").read_text()

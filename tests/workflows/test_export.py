@@ -9,6 +9,7 @@ import models
 import numpy as np
 import pytest
 import torch
+import verbs
 from making import delta_file, delta_of
 from transformers import AutoModelForCausalLM
 
@@ -140,7 +141,7 @@ def test_another_base_is_refused(delta, tiny, tmp_path):
     other = models.save_checkpoint(tmp_path / "other", seed=1)
     with pytest.raises(NotTheBase, match="other values"):
         export(delta, "peft", other)
-    edited = spin_hub.apply(delta, tiny, Destination(tmp_path / "edited")).output
+    edited = verbs.apply(delta, tiny, Destination(tmp_path / "edited")).output
     with pytest.raises(NotTheBase, match="holds the edit already"):
         export(delta, "peft", edited)
     cast = models.save_checkpoint(tmp_path / "cast", dtype=torch.bfloat16)
@@ -149,7 +150,7 @@ def test_another_base_is_refused(delta, tiny, tmp_path):
 
 
 def test_an_edited_model_is_exported_for_its_base_and_an_adapter_again(delta, tiny, tmp_path):
-    edited = spin_hub.apply(delta, tiny, Destination(tmp_path / "edited")).output
+    edited = verbs.apply(delta, tiny, Destination(tmp_path / "edited")).output
     first = export(edited, "lora", tiny, measure=False)
     again = export(first.output, "peft", tiny)
     assert again.record.result == first.record.result

@@ -3,6 +3,7 @@
 import models
 import pytest
 import torch
+import verbs
 from deltas_of import UP, delta_of
 from transformers import AutoModelForCausalLM
 
@@ -19,7 +20,7 @@ def file(tiny, tmp_path):
 
 
 def test_load_delta_takes_files_folders_and_edited_models(tiny, file, tmp_path):
-    spin_hub.apply(file, str(tiny), Destination(tmp_path / "edited"))
+    verbs.apply(file, str(tiny), Destination(tmp_path / "edited"))
     for ref in (file, str(file), tmp_path / "edited", tmp_path / "edited" / "spin"):
         assert spin_hub.load_delta(ref).selection == delta_of(tiny).selection
     with pytest.raises(ArtefactNotFound):

@@ -7,6 +7,7 @@ from pathlib import Path
 import models
 import pytest
 import torch
+import verbs
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
@@ -51,7 +52,7 @@ def edited(sharded, tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def ranking(sharded, tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("ranking") / "ranking.safetensors"
-    spin_hub.score(str(sharded), SCORING, Destination(path), 1e-1)
+    verbs.score(str(sharded), SCORING, Destination(path), 1e-1)
     return path
 
 
@@ -87,7 +88,7 @@ def test_revert_gives_the_base_back_byte_for_byte(sharded, edited, tmp_path):
 
 
 def test_score_and_select_give_the_delta_of_edit(edited, ranking, tmp_path):
-    spin_hub.select(ranking, SELECTION, Destination(tmp_path / "delta"))
+    verbs.select(ranking, SELECTION, Destination(tmp_path / "delta"))
     name = "spin_delta.safetensors"
     assert (tmp_path / "delta" / name).read_bytes() == (edited / "spin" / name).read_bytes()
     assert set(files_of(tmp_path / "delta")) == {name, "spin.json", "README.md", "heat-map.png"}
@@ -96,13 +97,13 @@ def test_score_and_select_give_the_delta_of_edit(edited, ranking, tmp_path):
 def test_apply_gives_the_edited_model_of_edit(sharded, edited, tmp_path):
     for number, source in enumerate((edited, edited / "spin", edited / "spin" / "spin_delta.safetensors")):
         target = tmp_path / str(number)
-        spin_hub.apply(source, str(sharded), Destination(target))
+        verbs.apply(source, str(sharded), Destination(target))
         assert files_of(target) == files_of(edited)
 
 
 def test_apply_works_from_a_bare_delta_file(sharded, edited, tmp_path):
     shutil.copy(edited / "spin" / "spin_delta.safetensors", tmp_path / "mine.safetensors")
-    spin_hub.apply(tmp_path / "mine.safetensors", str(sharded), Destination(tmp_path / "model"))
+    verbs.apply(tmp_path / "mine.safetensors", str(sharded), Destination(tmp_path / "model"))
     found, expected = files_of(tmp_path / "model"), files_of(edited)
     differing = {name for name in expected if found[name] != expected[name]}
     assert differing == {"README.md", "spin/spin.json"}
@@ -113,7 +114,7 @@ def test_apply_works_from_a_bare_delta_file(sharded, edited, tmp_path):
 
 def test_apply_on_an_edited_model_does_nothing(edited, tmp_path):
     before = files_of(edited)
-    outcome = spin_hub.apply(edited, str(edited), Destination(tmp_path / "model"))
+    outcome = verbs.apply(edited, str(edited), Destination(tmp_path / "model"))
     assert outcome.output is None
     assert not (tmp_path / "model").exists()
     assert files_of(edited) == before
@@ -123,7 +124,7 @@ def test_a_delta_folder_instead_of_a_model(tiny, tmp_path):
     outcome = edit(tiny, tmp_path / "delta", kind="delta")
     assert outcome.record.kind == "delta"
     assert set(files_of(tmp_path / "delta")) == {"spin_delta.safetensors", "spin.json", "README.md", "heat-map.png"}
-    spin_hub.apply(tmp_path / "delta", str(tiny), Destination(tmp_path / "model"))
+    verbs.apply(tmp_path / "delta", str(tiny), Destination(tmp_path / "model"))
     spin_hub.revert(tmp_path / "model", Destination(tmp_path / "back"))
     assert files_of(tmp_path / "back") == files_of(tiny)
 
@@ -165,20 +166,20 @@ def test_equal_inputs_give_equal_outputs(sharded, edited, tmp_path):
 
 def test_the_random_rule_draws_as_many_weights_per_matrix(sharded, edited, ranking, tmp_path):
     recipe = SelectionRecipe(rule="random", p=1e-2, q=1e-1, seed=7)
-    drawn = spin_hub.select(ranking, recipe, Destination(tmp_path / "delta"), str(sharded))
+    drawn = verbs.select(ranking, recipe, Destination(tmp_path / "delta"), str(sharded))
     delta = spin_hub.read_delta(edited / "spin" / "spin_delta.safetensors")
     assert drawn.record.result.counts == {name: len(indices) for name, indices in delta.selection}
     assert spin_hub.read_delta(tmp_path / "delta" / "spin_delta.safetensors").selection != delta.selection
-    spin_hub.apply(tmp_path / "delta", str(sharded), Destination(tmp_path / "model"))
+    verbs.apply(tmp_path / "delta", str(sharded), Destination(tmp_path / "model"))
     spin_hub.revert(tmp_path / "model", Destination(tmp_path / "back"))
     assert files_of(tmp_path / "back") == files_of(sharded)
     with pytest.raises(UsageError, match="--base"):
-        spin_hub.select(ranking, recipe, Destination(tmp_path / "other"))
+        verbs.select(ranking, recipe, Destination(tmp_path / "other"))
 
 
 def test_expressions_and_ratios_of_ones_own(ranking, tmp_path):
     recipe = SelectionRecipe(expression="(fairness | privacy) - general", q=1e-2, ratios={"general": 1e-1})
-    outcome = spin_hub.select(ranking, recipe, Destination(tmp_path / "delta"))
+    outcome = verbs.select(ranking, recipe, Destination(tmp_path / "delta"))
     assert outcome.record.method["ratios"] == {"fairness": 1e-2, "general": 1e-1, "privacy": 1e-2}
     assert "p" not in outcome.record.method
 
@@ -186,10 +187,10 @@ def test_expressions_and_ratios_of_ones_own(ranking, tmp_path):
 def test_the_published_rule_needs_scores_as_the_published_code_makes_them(tiny, ranking, tmp_path):
     published = SelectionRecipe(rule="published", p=1e-2, q=1e-2)
     with pytest.raises(RankingMismatch, match="--tokenization published"):
-        spin_hub.select(ranking, published, Destination(tmp_path / "delta"))
+        verbs.select(ranking, published, Destination(tmp_path / "delta"))
     scoring = ScoringRecipe(samples=3, tokenization="published", accumulate="model")
-    spin_hub.score(str(tiny), scoring, Destination(tmp_path / "r.safetensors"), 1e-1)
-    outcome = spin_hub.select(tmp_path / "r.safetensors", published, Destination(tmp_path / "delta"))
+    verbs.score(str(tiny), scoring, Destination(tmp_path / "r.safetensors"), 1e-1)
+    outcome = verbs.select(tmp_path / "r.safetensors", published, Destination(tmp_path / "delta"))
     assert outcome.record.method["rule"] == "published"
 
 
@@ -216,20 +217,20 @@ def test_ratios_that_select_nothing_name_the_smallest_useful_one(tiny, own_folde
 
 def test_an_empty_selection_names_the_smallest_useful_q(ranking, tmp_path):
     with pytest.raises(EmptySelection, match=r"smallest useful q for this model is ([\d.]+)") as caught:
-        spin_hub.select(ranking, SelectionRecipe(p=1e-1, q=5e-4), Destination(tmp_path / "delta"))
+        verbs.select(ranking, SelectionRecipe(p=1e-1, q=5e-4), Destination(tmp_path / "delta"))
     q = float(caught.value.hint.split()[-1].rstrip("."))
-    assert spin_hub.select(ranking, SelectionRecipe(p=1e-1, q=q), Destination(tmp_path / "ok")).record.result.weights
+    assert verbs.select(ranking, SelectionRecipe(p=1e-1, q=q), Destination(tmp_path / "ok")).record.result.weights
     assert not (tmp_path / "delta").exists()
 
 
 def test_a_ratio_beyond_the_ranking(ranking, tmp_path):
     with pytest.raises(RatioBeyondRanking, match=r"--keep 0\.2"):
-        spin_hub.select(ranking, SelectionRecipe(p=1e-2, q=2e-1), Destination(tmp_path / "delta"))
+        verbs.select(ranking, SelectionRecipe(p=1e-2, q=2e-1), Destination(tmp_path / "delta"))
 
 
 def test_an_unknown_set(ranking, tmp_path):
     with pytest.raises(UnknownSet, match="kindness"):
-        spin_hub.select(ranking, SelectionRecipe(expression="kindness & privacy", q=1e-2), Destination(tmp_path / "d"))
+        verbs.select(ranking, SelectionRecipe(expression="kindness & privacy", q=1e-2), Destination(tmp_path / "d"))
 
 
 def test_an_output_that_is_there_is_replaced_only_when_asked(tiny, tmp_path):

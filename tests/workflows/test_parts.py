@@ -6,6 +6,7 @@ import shlex
 from dataclasses import replace
 
 import pytest
+import verbs
 from typer.testing import CliRunner
 
 import spin_hub
@@ -42,7 +43,7 @@ def in_part(name):
 @pytest.fixture(scope="module")
 def ranking(sharded, tmp_path_factory):
     path = tmp_path_factory.mktemp("ranking") / "ranking.safetensors"
-    return spin_hub.score(str(sharded), SCORING, Destination(path), 1e-1).output
+    return verbs.score(str(sharded), SCORING, Destination(path), 1e-1).output
 
 
 @pytest.fixture(scope="module")
@@ -53,13 +54,13 @@ def edited(sharded, tmp_path_factory):
 
 
 def test_an_edit_of_a_part_is_that_part_of_the_whole_edit(edited, ranking, tmp_path):
-    whole = delta_of(spin_hub.select(ranking, WHOLE, Destination(tmp_path / "whole")).output)
+    whole = delta_of(verbs.select(ranking, WHOLE, Destination(tmp_path / "whole")).output)
     part = delta_of(edited)
     assert part.selection == Selection({name: places for name, places in whole.selection if in_part(name)})
     assert 0 < part.weights < whole.weights
     assert (part.method["part"], part.method["layers"]) == (PART.target, PART.layers)
     assert not {"part", "layers"} & whole.method.keys()
-    selected = spin_hub.select(ranking, INSIDE, Destination(tmp_path / "part"))
+    selected = verbs.select(ranking, INSIDE, Destination(tmp_path / "part"))
     assert delta_of(selected.output).selection == part.selection
     assert selected.record.result.candidates == read_record(edited / "spin.json").result.candidates == 2
 
@@ -119,7 +120,7 @@ def test_a_part_without_a_matrix_is_refused_before_anything_is_scored(sharded, t
 
 def test_a_ranking_without_the_part_is_refused(ranking, tmp_path):
     with pytest.raises(UsageError, match="part 'nothing'"):
-        spin_hub.select(ranking, replace(WHOLE, part=spin_hub.Part("nothing")), Destination(tmp_path / "out"))
+        verbs.select(ranking, replace(WHOLE, part=spin_hub.Part("nothing")), Destination(tmp_path / "out"))
     assert not list(tmp_path.iterdir())
 
 
@@ -171,9 +172,9 @@ def test_an_empty_selection_of_a_part_names_a_q_that_serves_there(ranking, tmp_p
     for q in (6e-4, 1e-3, 2e-3):
         recipe = SelectionRecipe(p=9e-2, q=q, part=part)
         with pytest.raises(EmptySelection) as caught:
-            spin_hub.select(ranking, recipe, Destination(tmp_path / "out"))
+            verbs.select(ranking, recipe, Destination(tmp_path / "out"))
         smallest = float(re.search(r"smallest useful q for this model is ([\d.]+)", str(caught.value))[1].rstrip("."))
-        assert spin_hub.select(ranking, replace(recipe, q=smallest * 1.001), Destination(tmp_path / f"{q}")).output
+        assert verbs.select(ranking, replace(recipe, q=smallest * 1.001), Destination(tmp_path / f"{q}")).output
 
 
 @pytest.mark.parametrize("scored", [False, True])

@@ -5,6 +5,7 @@ import shutil
 
 import models
 import pytest
+import verbs
 
 import spin_hub
 from spin_hub.cli import app as cli
@@ -87,7 +88,7 @@ def test_what_no_record_describes_cannot_be_made_again(tmp_path, tiny):
     with pytest.raises(NotReproducible, match="how its weights were scored"):
         reproduce(ReproduceRequest(str(tmp_path / "both")))
     variant = models.save_checkpoint(tmp_path / "variant", seed=1)
-    spin_hub.apply(str(delta), str(variant), Destination(tmp_path / "applied"), spin_hub.ApplyOptions(force=True))
+    verbs.apply(str(delta), str(variant), Destination(tmp_path / "applied"), spin_hub.ApplyOptions(force=True))
     with pytest.raises(NotReproducible, match="take that delta"):
         reproduce(ReproduceRequest(str(tmp_path / "applied")))
     (delta / "spin.json").unlink()

@@ -12,6 +12,7 @@ import killing
 import models
 import pytest
 import torch
+import verbs
 
 import spin_hub
 import spin_hub.progress
@@ -45,7 +46,7 @@ class Noted:
 
 
 def score(model, path, recipe=SCORING, keep=KEEP, reporter=None):
-    return spin_hub.score(str(model), recipe, Destination(path, True), keep, reporter or Noted())
+    return verbs.score(str(model), recipe, Destination(path, True), keep, reporter or Noted())
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ import shutil
 from dataclasses import replace
 
 import pytest
+import verbs
 from PIL import Image
 
-import spin_hub
 from spin_hub.artifacts.delta_file import read_delta
 from spin_hub.artifacts.ranking_file import read_ranking
 from spin_hub.errors import (
@@ -36,7 +36,7 @@ RATIOS = {"ps": (1e-2, 5e-2), "qs": (2e-2, 5e-2, 1e-1, 2e-1)}
 @pytest.fixture(scope="module")
 def ranking(sharded, tmp_path_factory):
     path = tmp_path_factory.mktemp("sweep") / "ranking.safetensors"
-    return spin_hub.score(str(sharded), SCORING, Destination(path), 2e-1).output
+    return verbs.score(str(sharded), SCORING, Destination(path), 2e-1).output
 
 
 @pytest.fixture
@@ -132,7 +132,7 @@ def test_the_delta_of_a_row_is_the_one_that_select_writes(swept, ranking, tmp_pa
     picked = sweep(replace(request, pick=str(place + 1)))
     ratios = outcome.to_json()["rows"][place]["ratios"]
     recipe = SelectionRecipe(p=ratios["general"], q=ratios["fairness"])
-    selected = spin_hub.select(ranking, recipe, Destination(tmp_path / "selected"))
+    selected = verbs.select(ranking, recipe, Destination(tmp_path / "selected"))
     mine, theirs = (read_delta(folder / "spin_delta.safetensors") for folder in (picked.delta.output, selected.output))
     assert mine.selection == theirs.selection
     assert mine.method == theirs.method
@@ -204,7 +204,7 @@ def test_a_model_that_was_not_scored_is_refused(request_of, tiny):
 
 def test_a_study_of_another_ranking_is_refused_and_stays(request_of, swept, sharded, tmp_path):
     request, outcome = swept
-    other = spin_hub.score(str(sharded), ScoringRecipe(samples=3), Destination(tmp_path / "other"), 2e-1).output
+    other = verbs.score(str(sharded), ScoringRecipe(samples=3), Destination(tmp_path / "other"), 2e-1).output
     before = (outcome.output / "study.json").read_bytes()
     with pytest.raises(StudyDiffers, match="scoring"):
         sweep(replace(request, model=str(other)))

@@ -8,6 +8,7 @@ import models
 import numpy as np
 import pytest
 import torch
+import verbs
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
@@ -49,7 +50,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
 
 def test_a_fine_tune_gets_zeros_at_the_same_positions_and_comes_back(edited, tuned, tmp_path):
-    outcome = spin_hub.apply(edited, tuned, Destination(tmp_path / "out"))
+    outcome = verbs.apply(edited, tuned, Destination(tmp_path / "out"))
     delta = spin_hub.read_delta(edited / "spin" / "spin_delta.safetensors")
     before = load_file(tuned / "model.safetensors")
     after = load_file(tmp_path / "out" / "model.safetensors")
@@ -66,7 +67,7 @@ def test_a_fine_tune_gets_zeros_at_the_same_positions_and_comes_back(edited, tun
 
 
 def test_the_record_and_the_card_of_a_variant_say_where_the_edit_comes_from(edited, tuned, tmp_path):
-    spin_hub.apply(edited, tuned, Destination(tmp_path / "out"))
+    verbs.apply(edited, tuned, Destination(tmp_path / "out"))
     record = json.loads((tmp_path / "out" / "spin" / "spin.json").read_text())
     assert record["applied"]["base"]["name"] == "sharded"
     assert record["applied"]["fit"]["weights"] == record["result"]["weights"]
@@ -81,8 +82,8 @@ def test_the_record_and_the_card_of_a_variant_say_where_the_edit_comes_from(edit
 
 
 def test_a_delta_of_a_variant_still_names_the_model_on_which_it_was_chosen(edited, tuned, sharded, tmp_path):
-    spin_hub.apply(edited, tuned, Destination(tmp_path / "one"))
-    spin_hub.apply(tmp_path / "one", sharded, Destination(tmp_path / "two"))
+    verbs.apply(edited, tuned, Destination(tmp_path / "one"))
+    verbs.apply(tmp_path / "one", sharded, Destination(tmp_path / "two"))
     record = json.loads((tmp_path / "two" / "spin" / "spin.json").read_text())
     assert record["recipe"]["method"]["chosen_on"]["name"] == "sharded"
     assert record["applied"]["base"]["name"] == "tuned"
@@ -94,7 +95,7 @@ def test_a_delta_of_a_variant_still_names_the_model_on_which_it_was_chosen(edite
 def test_another_type_and_other_shards_do_not_matter(edited, sharded, tmp_path):
     model = AutoModelForCausalLM.from_pretrained(sharded, dtype=torch.float32)
     model.save_pretrained(tmp_path / "cast")
-    outcome = spin_hub.apply(edited, tmp_path / "cast", Destination(tmp_path / "out"))
+    outcome = verbs.apply(edited, tmp_path / "cast", Destination(tmp_path / "out"))
     assert outcome.fit["equal"] == outcome.fit["weights"]
     delta = spin_hub.read_delta(tmp_path / "out" / "spin" / "spin_delta.safetensors")
     assert {edit.dtype for edit in delta.edits.values()} == {"F32"}
@@ -108,7 +109,7 @@ def test_a_copy_of_the_base_that_differs_elsewhere_is_a_variant(edited, sharded,
     tensors = load_file(shard)
     tensors["model.embed_tokens.weight"][0, 0] += 1
     save_file(tensors, shard, {"format": "pt"})
-    outcome = spin_hub.apply(edited, folder, Destination(tmp_path / "out"))
+    outcome = verbs.apply(edited, folder, Destination(tmp_path / "out"))
     assert outcome.fit["equal"] == outcome.fit["weights"]
     assert json.loads((tmp_path / "out" / "spin" / "spin.json").read_text())["applied"]
     spin_hub.revert(tmp_path / "out", Destination(tmp_path / "back"))
@@ -119,15 +120,15 @@ def test_a_stranger_is_refused_unless_forced(edited, tmp_path):
     config = models.tiny_config(tie_word_embeddings=True)
     other = models.save_checkpoint(tmp_path / "other", config, torch.bfloat16, "40KB", seed=1)
     with pytest.raises(Unrelated, match="no card links it"):
-        spin_hub.apply(edited, other, Destination(tmp_path / "out"))
+        verbs.apply(edited, other, Destination(tmp_path / "out"))
     assert not (tmp_path / "out").exists()
-    spin_hub.apply(edited, other, Destination(tmp_path / "out"), ApplyOptions(force=True))
+    verbs.apply(edited, other, Destination(tmp_path / "out"), ApplyOptions(force=True))
     spin_hub.revert(tmp_path / "out", Destination(tmp_path / "back"))
     assert files_of(tmp_path / "back") == files_of(other)
 
 
 def test_a_plan_writes_nothing(edited, tuned, own_folder):
-    outcome = spin_hub.apply(edited, tuned, options=ApplyOptions(plan=True))
+    outcome = verbs.apply(edited, tuned, options=ApplyOptions(plan=True))
     assert outcome.output is None
     assert outcome.fit["weights"] == sum(entry["weights"] for entry in outcome.fit["matrices"].values())
     assert not list(own_folder.iterdir())
@@ -140,7 +141,7 @@ def test_a_plan_writes_nothing(edited, tuned, own_folder):
 def test_other_sizes_are_refused_even_when_forced(edited, tmp_path, changes, said):
     other = models.save_checkpoint(tmp_path / "other", models.tiny_config(**changes))
     with pytest.raises(DeltaMismatch, match=said):
-        spin_hub.apply(edited, other, Destination(tmp_path / "out"), ApplyOptions(force=True))
+        verbs.apply(edited, other, Destination(tmp_path / "out"), ApplyOptions(force=True))
     assert not (tmp_path / "out").exists()
 
 
@@ -149,7 +150,7 @@ def test_another_architecture_is_refused(edited, sharded, tmp_path):
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "model_type": "mistral"}))
     with pytest.raises(DeltaMismatch, match="architecture is mistral, but the delta's base is llama"):
-        spin_hub.apply(edited, folder, Destination(tmp_path / "out"))
+        verbs.apply(edited, folder, Destination(tmp_path / "out"))
 
 
 def test_a_quantised_variant_is_refused(edited, sharded, tmp_path):
@@ -157,4 +158,4 @@ def test_a_quantised_variant_is_refused(edited, sharded, tmp_path):
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "quantization_config": {"quant_method": "gptq"}}))
     with pytest.raises(QuantisedCheckpoint, match="gptq"):
-        spin_hub.apply(edited, folder, Destination(tmp_path / "out"))
+        verbs.apply(edited, folder, Destination(tmp_path / "out"))
