@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from spin_hub.cli import options as o
-from spin_hub.recipe import DEFAULT_KEEP
+from spin_hub.recipe import DEFAULT_KEEP, DEFAULT_SCORE
 
 
 def score(
@@ -21,6 +21,7 @@ def score(
     max_length: o.MaxLength = None,
     show_examples: o.ShowExamples = 0,
     target: o.Target = "mlp",
+    score: o.ScoreOption = DEFAULT_SCORE,
     accumulate: o.AccumulateOption = None,
     device: o.DeviceOption = "auto",
     dtype: o.DTypeOption = "auto",

@@ -6,20 +6,21 @@ from typing import Annotated
 import typer
 
 from spin_hub.cli import options as o
+from spin_hub.core.rules import DEFAULT_RULE
 
 
 def select(
     ranking: Annotated[Path, typer.Argument(help="A ranking that score wrote.")],
     p: o.P = None,
     q: o.Q = None,
-    rule: o.RuleOption = "paper",
+    rule: o.RuleOption = DEFAULT_RULE,
     select: o.Select = None,
     ratio: o.Ratios = None,
     part: o.PartOption = "all",
     layers: o.Layers = "all",
     seed: o.Seed = 0,
     base: Annotated[
-        str | None, typer.Option(help="The base model; only --rule random needs it.", rich_help_panel="Selection")
+        str | None, typer.Option(help="The base model, for rules that draw weights.", rich_help_panel="Selection")
     ] = None,
     output: o.Output = None,
     overwrite: o.Overwrite = False,

@@ -1,11 +1,12 @@
 """spin-hub sweep."""
 
-from typing import Annotated, cast
+from typing import Annotated
 
 import typer
 
 from spin_hub.cli import options as o
-from spin_hub.recipe import Limits, Rule
+from spin_hub.core.rules import DEFAULT_RULE
+from spin_hub.recipe import DEFAULT_SCORE, Limits
 
 _GRID = "Grid"
 
@@ -14,9 +15,6 @@ Ps = Annotated[
 ]
 Qs = Annotated[
     list[float] | None, typer.Option("--q", help="A ratio of the other sets; may be repeated.", rich_help_panel=_GRID)
-]
-Rules = Annotated[
-    list[str] | None, typer.Option("--rule", help="paper, published; may be repeated.", rich_help_panel=_GRID)
 ]
 Parts = Annotated[
     list[str] | None,
@@ -32,7 +30,7 @@ def sweep(
     base: Annotated[str | None, typer.Option(help="Of a ranking, the model.", rich_help_panel=_GRID)] = None,
     p: Ps = None,
     q: Qs = None,
-    rule: Rules = None,
+    rule: o.Rules = None,
     select: o.Select = None,
     part: Parts = None,
     layers: Layers = None,
@@ -53,6 +51,7 @@ def sweep(
     chat_template: o.ChatTemplate = False,
     max_length: o.MaxLength = None,
     target: o.Target = "mlp",
+    score: o.ScoreOption = DEFAULT_SCORE,
     accumulate: o.AccumulateOption = None,
     device: o.DeviceOption = "auto",
     dtype: o.DTypeOption = "auto",
@@ -98,7 +97,7 @@ def sweep(
         scoring=scoring,
         ps=tuple(p or ()),
         qs=tuple(q or ()),
-        rules=cast("tuple[Rule, ...]", tuple(rule or ("paper",))),
+        rules=tuple(rule or (DEFAULT_RULE,)),
         expression=select,
         targets=tuple(part or ("all",)),
         layers=tuple(layers or ("all",)),

@@ -120,6 +120,8 @@ class Provenance:
 def rule_text(method: Mapping[str, Any]) -> str:
     """A delta's rule in a line: its name, its set expression, or both, and the part of the model in which it chose."""
     rule = ": ".join(str(method[key]) for key in ("rule", "expression") if key in method)
+    if (plugin := rule_plugin(method)) and plugin.name not in RULES:
+        rule += f", of the package {plugin.package} {plugin.version}, which is not installed here"
     part = Part.from_json(method)
     return rule if part == WHOLE else f"{rule} (in {part})"
 
