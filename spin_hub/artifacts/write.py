@@ -23,6 +23,7 @@ from spin_hub.model_cards.heat_map import heat_map
 from spin_hub.model_cards.licences import derived_name, terms_of
 from spin_hub.model_cards.render import HEAT_MAP, render_card
 from spin_hub.progress import SILENT, Reporter, step
+from spin_hub.recipe import RULES, rule_plugin
 from spin_hub.record import NAME as RECORD
 from spin_hub.record import ModelRecord, Record, Result, ScoringRecord
 
