@@ -1,0 +1,99 @@
+"""The tables RULES and SCORES: each entry in help, record and card, and entries of installed packages likewise."""
+
+import dataclasses
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from spin_hub.artifacts.write import rule_text
+from spin_hub.cli.app import app
+from spin_hub.core.actions import ACTIONS, action_of
+from spin_hub.core.algebra import HOWS, how_of
+from spin_hub.errors import PluginMissing, UsageError
+from spin_hub.model_cards.command import edit_command
+from spin_hub.recipe import RULES, ScoringRecipe, SelectionRecipe, rule_sentence, under_rule
+from spin_hub.record import ModelRecord, Record, Result, ScoringRecord
+from spin_hub.scoring.scores import SCORES, recorded_score, score_named
+
+RULE = """
+from spin_hub.core.rules import Rule, by_expression
+def chosen(ranking, recipe):
+    return by_expression(ranking, recipe.parsed, recipe.all_ratios)
+
+RULE = Rule("first", "the best weights of one set", "the best weights", chosen,
+            expression="fairness")
+"""
+SCORE = """
+class Magnitude:
+    name, sentence, needs_gradient = "magnitude", "its magnitude", False
+    def accumulate(self, sums, passed): pass
+    def finish(self, weight, sums): return sums.copy_(weight.abs())
+SCORE = Magnitude()
+"""
+
+
+def help_of(verb):
+    return " ".join(CliRunner().invoke(app, [verb, "--help"]).output.replace("│", " ").split())
+
+
+def record(selection, recipe=None):
+    scoring = ScoringRecord(recipe or ScoringRecipe(), (), {}, score=recorded_score((recipe or ScoringRecipe()).score))
+    return Record("model", ModelRecord("m"), scoring, selection.to_json(), Result(0, 0, {}, {}, "d" * 64))
+
+
+def again(made):
+    return Record.from_json(json.loads(json.dumps(made.to_json())))
+
+
+@pytest.mark.parametrize("name", list(RULES))
+def test_a_rule_is_in_help_record_and_card(name):
+    recipe = SelectionRecipe(name, p=0.1, q=0.1)
+    assert RULES[name].name == name and RULES[name].sentence in help_of("edit")
+    assert SelectionRecipe.from_json(again(record(recipe)).method) == recipe
+    assert rule_sentence(recipe.to_json()) == RULES[name].sentence
+    assert under_rule(ScoringRecipe(), name, {}) == dataclasses.replace(ScoringRecipe(), **RULES[name].implies)
+
+
+def test_a_packages_rule_is_known_everywhere_and_missed_in_a_sentence(install, monkeypatch):
+    install(RULE, {"spin_hub.rules": {"first": "RULE"}})
+    method = record(SelectionRecipe("first", p=0.1, q=0.1)).method
+    assert "the best weights of one set" in help_of("sweep")
+    assert method["plugin"] == {"package": "spin-toy", "version": "1.2"} and method["expression"] == "fairness"
+    assert "--rule first" in edit_command(record(SelectionRecipe("first")))
+    monkeypatch.setattr("spin_hub.plugins._points", lambda group: {})
+    assert "of the package spin-toy 1.2, which is not installed here" in rule_sentence(method) + rule_text(method)
+    with pytest.raises(PluginMissing, match='rule "first" of the package spin-toy 1.2'):
+        SelectionRecipe.from_json(method)
+
+
+def test_a_packages_score_is_known_everywhere_and_missed_in_a_sentence(install, monkeypatch):
+    install(SCORE, {"spin_hub.scores": {"magnitude": "SCORE"}})
+    made = again(record(SelectionRecipe(), ScoringRecipe(score="magnitude")))
+    assert "magnitude: its magnitude" in help_of("score") and "--score magnitude" in edit_command(made)
+    assert made.scoring.score == {"sentence": "its magnitude", "package": "spin-toy", "version": "1.2"}
+    monkeypatch.setattr("spin_hub.plugins._points", lambda group: {})
+    with pytest.raises(PluginMissing, match='score "magnitude" of the package spin-toy 1.2'):
+        score_named("magnitude", made.scoring.score)
+    with pytest.raises(UsageError, match="The score must be one of taylor"):
+        score_named("magnitude")
+
+
+def test_the_default_score_leaves_records_as_they_were():
+    assert "score" not in ScoringRecipe().to_json() and recorded_score("taylor") is None
+    assert [SCORES[name].name for name in SCORES] == list(SCORES)
+
+
+def test_ratios_are_exact_in_the_command():
+    ratio = 0.00012345678901234567
+    words = edit_command(record(SelectionRecipe(p=ratio, q=0.1, ratios={"privacy": ratio}))).split()
+    assert float(words[words.index("--p") + 1]) == ratio and f"privacy={ratio!r}" in words
+
+
+def test_an_operation_is_read_back_or_refused():
+    assert [how_of(text) for text in ("a & b", "a | b", "a - b")] == list(HOWS)
+    with pytest.raises(ValueError, match="a \\^ b"):
+        how_of("a ^ b")
+    assert (
+        all(action_of(action.operation) is action for action in ACTIONS.values()) and action_of({"kind": "x"}) is None
+    )
