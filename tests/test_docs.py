@@ -68,6 +68,6 @@ def test_the_examples_of_the_guide_to_python_run(tiny, tmp_path, few_texts):
     )
     for block in blocks:
         # A tiny matrix has no thousandth.
-        exec(block.replace("q=1e-3", "q=1e-1"), names)
+        exec(block.replace("q=1e-3", "q=1e-1").replace("keep=1e-2", "keep=1e-1"), names)
     assert len(blocks) == 7
     assert (names["figures"].shared, names["only_a"].weights) == (1, 1)
