@@ -4,10 +4,10 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperOption
 
 from spin_hub.core.rules import DEFAULT_RULE
 from spin_hub.errors import PluginFailed, UnknownSet, UsageError
@@ -39,7 +39,8 @@ Output = Annotated[Path | None, typer.Option("--output", "-o", help="Where to wr
 # The values of --as are those of the table; a type checker sees words.
 _EXPORTED = tuple(name for name in KINDS if name not in (MODEL.name, DELTA.name))
 if TYPE_CHECKING:
-    KindName = ExportName = str
+    KindName: TypeAlias = str
+    ExportName: TypeAlias = str
 else:
     KindName, ExportName = Literal[tuple(KINDS)], Literal[_EXPORTED]
 As = Annotated[KindName, typer.Option("--as", help=helped(KINDS), rich_help_panel=_OUT)]
@@ -148,7 +149,7 @@ class TableCommand(TyperCommand):
         """Return the parameters; the tables are read only once those of this command are needed."""
         params = super().get_params(ctx)
         for parameter in params:
-            if parameter.name in _LISTED:
+            if parameter.name in _LISTED and isinstance(parameter, TyperOption):
                 parameter.help = _listed(parameter.name)
         return params
 

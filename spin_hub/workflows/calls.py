@@ -16,6 +16,7 @@ from spin_hub.artifacts.publish import PushOptions
 from spin_hub.artifacts.write import Outcome
 from spin_hub.core.names import Part
 from spin_hub.errors import UnknownSet, UsageError
+from spin_hub.kinds import MODEL
 from spin_hub.progress import SILENT, Reporter
 from spin_hub.recipe import PAPER_SETS, Destination, Limits, ScoringRecipe, SelectionRecipe, under_rule
 from spin_hub.workflows import apply as apply_verb
@@ -56,6 +57,7 @@ class ScoringKeywords(SetKeywords, total=False):
     device: str
     dtype: str
     engine: str
+    score: str
     trust_remote_code: bool
     max_memory: int
     resumable: bool
@@ -90,6 +92,8 @@ class EditKeywords(ScoringKeywords, SelectionKeywords, OutputKeywords, PushKeywo
     """Options of ``spin-hub edit``."""
 
     as_: str
+    peft_type: str
+    all_layers: bool
     force: bool
     no_eval: bool
     max_kl: float
@@ -151,13 +155,15 @@ def edit(model: str | Path | EditRequest, reporter: Reporter = SILENT, **options
         model=str(model),
         scoring=_scoring(known, selection),
         selection=selection,
-        kind=known.get("as_", "model"),
+        kind=known.get("as_", MODEL.name),
         destination=_destination(known),
         limits=None if known.get("no_eval") else _of(Limits, known),
         push=_push(known),
         force=known.get("force", False),
         search=searching,
         anyway=known.get("yes", False),
+        peft_type=known.get("peft_type"),
+        all_layers=known.get("all_layers", False),
     )
     return edit_verb.edit(request, reporter)
 
@@ -256,7 +262,7 @@ def _push(options: Mapping[str, Any]) -> PushOptions | None:
 
 
 def _selection(options: Mapping[str, Any]) -> SelectionRecipe:
-    ratios = {"ratios": dict(options["ratio"])} if "ratio" in options else {}
+    ratios: dict[str, Any] = {"ratios": dict(options["ratio"])} if "ratio" in options else {}
     part = Part(options.get("part", "all"), str(options.get("layers", "all")))
     named = {name: options[name] for name in ("rule", "p", "q", "seed") if name in options}
     if ("p" in options) != ("q" in options) and not ratios:
