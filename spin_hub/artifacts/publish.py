@@ -25,6 +25,7 @@ from spin_hub.record import ModelRecord, Record
 from spin_hub.units import human_bytes
 from spin_hub.version import __version__
 
+_AT_ONCE: Final = 4
 _LOADABLE: Final = frozenset({"config.json", "adapter_config.json", "generation_config.json"})
 """Names that would make a delta's repo look like a model that can be loaded."""
 
@@ -205,7 +206,8 @@ def _changes(publication: Publication, folder: Path, record: Record, reporter: R
             advance(found.size)
             return found
 
-        with ThreadPoolExecutor() as pool:
+        # The client reads fresh blocks, which the allocator keeps for every thread.
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
             files = dict(zip(names, pool.map(content, names), strict=True))
     text = publication.card(record, read_card(folder)).encode()
     files[README] = Content.of(README, text)

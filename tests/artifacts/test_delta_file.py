@@ -345,7 +345,7 @@ def test_a_layout_that_does_not_fit_is_refused(changes):
 )
 def test_file_names_that_lead_out_of_the_folder_are_refused(name):
     write_delta(PATH, Delta({}, BaseRef(files={name: SHA}), {}))
-    with pytest.raises(CorruptFile, match="no file of a model"):
+    with pytest.raises(CorruptFile, match="not the name of a model file"):
         read_delta(PATH)
 
 
@@ -420,5 +420,5 @@ def test_a_method_that_could_not_be_shown_is_refused(method):
 @pytest.mark.parametrize("name", ["x" * 256, f"sub/{'é' * 128}"])
 def test_a_file_of_the_base_with_a_name_that_no_file_has_is_refused(name):
     write_delta(PATH, replace(sample(), base=BaseRef(files={name: SHA})))
-    with pytest.raises(CorruptFile, match="no file of a model"):
+    with pytest.raises(CorruptFile, match="not the name of a model file"):
         read_delta(PATH)

@@ -255,7 +255,7 @@ def test_a_folder_that_may_not_be_written_is_refused():
 @pytest.mark.parametrize("place", ["file/out", "file/a/out"])
 def test_a_parent_that_is_a_file_is_refused(place):
     Path("file").touch()
-    with pytest.raises(OutputNotAllowed, match="no folder"):
+    with pytest.raises(OutputNotAllowed, match="not a folder"):
         Placed(Path(place), overwrite=False).check([])
 
 

@@ -166,7 +166,7 @@ def test_a_file_wins_over_a_builtin_set(tmp_path, monkeypatch):
         ("data.csv", "question\n", "it has no rows"),
         ("data.json", "[]", "it has no rows"),
         ("data.jsonl", "{", "cannot be read"),
-        ("data.txt", "question", "no known kind"),
+        ("data.txt", "question", "not a known kind"),
         ("data.csv", "prompt,id\nWhy?,1\n", r"no column 'question' \(it has: prompt, id\)"),
         ("data.jsonl", '{"question": "Why?"}\n{"question": " "}\n', "row 2 is empty"),
         ("data.jsonl", '{"question": "Why?"}\n{"question": null}\n', "row 2 is not text"),

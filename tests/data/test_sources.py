@@ -99,7 +99,7 @@ def test_too_few_rows(tmp_path):
         ("data.csv", "prompt,response\n", "no rows"),
         ("data.jsonl", "{", "cannot be read"),
         ("data.parquet", "not parquet", "cannot be read"),
-        ("data.txt", "text", "no known kind"),
+        ("data.txt", "text", "not a known kind"),
         ("data.csv", '"a', "cannot be read"),
     ],
 )

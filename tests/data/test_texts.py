@@ -23,7 +23,7 @@ def test_a_table_is_joined_by_blank_lines_and_a_text_is_taken_as_it_is(tmp_path)
     ("name", "content", "why"),
     [
         ("none.txt", None, "no such file"),
-        ("latin.txt", b"\xff\xfe\xff", "no text in UTF-8"),
+        ("latin.txt", b"\xff\xfe\xff", "not UTF-8 text"),
         ("empty.txt", b" \n", "holds no text"),
         ("other.jsonl", b'{"words": "a"}\n', "no column 'text'"),
         ("table.csv", b"", "empty"),

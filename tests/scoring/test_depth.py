@@ -36,7 +36,7 @@ def peak_of(task):
     watcher.start()
     try:
         recipe = ScoringRecipe(samples=1, max_length=200, engine=task["engine"])
-        verbs.score(task["model"], recipe, Destination(Path(task["output"]), True))
+        score.score(task["model"], recipe, Destination(Path(task["output"]), True))
     finally:
         done.set()
         watcher.join()
