@@ -290,10 +290,10 @@ class NotToMeasure(SpinHubError):
 
 
 class MemoryTooSmall(SpinHubError):
-    """A limit in which a model cannot be scored. Facts: how, limit, needed, parts."""
+    """A limit in which a model cannot be scored. Facts: how, limit, needed, parts, enough, instead."""
 
     sentence = "Scoring {how} does not fit into {limit}: it needs {needed} ({parts})."
-    advice = "Raise --max-memory, or use --engine layerwise, --dtype bfloat16 or --max-length."
+    advice = "Give it {enough} or more (--max-memory {enough}), or {instead}."
 
 
 # --- Calibration data ----------------------------------------------------------------------------------------------

@@ -108,7 +108,7 @@ def hold(demand: MemoryRequest, engine: EngineName, limit: int | None, folder: P
         weights: Weights = "mapped" if is_mapped(demand.where, demand.stored) else "loaded"
         memory = {**_base(demand, weights), "sums": _sums(demand.targets, demand), **_activations(demand, whole=True)}
         if limit is not None and sum(memory.values()) > limit:
-            raise _too_small("with the whole engine", limit, memory)
+            raise _too_small("with the whole engine", limit, memory, "leave --engine whole out")
         return MemoryPlan("whole", weights, MemoryBudget(), memory, 0, limit)
     ways: tuple[Weights, ...] = ("loaded", "shards")
     if is_mapped(demand.where, demand.stored):
@@ -121,7 +121,7 @@ def hold(demand: MemoryRequest, engine: EngineName, limit: int | None, folder: P
         if available is None or needed <= available:
             break
     if available is not None and needed > available:
-        raise _too_small("one layer at a time", available, memory)
+        raise _too_small("one layer at a time", available, memory, "cut the longest examples with --max-length")
     kept = _kept(demand)
     left = None if available is None else available - needed
     budget = MemoryBudget(device=0, host=left, folder=folder) if on_host else MemoryBudget(device=left, folder=folder)
@@ -129,9 +129,16 @@ def hold(demand: MemoryRequest, engine: EngineName, limit: int | None, folder: P
     return MemoryPlan("layerwise", weights, budget, {**memory, "kept inputs": inside}, kept, limit)
 
 
-def _too_small(how: str, limit: int, memory: Mapping[str, int]) -> MemoryTooSmall:
-    parts = ", ".join(f"{name} {human_bytes(size)}" for name, size in memory.items() if size)
-    return MemoryTooSmall(how=how, limit=human_bytes(limit), needed=human_bytes(sum(memory.values())), parts=parts)
+def _too_small(how: str, limit: int, memory: Mapping[str, int], instead: str) -> MemoryTooSmall:
+    needed = sum(memory.values())
+    return MemoryTooSmall(
+        how=how,
+        limit=human_bytes(limit),
+        needed=human_bytes(needed),
+        parts=", ".join(f"{name} {human_bytes(size)}" for name, size in memory.items() if size),
+        enough=f"{-(-needed // 2**20)}MiB",
+        instead=instead,
+    )
 
 
 def _base(demand: MemoryRequest, weights: Weights) -> dict[str, int]:

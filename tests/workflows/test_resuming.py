@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import signal
 import time
 from dataclasses import replace
@@ -202,8 +203,11 @@ def test_a_damaged_layer_is_scored_again(sharded, tmp_path, broken_off, monkeypa
 
 
 def test_a_limit_that_is_too_small_says_how_much_is_needed(sharded, tmp_path):
-    with pytest.raises(MemoryTooSmall, match=r"it needs \d{3}\.\d MiB"):
+    with pytest.raises(MemoryTooSmall, match=r"it needs \d{3}\.\d MiB") as caught:
         score(sharded, tmp_path / "ranking", ScoringRecipe(samples=3, max_memory=500 << 20))
+    assert "--engine" not in caught.value.hint
+    enough = int(re.search(r"--max-memory (\d+)MiB", caught.value.hint)[1]) << 20
+    score(sharded, tmp_path / "enough", ScoringRecipe(samples=3, max_memory=enough))
     assert not (tmp_path / "ranking").exists()
 
 
