@@ -26,7 +26,7 @@ RULE = Rule("first", "the best weights of one set", "the best weights", chosen,
 """
 SCORE = """
 class Magnitude:
-    name, sentence, needs_gradient = "magnitude", "its magnitude", False
+    name, sentence = "magnitude", "its magnitude"
     def accumulate(self, sums, passed): pass
     def finish(self, weight, sums): return sums.copy_(weight.abs())
 SCORE = Magnitude()

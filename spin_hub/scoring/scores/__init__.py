@@ -38,7 +38,6 @@ class Score(Protocol):
     Attributes:
         name: as in ``--score`` and in records.
         sentence: a noun phrase for help and card, which follows "A weight's importance for a set of examples is".
-        needs_gradient: whether ``accumulate`` reads the gradient, so that the engine must run backward.
     """
 
     @property
@@ -46,9 +45,6 @@ class Score(Protocol):
 
     @property
     def sentence(self) -> str: ...  # noqa: D102
-
-    @property
-    def needs_gradient(self) -> bool: ...  # noqa: D102
 
     def accumulate(self, sums: Tensor, passed: Passed) -> None:
         """Add a batch to a matrix's sums, in place.

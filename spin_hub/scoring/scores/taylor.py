@@ -21,7 +21,6 @@ class Taylor:
 
     name: str = "taylor"
     sentence: str = "its magnitude times the sum over the examples of the absolute gradient of the loss on the response"
-    needs_gradient: bool = True
 
     def accumulate(self, sums: Tensor, passed: Passed) -> None:
         """Add ``|dL_i/dW|`` of every example i."""
