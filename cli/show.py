@@ -29,7 +29,7 @@ def show_edit(screen: Screen, outcome: "Outcome") -> None:
         return
     show_counts(screen, outcome)
     of = f" of {result.candidates}" if result.candidates else ""
-    ratios = ", ".join(f"{name} {ratio:g}" for name, ratio in method.get("ratios", {}).items())
+    ratios = ", ".join(f"{name} {ratio!r}" for name, ratio in method.get("ratios", {}).items())
     facts = [
         ("rule", outcome.rule),
         *([("ratios", ratios)] if ratios else []),

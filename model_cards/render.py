@@ -147,7 +147,7 @@ def _chosen(record: Record) -> str:
 
 def _cell(value: Any) -> str:
     """Text that is safe in a cell of a Markdown table."""
-    text = f"{value:g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+    text = repr(value) if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
     return _prose(text).replace("\n", " ")
 
 

@@ -237,7 +237,7 @@ class NothingGained(SpinHubError):
     """No edit that was tried moves the model to the aware answers within the limits. Facts: why."""
 
     sentence = "No edit was made, because {why}."
-    advice = "Give --p and --q to make one all the same, other sets, or --yes to take the best that was found."
+    advice = "Give --p and --q to make one all the same, other sets, or let edit --yes take the best that was found."
 
 
 class JudgeUnreadable(SpinHubError):

@@ -12,6 +12,7 @@ from spin_hub.core.actions import ACTIONS, action_of
 from spin_hub.core.algebra import HOWS, how_of
 from spin_hub.errors import PluginMissing, UsageError
 from spin_hub.model_cards.command import edit_command
+from spin_hub.model_cards.render import render_card
 from spin_hub.recipe import RULES, ScoringRecipe, SelectionRecipe, rule_sentence, under_rule
 from spin_hub.record import ModelRecord, Record, Result, ScoringRecord
 from spin_hub.scoring.scores import SCORES, recorded_score, score_named
@@ -84,10 +85,12 @@ def test_the_default_score_leaves_records_as_they_were():
     assert [SCORES[name].name for name in SCORES] == list(SCORES)
 
 
-def test_ratios_are_exact_in_the_command():
+def test_ratios_are_exact_in_the_command_and_on_the_card():
     ratio = 0.00012345678901234567
-    words = edit_command(record(SelectionRecipe(p=ratio, q=0.1, ratios={"privacy": ratio}))).split()
+    made = record(SelectionRecipe(p=ratio, q=0.1, ratios={"privacy": ratio}))
+    words = edit_command(made).split()
     assert float(words[words.index("--p") + 1]) == ratio and f"privacy={ratio!r}" in words
+    assert f"| ratio of privacy | {ratio!r} " in render_card(made)
 
 
 def test_an_operation_is_read_back_or_refused():
