@@ -23,7 +23,7 @@ from spin_hub.record import Record, SetRecord, needs_warning
 from spin_hub.scoring.inputs import ScoringInputs, prepare
 from spin_hub.scoring.resume import kept_ratio
 from spin_hub.scoring.score import Job, score_prepared
-from spin_hub.scoring.selecting import candidates_of, check_ratios, delta_from, shapes_within
+from spin_hub.scoring.selecting import candidates_of, check_ratios, delta_from
 from spin_hub.search.search import search
 from spin_hub.workflows.sweep import keep_for
 from spin_hub.workflows.verify import verified
@@ -107,9 +107,7 @@ def edit(request: EditRequest, reporter: Reporter = SILENT) -> Outcome:
     scoring = replace(request.scoring, sets={name: request.scoring.sets[name] for name in request.selection.names})
     prepared = prepare(base, scoring, reporter, request.selection.part)
     request.export.check(request.options, base, [target.parameter for target in prepared.demand.targets], reporter)
-    if request.search:
-        shapes_within(prepared.shapes, request.selection.part)
-    else:
+    if not request.search:
         check_ratios(prepared.shapes, request.selection)
     if publication is None:
         return _make(request, prepared, target, reporter)

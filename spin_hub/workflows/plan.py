@@ -19,7 +19,6 @@ from spin_hub.scoring.estimate import Reading, estimate
 from spin_hub.scoring.inputs import calibrate, targets_within
 from spin_hub.scoring.memory import MemoryRequest, hold
 from spin_hub.scoring.scores import score_named
-from spin_hub.scoring.selecting import shapes_within
 from spin_hub.search.grid import default_grid
 from spin_hub.search.study import states_of
 from spin_hub.units import about, human_bytes
@@ -126,9 +125,8 @@ def plan(request: EditRequest, reporter: Reporter = SILENT) -> Plan:
     examples = [example for entry in calibrations.values() for example in entry.examples]
     demand = MemoryRequest(skeleton, targets, examples, where, stored_dtype(base.index))
     holding = hold(demand, scoring.engine, scoring.max_memory, None)
-    shapes: dict[str, Shape] = {target.parameter: tuple(target.weight.shape) for target in targets}
-    inside = shapes_within(shapes, selection.part)
-    tried = default_grid(keep_for(shapes.values())) if request.search else ()
+    inside: list[Shape] = [tuple(target.weight.shape) for target in targets]
+    tried = default_grid(keep_for(inside)) if request.search else ()
     states = 1 + STATES + (states_of(len(tried)) if tried else 0)
     texts = Reading(texts_for(base, scoring).all, states) if request.limits else Reading()
     cost = estimate(demand, holding, texts)
