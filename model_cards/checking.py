@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from spin_hub.core.json_tree import differences
+from spin_hub.core.json import differences
 from spin_hub.model_cards.metadata import OURS
 from spin_hub.model_cards.render import BEGIN, END, parsed, render_card
 from spin_hub.record import Record

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, TensorSpec, serialize_file
 
-from spin_hub.artifacts.system import read_only_array, system_error
 from spin_hub.checkpoint.header import Header, TensorSpan, read_header
+from spin_hub.checkpoint.system import read_only_array, system_error
 from spin_hub.core.dtypes import EDITABLE, NAMES, elements, itemsize
-from spin_hub.core.strict_json import parse
+from spin_hub.core.json import parse
 from spin_hub.errors import CorruptFile, UnsupportedFormat
 
 KEY: Final = "spin_hub"

@@ -11,7 +11,7 @@ from spin_hub.artifacts.delta_file import read_delta
 from spin_hub.checkpoint.digests import sha256
 from spin_hub.core.delta import BaseRef, Delta
 from spin_hub.core.files import README, SPIN
-from spin_hub.core.strict_json import parse
+from spin_hub.core.json import parse
 from spin_hub.errors import CorruptFile, DeltaNotFound, NotPushable, PluginMissing, UnsupportedFormat, UsageError
 from spin_hub.evidence import Evidence
 from spin_hub.hub.resolve import Artefact, resolve_delta

@@ -11,7 +11,7 @@ from spin_hub.checkpoint.digests import sha256
 from spin_hub.core.compat import Fit
 from spin_hub.core.delta import Delta, TensorEdit
 from spin_hub.core.files import shard_digests
-from spin_hub.core.json_tree import differing
+from spin_hub.core.json import differing
 from spin_hub.errors import BaseChanged, DeltaMismatch, Unrelated
 from spin_hub.hub.ancestry import Lineage, unrelated
 from spin_hub.hub.base_models import lineage_of

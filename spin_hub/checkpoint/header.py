@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from spin_hub.core.dtypes import BITS, elements
-from spin_hub.core.strict_json import parse
+from spin_hub.core.json import parse
 from spin_hub.errors import CorruptFile
 
 _LARGEST_HEADER: Final = 100_000_000  # the limit of the safetensors library itself

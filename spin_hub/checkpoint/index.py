@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from spin_hub.checkpoint.header import TensorSpan, read_header
 from spin_hub.core.dtypes import itemsize
 from spin_hub.core.files import LONGEST_NAME
+from spin_hub.core.json import parse
 from spin_hub.core.selection import Indices
-from spin_hub.core.strict_json import parse
 from spin_hub.errors import CorruptFile, ModelNotFound, NoSafetensors, QuantisedCheckpoint
 
 SINGLE: Final = "model.safetensors"

@@ -7,7 +7,7 @@ from spin_hub.artifacts.base_model import Base, open_base, open_headers
 from spin_hub.checkpoint.patch import State, check_fits, state_of
 from spin_hub.core.delta import Delta
 from spin_hub.core.files import shard_digests
-from spin_hub.core.json_tree import differing
+from spin_hub.core.json import differing
 from spin_hub.errors import AdapterRefused, NotTheBase, UsageError
 from spin_hub.progress import SILENT, Reporter, step
 from spin_hub.record import ModelRecord, Record

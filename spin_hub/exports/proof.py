@@ -10,7 +10,7 @@ from spin_hub.checkpoint.digests import sha256
 from spin_hub.checkpoint.file_store import FileStore
 from spin_hub.checkpoint.header import Header, TensorSpan, header_size, parse_header
 from spin_hub.core.files import SPIN
-from spin_hub.core.strict_json import parse
+from spin_hub.core.json import parse
 from spin_hub.errors import CorruptFile
 from spin_hub.exports.adapter import Adapter
 from spin_hub.exports.config import CONFIG, WEIGHTS, write_config, write_weights

@@ -19,7 +19,7 @@ from huggingface_hub.utils import validate_repo_id
 
 from spin_hub.core.delta import BaseRef
 from spin_hub.core.files import README
-from spin_hub.core.strict_json import parse
+from spin_hub.core.json import parse
 from spin_hub.hub.ancestry import Lineage, Link, architecture_difference, config_differences
 from spin_hub.hub.client import reason
 from spin_hub.hub.resolve import ModelSource

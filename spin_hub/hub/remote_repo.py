@@ -19,7 +19,7 @@ from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import validate_repo_id
 
 from spin_hub.core.files import DELTA, README, SPIN, is_licence
-from spin_hub.core.strict_json import parse
+from spin_hub.core.json import parse
 from spin_hub.errors import HubSilent, RepoNameRefused, SpinHubError
 from spin_hub.hub.client import gated, reason
 from spin_hub.record import NAME as RECORD

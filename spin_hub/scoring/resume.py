@@ -16,8 +16,8 @@ from torch import Tensor
 
 from spin_hub.artifacts.atomic import new_file
 from spin_hub.artifacts.ranking_file import RankingFile, read_ranking, write_ranking
-from spin_hub.artifacts.system import IN_USE
-from spin_hub.core.json_tree import differences
+from spin_hub.checkpoint.system import IN_USE
+from spin_hub.core.json import differences
 from spin_hub.core.names import layer_and_matrix
 from spin_hub.core.ranking import RankedTensor, Ranking
 from spin_hub.errors import CorruptFile, PartialDiffers

@@ -7,7 +7,7 @@ from spin_hub.artifacts.delta_file import NAME as DELTA
 from spin_hub.artifacts.verification import Difference, shown
 from spin_hub.core.delta import Delta
 from spin_hub.core.files import README
-from spin_hub.core.json_tree import differing
+from spin_hub.core.json import differing
 from spin_hub.errors import CardFailed, CardRefused
 from spin_hub.model_cards.checking import card_differences
 from spin_hub.record import NAME as RECORD

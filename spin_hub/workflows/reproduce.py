@@ -14,7 +14,7 @@ from spin_hub.artifacts.open import fetch_delta, find_delta
 from spin_hub.checkpoint.digests import sha256
 from spin_hub.core.delta import Delta
 from spin_hub.core.files import README
-from spin_hub.core.json_tree import differing
+from spin_hub.core.json import differing
 from spin_hub.errors import NotReproducible, UsageError
 from spin_hub.progress import SILENT, Reporter, step
 from spin_hub.recipe import BY_DEFAULT, Device, ScoringRecipe, SelectionRecipe

@@ -12,7 +12,7 @@ from spin_hub.artifacts.ranking_file import NAME as RANKING
 from spin_hub.artifacts.ranking_file import RankingFile, read_ranking, write_ranking
 from spin_hub.artifacts.write import Outcome, Provenance, write_delta_folder
 from spin_hub.core.files import shard_digests
-from spin_hub.core.json_tree import differing
+from spin_hub.core.json import differing
 from spin_hub.core.names import Part
 from spin_hub.core.ranking import Shape
 from spin_hub.core.rules import DEFAULT_RULE
