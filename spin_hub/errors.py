@@ -4,16 +4,25 @@ from typing import Any, ClassVar
 
 
 class SpinHubError(Exception):
-    """The base of every error that spin-hub raises on purpose: a sentence with facts, a hint, an exit code."""
+    """The base of every error that spin-hub raises on purpose: a sentence with facts, a hint, an exit code.
+
+    Classes below it are for errors that somebody catches or scripts against; all others are raised as this one, with
+    their sentence and hint: ``SpinHubError("The file x is empty.", hint="Write it again.")``.
+
+    Args:
+        message: one sentence with the true reason; by default the class's own, filled with the facts.
+        hint: one sentence with what to do; by default the class's own.
+        facts: what the class's sentence and hint are made of.
+    """
 
     exit_code: ClassVar[int] = 1
-    sentence: ClassVar[str] = "{message}"
+    sentence: ClassVar[str] = ""
     advice: ClassVar[str] = ""
 
-    def __init__(self, **facts: Any) -> None:
+    def __init__(self, message: str | None = None, *, hint: str | None = None, **facts: Any) -> None:
         self.facts = facts
-        self.message = self.sentence.format(**facts)
-        self.hint = self.advice.format(**facts)
+        self.message = self.sentence.format(**facts) if message is None else message
+        self.hint = self.advice.format(**facts) if hint is None else hint
         super().__init__(self.message)
 
     def __str__(self) -> str:
@@ -26,7 +35,7 @@ def first_line(error: BaseException, longest: int = 300) -> str:
 
 
 class UsageError(SpinHubError):
-    """Options that are wrong or contradict each other. Facts: message."""
+    """Options that are wrong or contradict each other: ``UsageError("...")``."""
 
     exit_code = 2
     advice = "See --help for the options and examples."
