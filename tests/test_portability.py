@@ -43,7 +43,7 @@ CALLS: Final = {
         "getpgid": "POSIX",
         "getppid": "the parent's number outlives it on Windows",
         "getuid": "POSIX",
-        "kill": "ends processes on Windows, and 0 sends Ctrl-C; files.system.process_lives",
+        "kill": "ends processes on Windows, and 0 sends Ctrl-C; checkpoint.system.process_lives",
         "killpg": "POSIX",
         "link": "FAT and exFAT have none",
         "mkfifo": "POSIX",

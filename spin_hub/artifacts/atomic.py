@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from spin_hub.artifacts.system import is_device, name_problem, process_lives, renamed
+from spin_hub.checkpoint.system import is_device, name_problem, process_lives, renamed
 from spin_hub.errors import NoSpace, OutputExists, OutputNotAllowed
 from spin_hub.recipe import Destination
 from spin_hub.units import human_bytes

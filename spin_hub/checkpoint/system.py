@@ -1,15 +1,98 @@
-"""File calls that some systems lack, each with its portable way: reads and writes at an offset, copies in the kernel.
+"""Differences between operating systems in files and processes, each with its portable way.
 
-Every call is looked up when it is needed, so that a test can take it away.
+Windows refuses to rename or remove a file that is open or mapped, and keeps some names for devices; some systems lack
+reads and writes at an offset, or copies within the kernel. Calls are looked up when they are needed, so that a test can
+take one away.
 """
 
 import errno
 import os
+import re
+import time
+from collections.abc import Callable
 from io import FileIO
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 _NO_KERNEL_COPY: Final = {errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM, errno.EBADF}
+WINDOWS: Final = os.name == "nt"
+
+IN_USE: Final = {errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT} | ({errno.EACCES} if WINDOWS else set())
+"""Codes of a folder that cannot be removed because another process adds, removes or holds files in it."""
+
+_DEVICES: Final = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])", re.IGNORECASE)
+_WAITS: Final = (0.05, 0.1, 0.2, 0.4, 0.8)
+"""Seconds between tries of a renaming on Windows, where virus scanners and indexers open new files for a moment."""
+
+
+def is_device(name: str) -> bool:
+    """True if Windows keeps a file name for a device, with any ending: ``NUL``, ``con.json``."""
+    return _DEVICES.fullmatch(name.partition(".")[0].rstrip()) is not None
+
+
+def name_problem(name: str) -> str | None:
+    """The reason why this system refuses a file name, as the end of a sentence, or None."""
+    if not WINDOWS:
+        return None
+    if is_device(name):
+        return f"Windows keeps the name {name} for a device"
+    if found := re.search(r'[<>:"/\\|?*\x00-\x1f]', name):
+        return f"Windows allows no {found[0]!r} in a name"
+    return "Windows drops dots and spaces at the end of a name" if name != name.rstrip(". ") else None
+
+
+def renamed(rename: Callable[[], object]) -> None:
+    """Renames, and on Windows tries again for a moment while another program holds the file.
+
+    Args:
+        rename: does it.
+
+    Raises:
+        OSError: as the last try.
+    """
+    for seconds in _WAITS if WINDOWS else ():
+        try:
+            rename()
+        except PermissionError:
+            time.sleep(seconds)
+        else:
+            return
+    rename()
+
+
+def read_only_array(path: Path, dtype: str, start: int, shape: tuple[int, ...]) -> NDArray[Any]:
+    """An array that lies in a file: a map of it, or on Windows a copy, since a mapped file could not be replaced.
+
+    Args:
+        path: the file.
+        dtype: of the elements.
+        start: the offset of the first byte.
+        shape: of the array, which is not empty.
+    """
+    if not WINDOWS:
+        return np.memmap(path, dtype, "r", start, shape)
+    array = np.fromfile(path, dtype, int(np.prod(shape)), offset=start).reshape(shape)
+    array.flags.writeable = False
+    return array
+
+
+def system_error(code: int, text: str, path: Path) -> OSError:
+    """The exception for an error code that a library reports as the system gave it: an errno, on Windows a winerror."""
+    return OSError(0, text, str(path), code) if WINDOWS else OSError(code, text, str(path))
+
+
+def process_lives(process: int) -> bool:
+    """True if a process of this machine with this number is running; ``os.kill`` with 0 sends Ctrl-C on Windows."""
+    # Only leftovers need it, and they are rare.
+    import psutil
+
+    try:
+        return bool(psutil.pid_exists(process))
+    except OverflowError:
+        return False
 
 
 def read_at(file: FileIO, size: int, start: int) -> bytearray:

@@ -6,9 +6,10 @@ import os
 import numpy as np
 import pytest
 
-from spin_hub.artifacts import atomic, container, system
+from spin_hub.artifacts import atomic, container
 from spin_hub.artifacts.atomic import Placed, new_file, new_folder
 from spin_hub.artifacts.container import mapped, mapped_raw, write_container
+from spin_hub.checkpoint import system
 from spin_hub.checkpoint.header import read_header
 from spin_hub.errors import OutputNotAllowed
 from spin_hub.recipe import Destination
