@@ -1,14 +1,24 @@
-"""Files described without their content: sizes and digests, and the pieces to read to see some places in them."""
+"""File stores: sizes, digests, pieces and spans of a model's files, in a folder or on the Hub."""
 
 import hashlib
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from functools import cached_property
+from io import FileIO
+from pathlib import Path
+from typing import Final, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
+from spin_hub.checkpoint.digests import sha256
+from spin_hub.checkpoint.sampling import Allowance
 
+# Bytes of a file in memory at a time; large enough that the work per block is negligible.
+BLOCK: Final = 4 << 20
+
+# Files up to this size, in bytes, may be kept by git itself, under the id of their content.
 REGULAR: Final = 16 << 20
-"""Files up to this size, in bytes, may be kept by git itself, under the id of their content."""
+
+# The content of a file, in order, in pieces of any size; each may be overwritten by the next.
+Content = Iterable[bytes | bytearray]
 
 
 def git_id(content: bytes) -> str:
@@ -42,79 +52,163 @@ class Identity:
         return f"git {self.blob_id[:12]}" if self.blob_id else f"{self.size:,} bytes"
 
 
-NEAR: Final = 4096
-"""Places that lie closer together, in bytes, are read in one piece."""
+class FileStore(Protocol):
+    """Files by name, in a folder or a Hub repo."""
+
+    @property
+    def label(self) -> str:
+        """The user's name for it."""
+        ...
+
+    @property
+    def repo_id(self) -> str | None:
+        """The id or commit, if it is a Hub repo."""
+        ...
+
+    @property
+    def commit(self) -> str | None:
+        """The id or commit, if it is a Hub repo."""
+        ...
+
+    @property
+    def sizes(self) -> Mapping[str, int]:
+        """The size of every file, by name."""
+        ...
+
+    def local(self, name: str) -> Path | None:
+        """Return the local path of a file, or None."""
+        ...
+
+    def known(self, name: str) -> Identity:
+        """Return what is known of a file without reading it."""
+        ...
+
+    def identity(self, name: str) -> Identity:
+        """Return a file's digests, for which it may have to be read."""
+        ...
+
+    def sha256(self, name: str) -> str:
+        """Return the sha256 of a file's content."""
+        ...
+
+    def whole(self, name: str) -> bytes:
+        """Read a small file."""
+        ...
+
+    def pieces(self, name: str) -> Iterator[bytes | bytearray]:
+        """Yield the content of a file, in order."""
+        ...
+
+    def ranges(self, name: str, spans: Iterable[tuple[int, int]]) -> list[bytes]:
+        """Read some spans of a file."""
+        ...
+
+    def check(self, name: str) -> None:
+        """Raise an error if the local copy of a file is not the Hub's."""
+        ...
+
+    def allowance(self, names: Iterable[str]) -> Allowance | None:
+        """Return how much of some files :meth:`ranges` may read, or None for all."""
+        ...
 
 
-@dataclass(frozen=True)
-class Allowance:
-    """How much may be read."""
+class FolderStore:
+    """The visible files of a folder as a file store.
 
-    requests: int
-    nbytes: int
-
-
-@dataclass(frozen=True)
-class Pieces:
-    """What is read: of the numbered files the bytes from ``starts`` to ``ends``, and how many places that shows."""
-
-    files: NDArray[np.int64]
-    starts: NDArray[np.int64]
-    ends: NDArray[np.int64]
-    places: int
-
-
-def pieces_for(
-    files: NDArray[np.int64],
-    starts: NDArray[np.int64],
-    ends: NDArray[np.int64],
-    allowed: Allowance | None,
-    seed: int = 0,
-) -> Pieces:
-    """The pieces that show all places, or as many as fit: then a sample, the same for the same seed.
-
-    Args:
-        files: the file of every place, a number; shape (n,), sorted.
-        starts, ends: its bytes; shape (n,), sorted within a file and not overlapping.
-        allowed: None reads all of them.
-        seed: of the sample.
+    Attributes:
+        label: the user's name for it.
+        path: the folder.
+        repo_id, commit: of a folder in the Hub's cache.
     """
-    # Places of two files never lie near each other.
-    gaps = np.where(files[1:] == files[:-1], starts[1:] - ends[:-1], np.iinfo(np.int64).max)
-    near = _pieces(files, starts, ends, gaps > NEAR)
-    if allowed is None or _fits(near, allowed):
-        return near
-    # Joining the narrowest gaps costs the fewest bytes for a number of requests.
-    cuts = np.zeros(len(gaps), bool)
-    cuts[np.argsort(gaps, kind="stable")[::-1][: max(allowed.requests - 1, 0)]] = True
-    fewest = _pieces(files, starts, ends, cuts | (gaps == np.iinfo(np.int64).max))
-    return fewest if _fits(fewest, allowed) else _sample(files, starts, ends, allowed, seed)
+
+    def __init__(self, label: str, path: Path, repo_id: str | None = None, commit: str | None = None) -> None:
+        self.label, self.path, self.repo_id, self.commit = label, path, repo_id, commit
+
+    @cached_property
+    def sizes(self) -> Mapping[str, int]:
+        """The size of every file, by its name relative to the folder; hidden files are ignored."""
+        paths = [path for path in self.path.rglob("*") if path.is_file()]
+        names = {path.relative_to(self.path).as_posix(): path for path in paths}
+        hidden = {name for name in names if any(part.startswith(".") for part in name.split("/"))}
+        return {name: path.stat().st_size for name, path in sorted(names.items()) if name not in hidden}
+
+    def local(self, name: str) -> Path | None:
+        """Return the path of a file."""
+        return self.path / name
+
+    def known(self, name: str) -> Identity:
+        """Return what is known of a file without reading it."""
+        return Identity(self.sizes[name])
+
+    def identity(self, name: str) -> Identity:
+        """Read a file for its digests."""
+        path = self.path / name
+        size = path.stat().st_size
+        if size > REGULAR:
+            return Identity(size, sha256(path, lambda _: None))
+        data = path.read_bytes()
+        return Identity(len(data), hashlib.sha256(data).hexdigest(), git_id(data))
+
+    def sha256(self, name: str) -> str:
+        """Return the sha256 of a file's content."""
+        return sha256(self.path / name, lambda _: None)
+
+    def whole(self, name: str) -> bytes:
+        """Read a small file."""
+        return (self.path / name).read_bytes()
+
+    def pieces(self, name: str) -> Iterator[bytearray]:
+        """Yield the content of a file, in blocks."""
+        return file_pieces(self.path / name)
+
+    def ranges(self, name: str, spans: Iterable[tuple[int, int]]) -> list[bytes]:
+        """Read some spans of a file."""
+        with (self.path / name).open("rb", buffering=0) as file:
+            return [_between(file, start, end) for start, end in spans]
+
+    def check(self, name: str) -> None:
+        """Do nothing: there is nothing to check a local file against."""
+
+    def allowance(self, names: Iterable[str]) -> Allowance | None:
+        """Return None: all of it may be read."""
+        return None
 
 
-def _pieces(
-    files: NDArray[np.int64], starts: NDArray[np.int64], ends: NDArray[np.int64], cuts: NDArray[np.bool_]
-) -> Pieces:
-    """Places joined into pieces, but where there is a cut between one place and the next."""
-    if not len(files):
-        return Pieces(files, starts, ends, 0)
-    first = np.concatenate(([True], cuts))
-    last = np.concatenate((cuts, [True]))
-    return Pieces(files[first], starts[first], ends[last], len(files))
+def _between(file: FileIO, start: int, end: int) -> bytes:
+    file.seek(start)
+    parts = bytearray()
+    while len(parts) < end - start and (part := file.read(end - start - len(parts))):
+        parts += part
+    return bytes(parts)
 
 
-def _fits(pieces: Pieces, allowed: Allowance) -> bool:
-    return len(pieces.files) <= allowed.requests and int((pieces.ends - pieces.starts).sum()) <= allowed.nbytes
+def in_blocks(pieces: Content) -> Iterator[bytearray]:
+    """Regroup content into blocks of one size, but for the last; whole blocks are passed on uncopied."""
+    kept = bytearray()
+    for piece in pieces:
+        if not kept and len(piece) == BLOCK and isinstance(piece, bytearray):
+            yield piece
+            continue
+        kept += piece
+        while len(kept) >= BLOCK:
+            yield kept[:BLOCK]
+            del kept[:BLOCK]
+    if kept:
+        yield kept
 
 
-def _sample(
-    files: NDArray[np.int64], starts: NDArray[np.int64], ends: NDArray[np.int64], allowed: Allowance, seed: int
-) -> Pieces:
-    """Windows of one size that hold places, in random order, until no more fit."""
-    window = max(allowed.nbytes // max(allowed.requests, 1), 1)
-    numbers = starts // window
-    cuts = (files[1:] != files[:-1]) | (numbers[1:] != numbers[:-1])
-    whole = _pieces(files, starts, ends, cuts)
-    counts = np.diff(np.flatnonzero(np.concatenate(([True], cuts, [True]))))
-    order = np.random.default_rng(seed).permutation(len(whole.files))[: allowed.requests]
-    taken = np.sort(order[np.cumsum((whole.ends - whole.starts)[order]) <= allowed.nbytes])
-    return Pieces(whole.files[taken], whole.starts[taken], whole.ends[taken], int(counts[taken].sum()))
+def file_pieces(path: Path) -> Iterator[bytearray]:
+    """Yield the content of a file in blocks, all in one buffer."""
+    with path.open("rb", buffering=0) as file:
+        size = file.seek(0, 2)
+        file.seek(0)
+        block = bytearray(min(BLOCK, max(size, 1)))
+        view = memoryview(block)
+        while True:
+            filled = 0
+            while filled < len(block) and (count := file.readinto(view[filled:])):
+                filled += count
+            if filled:
+                yield block if filled == len(block) else block[:filled]
+            if filled < len(block):
+                return

@@ -16,7 +16,7 @@ from spin_hub.artifacts.base_model import Base
 from spin_hub.artifacts.open import base_ref
 from spin_hub.artifacts.verification import Difference
 from spin_hub.artifacts.write import Outcome, Provenance, write_export_folder
-from spin_hub.checkpoint.file_store import FileStore
+from spin_hub.checkpoint.store import FileStore
 from spin_hub.core.delta import Delta
 from spin_hub.core.ranking import Shape
 from spin_hub.errors import UsageError

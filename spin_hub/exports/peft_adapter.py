@@ -9,7 +9,7 @@ import numpy as np
 
 from spin_hub.artifacts.base_model import Base, open_headers
 from spin_hub.artifacts.verification import Difference
-from spin_hub.checkpoint.file_store import FileStore
+from spin_hub.checkpoint.store import FileStore
 from spin_hub.core.delta import BaseRef, Delta, TensorEdit
 from spin_hub.core.dtypes import NAMES, itemsize
 from spin_hub.errors import AdapterRefused

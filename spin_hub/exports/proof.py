@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from spin_hub.artifacts.verification import Difference, shown
 from spin_hub.checkpoint.digests import sha256
-from spin_hub.checkpoint.file_store import FileStore
 from spin_hub.checkpoint.header import Header, TensorSpan, header_size, parse_header
+from spin_hub.checkpoint.store import FileStore
 from spin_hub.core.files import SPIN
 from spin_hub.core.json import parse
 from spin_hub.errors import CorruptFile

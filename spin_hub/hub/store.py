@@ -9,7 +9,8 @@ from huggingface_hub import HfApi, try_to_load_from_cache
 from huggingface_hub.errors import HTTPError, NotASafetensorsRepoError, SafetensorsParsingError
 
 from spin_hub.checkpoint.header import TensorSpan
-from spin_hub.checkpoint.store import Allowance, Identity
+from spin_hub.checkpoint.sampling import Allowance
+from spin_hub.checkpoint.store import Identity
 from spin_hub.errors import AccessDenied, CorruptFile, DownloadDamaged, HubUnreachable, ModelNotFound
 from spin_hub.hub.client import a_model, reason, typed
 from spin_hub.hub.ranges import Ranges

@@ -11,7 +11,7 @@ from spin_hub.artifacts.delta_file import NAME as DELTA
 from spin_hub.artifacts.delta_file import read_delta
 from spin_hub.artifacts.open import parse_record
 from spin_hub.checkpoint.digests import sha256
-from spin_hub.checkpoint.file_store import FileStore, FolderStore
+from spin_hub.checkpoint.store import FileStore, FolderStore
 from spin_hub.core.delta import Delta
 from spin_hub.core.files import SPIN
 from spin_hub.errors import ArtefactNotFound, BaseNotNamed, CorruptFile, HubSilent, ModelNotFound

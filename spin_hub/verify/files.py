@@ -7,8 +7,7 @@ from typing import Final
 
 from spin_hub.artifacts.verification import Difference
 from spin_hub.artifacts.write import BASE_README, NOTICE
-from spin_hub.checkpoint.file_store import FileStore
-from spin_hub.checkpoint.store import Identity
+from spin_hub.checkpoint.store import FileStore, Identity
 from spin_hub.core.files import DELTA, README, SPIN, Contents, is_licence, split_names
 from spin_hub.model_cards.licences import terms_of
 from spin_hub.model_cards.render import HEAT_MAP

@@ -10,8 +10,8 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from spin_hub.checkpoint.file_store import Content, in_blocks
 from spin_hub.checkpoint.header import Header, TensorSpan, header_size, parse_header
+from spin_hub.checkpoint.store import Content, in_blocks
 from spin_hub.core.delta import TensorEdit
 from spin_hub.errors import CorruptFile, DeltaMismatch
 

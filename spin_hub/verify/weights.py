@@ -11,10 +11,10 @@ from typing import Final
 import numpy as np
 
 from spin_hub.artifacts.verification import Difference
-from spin_hub.checkpoint.file_store import FileStore, file_pieces
 from spin_hub.checkpoint.header import header_size, parse_header
 from spin_hub.checkpoint.index import SHARDED, SINGLE, named_shards, parse_weight_map
-from spin_hub.checkpoint.store import Allowance, Pieces, pieces_for
+from spin_hub.checkpoint.sampling import Allowance, Pieces, pieces_for
+from spin_hub.checkpoint.store import FileStore, file_pieces
 from spin_hub.core.delta import Delta
 from spin_hub.errors import CorruptFile, DeltaMismatch, NoSafetensors
 from spin_hub.progress import Reporter, step

@@ -9,7 +9,7 @@ from spin_hub.artifacts.open import fetch_delta
 from spin_hub.artifacts.publish import PushOptions
 from spin_hub.artifacts.verification import Difference, Verification
 from spin_hub.artifacts.write import Outcome
-from spin_hub.checkpoint.file_store import FileStore
+from spin_hub.checkpoint.store import FileStore
 from spin_hub.errors import BaseNotNamed, HubSilent, SpinHubError
 from spin_hub.exports.base import EXPORTS
 from spin_hub.hub.resolve import ModelSource

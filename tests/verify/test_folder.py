@@ -6,9 +6,8 @@ from itertools import pairwise
 
 import pytest
 
-from spin_hub.checkpoint import file_store as module
-from spin_hub.checkpoint.file_store import BLOCK, FolderStore
-from spin_hub.checkpoint.store import Identity
+from spin_hub.checkpoint import store as module
+from spin_hub.checkpoint.store import BLOCK, FolderStore, Identity
 
 FILES = {"a.txt": b"a", "deep/b.bin": bytes(range(256)) * 9, "deep/empty": b"", "name with spaces": b"line\n"}
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from deltas_of import DOWN, UP, delta_of
 
-from spin_hub.checkpoint import file_store as store
-from spin_hub.checkpoint.file_store import file_pieces, in_blocks
+from spin_hub.checkpoint import store
 from spin_hub.checkpoint.header import read_header
 from spin_hub.checkpoint.index import read_index
 from spin_hub.checkpoint.patch import write_patched_copy, zeros
+from spin_hub.checkpoint.store import file_pieces, in_blocks
 from spin_hub.core.delta import Delta, TensorEdit
 from spin_hub.errors import CorruptFile, DeltaMismatch
 from spin_hub.verify.shards import Proof, Sides, prove_shard

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from spin_hub.checkpoint.store import Allowance, Pieces, pieces_for
+from spin_hub.checkpoint.sampling import Allowance, Pieces, pieces_for
 
 
 def places(starts: list[int], files: list[int] | None = None, size: int = 2) -> tuple:
