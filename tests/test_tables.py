@@ -8,8 +8,8 @@ from typer.testing import CliRunner
 
 from spin_hub.artifacts.write import rule_text
 from spin_hub.cli.app import app
-from spin_hub.core.actions import ACTIONS, action_of
 from spin_hub.core.algebra import HOWS, how_of
+from spin_hub.core.delta import ACTIONS, action_of
 from spin_hub.errors import PluginMissing, UsageError
 from spin_hub.model_cards.command import edit_command
 from spin_hub.model_cards.render import render_card

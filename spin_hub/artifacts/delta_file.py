@@ -17,8 +17,7 @@ from spin_hub.artifacts.container import (
     write_container,
 )
 from spin_hub.checkpoint.header import Header
-from spin_hub.core.actions import ZERO, action_of
-from spin_hub.core.delta import BaseRef, Delta, TensorEdit, checked_method
+from spin_hub.core.delta import ZERO, BaseRef, Delta, TensorEdit, action_of, checked_method
 from spin_hub.core.files import DELTA, stays_inside
 from spin_hub.errors import CorruptFile, UnsupportedFormat
 from spin_hub.version import __version__

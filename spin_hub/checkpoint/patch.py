@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from spin_hub.checkpoint.index import CheckpointIndex
 from spin_hub.checkpoint.system import copy_in_kernel, read_at, write_at
-from spin_hub.core.actions import ZERO
-from spin_hub.core.delta import Delta, TensorEdit
+from spin_hub.core.delta import ZERO, Delta, TensorEdit
 from spin_hub.core.selection import Indices
 from spin_hub.errors import DeltaMismatch, OutputNotAllowed
 

@@ -1,7 +1,7 @@
-"""A delta: a selection together with the values that the edit overwrites, so that it can be undone exactly."""
+"""A delta: a selection, what is done to it, and the values that this overwrites, so that it can be undone exactly."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,6 +15,38 @@ from spin_hub.errors import UsageError
 
 if TYPE_CHECKING:
     from spin_hub.core.algebra import How
+
+
+@dataclass(frozen=True)
+class Action:
+    """One entry of the table.
+
+    Attributes:
+        kind: its name, as in the ``operation`` of a delta file.
+        sentence: a noun phrase for the result.
+        write: returns the bytes to write for the original ones, both uint8, shape (n, itemsize).
+    """
+
+    kind: str
+    sentence: str
+    write: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
+
+    @property
+    def operation(self) -> dict[str, Any]:
+        """The action as a delta file records it, such as ``{"kind": "zero"}``."""
+        return {"kind": self.kind}
+
+
+# Every bit 0 is +0 in every float type.
+ZERO: Final = Action("zero", "zeros", np.zeros_like)
+
+ACTIONS: Final[Mapping[str, Action]] = {ZERO.kind: ZERO}
+"""What an edit may do to a selected weight."""
+
+
+def action_of(operation: Any) -> Action | None:
+    """Return the action that a delta file's ``operation`` names, or None if there is none of this form."""
+    return next((action for action in ACTIONS.values() if action.operation == operation), None)
 
 
 @dataclass(frozen=True, eq=False)

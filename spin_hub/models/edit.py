@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from spin_hub.checkpoint.coordinates import parameter_of
-from spin_hub.core.actions import ZERO
-from spin_hub.core.delta import BaseRef, Delta, TensorEdit
+from spin_hub.core.delta import ZERO, BaseRef, Delta, TensorEdit
 from spin_hub.core.selection import Indices, Selection
 from spin_hub.errors import ModelChanged
 from spin_hub.models.parameters import CODES, Place, as_bits, as_bytes, differing, originals, place

@@ -4,32 +4,49 @@ For a linear map y = x W^T the gradient of one example is ``Delta^T X``, with X 
 loss's gradient at its output, one row a token; so no weight needs a gradient of its own.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import torch
 from torch import Tensor
 
-_BLOCK: Final = 1024
-_ROWS: Final = 1024
+Segment = tuple[int, int]
+"""The first token of an example among the packed ones, and the first behind it."""
+
+_BLOCK: Final = 1 << 20
+"""Elements of a block: with more it leaves the cache between its product and its addition. Products of smaller ones
+run further from the machine's peak, so matrices of up to so many elements are made in one."""
+
+_ROWS: Final = 384
+"""Rows that a block has at least, however wide the matrix is: flatter products run at half the peak."""
 
 
-def add_absolute_gradient(sums: Tensor, delta: Tensor, inputs: Tensor, scratch: Tensor) -> None:
-    """Adds ``|Delta^T X|`` of one example to ``sums``, in place.
+def add_absolute_products(sums: Tensor, left: Tensor, right: Tensor, segments: Sequence[Segment]) -> None:
+    """Add ``|left_i^T right_i|`` of every segment i to ``sums``, in place.
+
+    Tokens outside all segments, such as padding, do not count. A product is rounded to the dtype of ``left`` and
+    added in the dtype of ``sums``. It is made in blocks of rows, so that it is still in the cache when it is added.
 
     Args:
-        sums: shape (out, in); float32, or the model's dtype to compute as the published code does.
-        delta: shape (T, out), the loss's gradient at the output of the linear map.
-        inputs: shape (T, in), the input of the linear map, same dtype as ``delta``.
-        scratch: shape (out, in), dtype of ``delta``; overwritten. Fresh memory for every product would cost
-            more than the product where a matrix is large.
+        sums: shape (rows, columns); float32 or better, or the dtype of ``left``.
+        left: shape (tokens, rows).
+        right: shape (tokens, columns), dtype and device of ``left``.
+        segments: within the tokens.
     """
-    sums.add_(torch.mm(delta.t(), inputs, out=scratch).abs_())
+    rows, columns = sums.shape
+    height = min(rows, max(_ROWS, _BLOCK // columns))
+    scratch = torch.empty(height, columns, dtype=left.dtype, device=left.device)
+    for first in range(0, rows, height):
+        block = sums[first : first + height]
+        for start, stop in segments:
+            rows_of_left = left[start:stop, first : first + height].t()
+            block.add_(torch.mm(rows_of_left, right[start:stop], out=scratch[: len(block)]).abs_())
 
 
 def importance(weight: Tensor, sums: Tensor) -> Tensor:
     """``|W| * sums`` in the dtype of ``sums``, same shape; overwrites ``sums`` and returns it."""
     # In parts, since |W| of a large matrix is large too.
-    for part, weights in zip(torch.split(sums, _ROWS), torch.split(weight.detach(), _ROWS), strict=True):
+    for part, weights in zip(torch.split(sums, 1024), torch.split(weight.detach(), 1024), strict=True):
         part.mul_(weights.abs())
     return sums
 
@@ -37,9 +54,9 @@ def importance(weight: Tensor, sums: Tensor) -> Tensor:
 def top_weights(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """The ``count`` highest scores of a tensor, best first, ties broken by the lower flat index.
 
-    ``torch.topk`` leaves the choice among equal scores open, and is slow on large tensors. Here it only sees the
+    ``torch.topk`` leaves the order of equal scores open, and is slow on large tensors. Here it only sees the
     maxima of blocks: at least ``count`` scores reach the lowest of the ``count`` highest maxima, so the few
-    scores that reach it hold the answer, and a stable sort settles ties.
+    scores that reach it contain the answer, and a stable sort orders ties.
 
     Args:
         scores: any shape, finite.
@@ -55,11 +72,11 @@ def top_weights(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
 
 
 def _candidates(flat: Tensor, count: int) -> Tensor:
-    """Ascending places of the scores that reach some score which at least ``count`` of them reach, and not many more.
+    """Ascending indices of at least ``count`` top scores: a cheap superset of the top ``count``.
 
-    Only the blocks whose maximum reaches it are looked into, and what is left behind the last whole block.
+    The scores looked at are those of blocks with a high maximum, and those behind the last whole block.
     """
-    block = max(1, min(_BLOCK, flat.numel() // (4 * count)))
+    block = max(1, min(1024, flat.numel() // (4 * count)))
     whole = flat.numel() // block
     blocks = flat[: whole * block].view(whole, block)
     maxima = blocks.amax(dim=1)

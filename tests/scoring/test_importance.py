@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
-from spin_hub.scoring.importance import add_absolute_gradient, importance, top_weights
+from spin_hub.scoring import importance as module
+from spin_hub.scoring.importance import add_absolute_products, importance, top_weights
 
 
 def by_autograd(layer, examples):
@@ -20,11 +21,10 @@ def by_autograd(layer, examples):
 def from_outputs(layer, examples):
     """The same from gradients at the outputs."""
     sums = torch.zeros(layer.weight.shape, dtype=layer.weight.dtype)
-    scratch = torch.full_like(sums, torch.nan)
     for inputs, labels in examples:
         outputs = layer(inputs)
         (delta,) = torch.autograd.grad(functional.cross_entropy(outputs, labels), outputs)
-        add_absolute_gradient(sums, delta, inputs, scratch)
+        add_absolute_products(sums, delta, inputs, [(0, len(inputs))])
     return sums
 
 
@@ -37,29 +37,64 @@ def test_sums_are_those_of_autograd_per_example(lengths):
 
 
 def test_gradients_of_opposite_sign_do_not_cancel():
-    sums, scratch = torch.zeros(1, 2), torch.empty(1, 2)
-    inputs = torch.tensor([[3.0, -4.0]])
+    sums, inputs = torch.zeros(1, 2), torch.tensor([[3.0, -4.0]])
     for sign in (1.0, -1.0):
-        add_absolute_gradient(sums, torch.tensor([[sign]]), inputs, scratch)
+        add_absolute_products(sums, torch.tensor([[sign]]), inputs, [(0, 1)])
     assert sums.tolist() == [[6.0, 8.0]]
 
 
 def test_tokens_of_one_example_add_before_the_absolute_value():
     sums = torch.zeros(1, 1)
-    add_absolute_gradient(sums, torch.tensor([[1.0], [-1.0]]), torch.tensor([[3.0], [2.0]]), torch.empty(1, 1))
+    add_absolute_products(sums, torch.tensor([[1.0], [-1.0]]), torch.tensor([[3.0], [2.0]]), [(0, 2)])
     assert sums.item() == 1.0
 
 
-def test_products_of_a_small_type_are_summed_in_float32():
-    sums, scratch = torch.full((1, 1), 256.0), torch.empty(1, 1, dtype=torch.bfloat16)
-    one = torch.ones(1, 1, dtype=torch.bfloat16)
-    add_absolute_gradient(sums, one, one, scratch)
-    assert sums.item() == 257.0  # bfloat16 would have stayed at 256
+def by_definition(left, right, segments):
+    return sum((left[start:stop].T @ right[start:stop]).abs() for start, stop in segments)
+
+
+@pytest.fixture(params=[(1, 1), (10, 1), (1, 3), (1 << 20, 384)])
+def block(request, monkeypatch):
+    monkeypatch.setattr(module, "_BLOCK", request.param[0])
+    monkeypatch.setattr(module, "_ROWS", request.param[1])
+
+
+@given(st.lists(st.integers(0, 6), min_size=1, max_size=5), st.integers(1, 9), st.integers(1, 9))
+def test_products_of_segments_are_added_as_absolute_values(lengths, rows, columns):
+    total = sum(lengths)
+    left, right = torch.randn(total, rows, dtype=torch.float64), torch.randn(total, columns, dtype=torch.float64)
+    ends = [sum(lengths[: number + 1]) for number in range(len(lengths))]
+    segments = [(end - length, end) for end, length in zip(ends, lengths, strict=True)]
+    sums = torch.ones(rows, columns, dtype=torch.float64)
+    add_absolute_products(sums, left, right, segments)
+    torch.testing.assert_close(sums, 1 + by_definition(left, right, segments))
+
+
+def test_blocks_of_rows_change_nothing(block):
+    left, right = torch.randn(12, 7), torch.randn(12, 4)
+    segments = [(0, 5), (7, 12)]
+    sums = torch.zeros(7, 4)
+    add_absolute_products(sums, left, right, segments)
+    torch.testing.assert_close(sums, by_definition(left, right, segments))
+
+
+def test_tokens_outside_all_segments_do_not_count():
+    left, right = torch.ones(4, 1), torch.ones(4, 1)
+    left[2] = torch.nan
+    sums = torch.zeros(1, 1)
+    add_absolute_products(sums, left, right, [(0, 2), (3, 4)])
+    assert sums.item() == 3.0
+
+
+def test_products_in_half_precision_are_summed_in_float32():
+    sums, one = torch.full((1, 1), 256.0), torch.ones(2, 1, dtype=torch.bfloat16)
+    add_absolute_products(sums, one, one, [(0, 1), (1, 2)])
+    assert sums.item() == 258.0  # bfloat16 would have stayed at 256
 
 
 def test_sums_in_the_dtype_of_the_model_stay_in_it():
-    sums, one = torch.full((1, 1), 256.0, dtype=torch.bfloat16), torch.ones(1, 1, dtype=torch.bfloat16)
-    add_absolute_gradient(sums, one, one, torch.empty_like(one))
+    sums, one = torch.full((1, 1), 256.0, dtype=torch.bfloat16), torch.ones(2, 1, dtype=torch.bfloat16)
+    add_absolute_products(sums, one, one, [(0, 1), (1, 2)])
     assert (sums.item(), sums.dtype) == (256.0, torch.bfloat16)
 
 

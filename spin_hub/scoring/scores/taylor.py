@@ -24,7 +24,7 @@ class Taylor:
 
     def accumulate(self, sums: Tensor, passed: Passed) -> None:
         """Add ``|dL_i/dW|`` of every example i."""
-        from spin_hub.scoring.products import add_absolute_products  # which imports PyTorch
+        from spin_hub.scoring.importance import add_absolute_products  # which imports PyTorch
 
         delta, inputs = passed.delta, passed.inputs
         left, right = (inputs, delta) if passed.transposed else (delta, inputs)
