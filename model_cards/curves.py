@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spin_hub.core.ranking import RankedTensor, Ranking, count_of
-from spin_hub.model_cards.paper import FAINT, INK, plain
-from spin_hub.model_cards.plots import PALETTE, sheet
+from spin_hub.model_cards.canvas import FAINT, INK, PALETTE, plain, sheet
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,7 +25,7 @@ _DASHES: Final = ("-", "--", ":", "-.")
 
 
 def importance_curves(curves: Mapping[str, Curve], marks: Mapping[str, float], title: str, path: Path) -> None:
-    """Writes how importance falls with rank, a line per calibration set, as PNG.
+    """Write how importance falls with rank, a line per calibration set, as PNG.
 
     Args:
         curves: by set, ranks as shares of the matrix and the importance there; others than positive ones are left out.
@@ -47,7 +46,7 @@ def importance_curves(curves: Mapping[str, Curve], marks: Mapping[str, float], t
 
 
 def overlap_curves(ranking: Ranking, marks: Mapping[str, float], title: str, path: Path) -> None:
-    """Writes which share of their top weights calibration sets have in common, by the ratio, as PNG.
+    """Write which share of their top weights calibration sets have in common, by the ratio, as PNG.
 
     A line per pair of sets and one for all of them; a last one shows two sets drawn at random.
     """

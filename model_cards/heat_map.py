@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spin_hub.core.names import Table
-from spin_hub.model_cards.paper import FAINT, INK, Paper, line_height, plain, width, wrapped
+from spin_hub.model_cards.canvas import FAINT, INK, Canvas, line_height, plain, width, wrapped
 
 Counts = NDArray[np.int64]
 
@@ -61,7 +61,7 @@ class _Grid:
 
 
 def heat_map(table: Table, title: str, path: Path) -> None:
-    """Writes how many weights were set to zero, per layer (downwards) and matrix (across), as PNG.
+    """Write how many weights were set to zero, per layer (downwards) and matrix (across), as PNG.
 
     Layers without an edit have a row too; where there are many experts, a layer's experts share a column.
     """
@@ -84,15 +84,15 @@ def heat_map(table: Table, title: str, path: Path) -> None:
     height = min(max(150, len(labels) * (28 if len(labels) <= _NUMBERED else 12)), 1575)
     grid = _Grid(left, top, cell, height, len(labels), len(names))
 
-    paper = Paper(across, top + height + 2 * _MARGIN + len(reading) * line_height(8))
-    paper.lines((_MARGIN, _MARGIN), heading, 11, INK, bold=True)
-    paper.lines((_MARGIN, top + height + _MARGIN), reading, 8, FAINT)
-    _cells(paper, grid, counts)
-    _row_labels(paper, grid, labels)
+    canvas = Canvas(across, top + height + 2 * _MARGIN + len(reading) * line_height(8))
+    canvas.lines((_MARGIN, _MARGIN), heading, 11, INK, bold=True)
+    canvas.lines((_MARGIN, top + height + _MARGIN), reading, 8, FAINT)
+    _cells(canvas, grid, counts)
+    _row_labels(canvas, grid, labels)
     for column, (name, total) in enumerate(zip(names, sums, strict=True)):
-        _column_label(paper, (grid.x(column + 0.5), top - 6), name, total, turned)
-    _legend(paper, grid, max(1, int(counts.max())))
-    paper.save(path)
+        _column_label(canvas, (grid.x(column + 0.5), top - 6), name, total, turned)
+    _legend(canvas, grid, max(1, int(counts.max())))
+    canvas.save(path)
 
 
 def rows_of(table: Table) -> tuple[list[str], Counts]:
@@ -126,45 +126,45 @@ def shade(share: float) -> str:
     return "#" + "".join(f"{round(a + (b - a) * (place - low)):02x}" for a, b in zip(*ends, strict=True))
 
 
-def _cells(paper: Paper, grid: _Grid, counts: Counts) -> None:
+def _cells(canvas: Canvas, grid: _Grid, counts: Counts) -> None:
     most, edge = max(1, int(counts.max())), _EDGE if grid.height >= 6 * grid.rows else None
     colours = {count: shade(count / most) if count else _EMPTY for count in np.unique(counts).tolist()}
     for row, line in enumerate(counts.tolist()):
         top, bottom = grid.y(row), max(grid.y(row) + 1, grid.y(row + 1))
         for column, count in enumerate(line):
             start, end = (grid.x(column), top), (grid.x(column + 1), bottom)
-            paper.box(start, end, colours[count], edge)
+            canvas.box(start, end, colours[count], edge)
             text = f"{count}" if count < 10_000 else f"{count / 1e3:.0f}k" if count < 1e6 else f"{count / 1e6:.0f}M"
             if grid.rows <= _NUMBERED and width(text, 7) <= grid.cell - 4:
                 colour = _ZERO if count == 0 else "white" if count > 0.55 * most else INK
-                paper.text((grid.x(column + 0.5), (top + bottom) / 2), text, 7, colour, "mm")
+                canvas.text((grid.x(column + 0.5), (top + bottom) / 2), text, 7, colour, "mm")
 
 
-def _row_labels(paper: Paper, grid: _Grid, labels: Sequence[str]) -> None:
+def _row_labels(canvas: Canvas, grid: _Grid, labels: Sequence[str]) -> None:
     step = 1
     while step * grid.height < line_height() * grid.rows:
         step *= 2
     for row in range(0, len(labels), step):
-        paper.text((grid.left - 8, (grid.y(row) + grid.y(row + 1)) / 2), labels[row], anchor="rm")
-    paper.turned((_MARGIN + line_height() / 2, grid.y(grid.rows / 2)), "layer", 90, FAINT)
+        canvas.text((grid.left - 8, (grid.y(row) + grid.y(row + 1)) / 2), labels[row], anchor="rm")
+    canvas.turned((_MARGIN + line_height() / 2, grid.y(grid.rows / 2)), "layer", 90, FAINT)
 
 
-def _column_label(paper: Paper, at: tuple[int, int], name: str, total: str, turned: bool) -> None:
+def _column_label(canvas: Canvas, at: tuple[int, int], name: str, total: str, turned: bool) -> None:
     if turned:
-        paper.turned(at, f"{name}\n{total}", 45)
+        canvas.turned(at, f"{name}\n{total}", 45)
         return
-    paper.text((at[0], at[1] - line_height()), name, anchor="mb")
-    paper.text(at, total, colour=FAINT, anchor="mb")
+    canvas.text((at[0], at[1] - line_height()), name, anchor="mb")
+    canvas.text(at, total, colour=FAINT, anchor="mb")
 
 
-def _legend(paper: Paper, grid: _Grid, most: int) -> None:
+def _legend(canvas: Canvas, grid: _Grid, most: int) -> None:
     left, low = grid.x(grid.columns) + 24, grid.top + grid.height
     for pixel in range(grid.height):
-        paper.box((left, low - pixel), (left + 16, low - pixel), shade(pixel / grid.height))
+        canvas.box((left, low - pixel), (left + 16, low - pixel), shade(pixel / grid.height))
     step = next(step for power in range(19) for base in (1, 2, 5) if 6 * (step := base * 10**power) >= most)
     for tick in range(0, most + 1, step):
         y = low - round(tick / most * grid.height)
-        paper.box((left + 16, y), (left + 21, y), FAINT)
-        paper.text((left + 26, y), f"{tick:,}", 8, anchor="lm")
-    paper.turned((left + 26 + width(f"{most:,}", 8) + line_height(), grid.y(grid.rows / 2)), "weights set to zero", 90,
+        canvas.box((left + 16, y), (left + 21, y), FAINT)
+        canvas.text((left + 26, y), f"{tick:,}", 8, anchor="lm")
+    canvas.turned((left + 26 + width(f"{most:,}", 8) + line_height(), grid.y(grid.rows / 2)), "weights set to zero", 90,
                  FAINT)  # fmt: skip

@@ -20,7 +20,7 @@ from spin_hub.errors import RankingMismatch, RatioBeyondRanking, UsageError
 from spin_hub.hub.resolve import hub_cache
 from spin_hub.metrics.held_out import gather, texts_for
 from spin_hub.model_cards.licences import derived_name
-from spin_hub.model_cards.pareto import pareto_plot
+from spin_hub.model_cards.plots import pareto_plot
 from spin_hub.models.device import place
 from spin_hub.models.load import check_causal
 from spin_hub.models.widening import load_running

@@ -10,12 +10,10 @@ from PIL import Image
 from spin_hub.core.names import Table, by_layer
 from spin_hub.core.ranking import RankedTensor, Ranking, TopWeights
 from spin_hub.core.stats import Estimate
+from spin_hub.model_cards.canvas import plain
 from spin_hub.model_cards.curves import importance_by_rank, importance_curves, overlap_curves, overlaps
-from spin_hub.model_cards.frequencies import frequency_plot
 from spin_hub.model_cards.heat_map import SCALE, columns_of, heat_map, rows_of
-from spin_hub.model_cards.paper import plain
-from spin_hub.model_cards.pareto import pareto_plot
-from spin_hub.model_cards.plots import evidence_plot
+from spin_hub.model_cards.plots import evidence_plot, frequency_plot, pareto_plot
 
 MATRICES = ("mlp.down_proj", "mlp.gate_proj", "mlp.up_proj")
 HOSTILE = ("$x$", r"$\frac{$", "_hidden", "a\nb\0c", "名前", "n" * 5000, "", "$x$ " * 400)

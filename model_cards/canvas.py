@@ -1,13 +1,21 @@
-"""What a plot is drawn on where matplotlib would take too long: boxes, lines and text in the font of all plots."""
+"""What plots are drawn on: a canvas of Pillow, and a sheet of matplotlib in the same font and colours.
+
+Every output has a heat map, and matplotlib's import takes longer than patching a checkpoint of a gigabyte, so that the
+heat map is drawn on the canvas; all other plots are drawn on the sheet.
+"""
 
 import math
 import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from PIL.ImageFont import FreeTypeFont
 
 DOTS: Final = 150
@@ -15,7 +23,18 @@ DOTS: Final = 150
 INK: Final = "#22262b"
 FAINT: Final = "#6b727b"
 SIZE: Final = 8.5
-"""The size of text where none is given, in points."""
+"""The default size of text, in points."""
+
+PALETTE: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+"""Okabe and Ito's colours, which people with any colour vision tell apart."""
+STYLE: Final[dict[str, Any]] = {
+    "text.parse_math": False, "font.family": "DejaVu Sans", "font.size": 8.5, "text.color": INK,
+    "axes.labelcolor": INK, "axes.edgecolor": "#b9bfc6", "axes.spines.top": False, "axes.spines.right": False,
+    "xtick.color": INK, "ytick.color": INK, "figure.facecolor": "white", "figure.constrained_layout.h_pad": 0.08,
+}  # fmt: skip
+"""Names come from untrusted files, so no text is ever read as mathematics."""
+
+STATES: Final = {"base": "#555b63", "edited": PALETTE[0], "control": PALETTE[1]}
 
 _ASCII: Final = frozenset(map(chr, range(0x20, 0x7F)))
 _NO_CHARACTER: Final = "\U0010ffff"
@@ -24,7 +43,7 @@ Point = tuple[float, float]
 """x and y in pixels, from the upper left corner."""
 
 
-class Paper:
+class Canvas:
     """A white sheet.
 
     Args:
@@ -39,20 +58,20 @@ class Paper:
         self._draw = ImageDraw.Draw(self._image)
 
     def box(self, start: Point, end: Point, colour: str, edge: str | None = None) -> None:
-        """A filled box; both corners belong to it."""
+        """Draw a filled box; both corners belong to it."""
         self._draw.rectangle((*start, *end), colour, edge)
 
     def text(self, at: Point, text: str, size: float = SIZE, colour: str = INK, anchor: str = "la") -> None:
-        """A line of text; the anchor says where ``at`` is in it, as Pillow names it ("mm": its middle)."""
+        """Draw a line of text; the anchor is the place of ``at`` in it, as Pillow names it ("mm": its middle)."""
         self._draw.text(at, text, colour, font(size), anchor)
 
     def lines(self, at: Point, lines: list[str], size: float, colour: str, bold: bool = False) -> None:
-        """Lines of text below each other; ``at`` is the upper left corner."""
+        """Draw lines of text below each other; ``at`` is the upper left corner."""
         for number, line in enumerate(lines):
             self._draw.text((at[0], at[1] + number * line_height(size)), line, colour, font(size, bold))
 
     def turned(self, at: Point, text: str, angle: int, colour: str = INK) -> None:
-        """Text at an angle in degrees: around ``at`` where it is 90, else upwards to the right from there."""
+        """Draw text at an angle in degrees: around ``at`` if it is 90, otherwise upwards to the right from there."""
         from PIL import Image, ImageDraw
 
         _, _, right, bottom = self._draw.multiline_textbbox((0, 0), text, font(SIZE))
@@ -63,8 +82,28 @@ class Paper:
         self._image.paste(colour, (round(at[0] - x), round(at[1] - y)), mask)
 
     def save(self, path: Path) -> None:
-        """Writes it as PNG."""
+        """Write it as PNG."""
         self._image.save(path, format="PNG", dpi=(DOTS, DOTS))
+
+
+@contextmanager
+def sheet(path: Path, size: tuple[float, float], title: str, note: str) -> Iterator["Figure"]:
+    """A figure of that size in inches, with a title above and a reading aid below, written as a small PNG on leaving.
+
+    The user's style is set aside meanwhile, so that equal plots are equal files.
+    """
+    from matplotlib import style
+    from matplotlib.figure import Figure
+    from PIL import Image
+
+    with style.context(["default", STYLE]):
+        figure = Figure(figsize=size, dpi=DOTS, layout="constrained")
+        heading = textwrap.fill(plain(title, 200), int(size[0] * 10), break_on_hyphens=False)
+        figure.suptitle(heading, x=0.01, ha="left", fontsize=11, fontweight="bold")
+        figure.supxlabel(textwrap.fill(note, int(size[0] * 14.5)), x=0.01, ha="left", fontsize=8, color=FAINT)
+        yield figure
+        figure.savefig(drawn := BytesIO(), format="png")
+    Image.open(drawn).convert("RGB").quantize(256).save(path, format="PNG", optimize=True, dpi=(DOTS, DOTS))
 
 
 @cache
@@ -98,7 +137,7 @@ def wrapped(text: str, pixels: float, points: float, bold: bool = False) -> list
 
 
 def plain(text: object, width: int = 28) -> str:
-    """A stranger's text as one line of characters that the font has, shortened in its middle."""
+    """Untrusted text as one line of characters that the font has, shortened in its middle."""
     line = "".join(letter if _known(letter) else "□" for letter in " ".join(str(text).split()))
     return line if len(line) <= width else f"{line[: width // 2]}…{line[width // 2 + 1 - width :]}"
 
