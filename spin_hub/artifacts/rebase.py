@@ -13,8 +13,7 @@ from spin_hub.core.delta import Delta, TensorEdit
 from spin_hub.core.files import shard_digests
 from spin_hub.core.json import differing
 from spin_hub.errors import BaseChanged, DeltaMismatch, Unrelated
-from spin_hub.hub.ancestry import Lineage, unrelated
-from spin_hub.hub.base_models import lineage_of
+from spin_hub.hub.base_models import Lineage, lineage_of, unrelated
 from spin_hub.hub.resolve import Artefact
 from spin_hub.progress import Reporter, step
 from spin_hub.record import ModelRecord, Record

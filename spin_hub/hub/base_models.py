@@ -1,44 +1,200 @@
-"""Ancestors of a variant by the ``base_model`` of the cards on the Hub; what is unavailable is noted, not raised."""
+"""Base models of a variant: the ancestors that cards on the Hub name, and the differences of two configs."""
 
+import math
 import re
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from huggingface_hub import HfApi, hf_hub_download
-from huggingface_hub.errors import (
-    HfHubHTTPError,
-    HFValidationError,
-    HTTPError,
-    LocalEntryNotFoundError,
-)
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError
 from huggingface_hub.utils import validate_repo_id
 
+from spin_hub.core.compat import Fit
 from spin_hub.core.delta import BaseRef
 from spin_hub.core.files import README
 from spin_hub.core.json import parse
-from spin_hub.hub.ancestry import Lineage, Link, architecture_difference, config_differences
 from spin_hub.hub.client import reason
 from spin_hub.hub.resolve import ModelSource
 from spin_hub.model_cards.front_matter import card_of
 
-# The largest number of models to look up.
-MOST: Final = 8
+Config: TypeAlias = Mapping[str, Any]
+Difference: TypeAlias = tuple[str, Any, Any]
 
+# Median drift above which a variant without a link to the base counts as another model.
+UNRELATED: Final = 0.5
+# The largest number of models to look up, seconds for each, and bases per card: cards are untrusted.
+MOST: Final = 8
 _SECONDS: Final = 10.0
-_BASES: Final = 32  # cards are untrusted; no merge has more parents
+_BASES: Final = 32
 _FAILURES: Final = (HTTPError, OSError, ValueError, TypeError, LookupError, RecursionError)
+
+# Config keys, beside ``*_token_id`` and dropout, that do not affect the function of the weights.
+_IGNORED: Final = frozenset(
+    {
+        "_name_or_path", "_commit_hash", "transformers_version", "unsloth_version", "auto_map", "architectures",
+        "dtype", "torch_dtype", "use_cache", "output_attentions", "output_hidden_states", "return_dict", "id2label",
+        "label2id", "initializer_range", "attn_implementation", "_attn_implementation",
+    }
+)  # fmt: skip
+_UNSAID: Final[dict[str, Any]] = {"rope_parameters.rope_type": "default", "quantization_config.quant_method": None}
+_DEEPEST: Final = 4  # configs are untrusted
 
 
 @dataclass(frozen=True)
-class Ancestry:
-    """The steps up from a variant, the nearest first, and why they end early, if they do."""
+class Link:
+    """One step from a model to a base that its card names.
 
-    links: tuple[Link, ...]
+    Attributes:
+        model: the base's id, as it is on the Hub today if it answered.
+        named: its id in the card; a renamed model is still found by its old one.
+        of: the id of the model with the card, or None for a local folder.
+        relation: ``finetune``, ``adapter``, ``merge`` or ``quantized``, if known.
+    """
+
+    model: str
+    named: str
+    of: str | None = None
+    relation: str | None = None
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """A variant's ancestors, and its similarity to a delta's base.
+
+    Attributes:
+        variant: the variant's own id on the Hub, or None for a local folder.
+        links: the steps up from it, the nearest first.
+        base: the ids of the delta's base: as in the delta and, if different, as on the Hub today.
+        ended: why the chain was not followed to its end, or None if it was.
+        config_differences: (key, the base's value, the variant's), or None if the base's config is unknown.
+        architecture: how the architectures differ, or None if they do not, or that is unknown.
+        unknown: why the base's config is unknown, or None if it is known.
+    """
+
+    variant: str | None = None
+    links: tuple[Link, ...] = ()
+    base: tuple[str, ...] = ()
     ended: str | None = None
+    config_differences: tuple[Difference, ...] | None = None
+    architecture: str | None = None
+    unknown: str | None = None
+
+    @property
+    def chain(self) -> tuple[str, ...]:
+        """The ids from the variant to its ancestors, the nearest first."""
+        return (*([self.variant] if self.variant else []), *(link.model for link in self.links))
+
+    @property
+    def linked(self) -> bool:
+        """True if the delta's base is the variant or one of its ancestors; case does not matter."""
+        known = {name.casefold() for name in (*self.chain, *(link.named for link in self.links))}
+        return not known.isdisjoint(name.casefold() for name in self.base)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return JSON values; infinities and NaN are text."""
+        differences = self.config_differences
+        return {
+            "chain": list(self.chain),
+            "links": [{"model": link.model, "of": link.of, "relation": link.relation} for link in self.links],
+            "linked": self.linked,
+            "ended": self.ended,
+            "architecture": self.architecture,
+            "config_differences": None if differences is None else [
+                {"key": key, "base": _finite(base), "variant": _finite(variant)} for key, base, variant in differences
+            ],
+            "unknown": self.unknown,
+        }  # fmt: skip
+
+
+def unrelated(lineage: Lineage, fit: Fit) -> str | None:
+    """Return why a variant counts as another model than the delta's base, as the end of a sentence, or None.
+
+    That takes both: no card that links it to the base, and a median drift above :data:`UNRELATED`.
+    """
+    if lineage.linked or fit.drift is None or fit.drift <= UNRELATED:
+        return None
+    base = lineage.base[0] if lineage.base else "the delta's base"
+    amount = f"{fit.drift:.0%}" if math.isfinite(fit.drift) else "more than any number"
+    return (
+        f"no card links it to {base}, and the touched weights differ from the base's by {amount} in the median "
+        f"(at most {UNRELATED:.0%} without a link)"
+    )
+
+
+def lineage_of(source: ModelSource, config: Config, base: BaseRef) -> Lineage:
+    """Return a variant's ancestors, and how its config differs from that of a delta's base.
+
+    ``base_model`` is followed from card to card, breadth first, each model once. The variant's own card is the one in
+    its folder; those of its ancestors come from the Hub, as they are today. What is unavailable is noted, not raised.
+
+    Args:
+        source: the variant.
+        config: its config.
+        base: the delta's reference to its base.
+    """
+    hub = _Hub()
+    links = _links(source, hub)
+    lineage = Lineage(source.repo_id, links, (base.repo_id,) if base.repo_id else (), hub.ended)
+    if base.repo_id is None:
+        return replace(lineage, unknown="the delta names no model of the Hub as its base")
+    hub.left = 1
+    if (today := hub.card(base.repo_id)) and today.model:  # a base that was renamed is known by both names
+        lineage = replace(lineage, base=tuple(dict.fromkeys((base.repo_id, today.model))))
+    known, why = _config_of(base.repo_id, base.commit, cached=hub.silence is not None)
+    if known is None:
+        return replace(lineage, unknown=f"{base.repo_id}: {hub.silence}" if hub.silence else why)
+    differences = config_differences(known, config)
+    return replace(lineage, config_differences=differences, architecture=architecture_difference(known, config))
+
+
+def architecture_difference(base: Config, variant: Config) -> str | None:
+    """Return how two configs' architectures differ, as the end of a sentence, or None.
+
+    Model types must be the same and, where both name classes, one class must be common, in any case.
+    """
+    for key in ("model_type", "architectures"):
+        ours, theirs = _texts(base.get(key)), _texts(variant.get(key))
+        if ours and theirs and {name.casefold() for name in ours}.isdisjoint(name.casefold() for name in theirs):
+            return f"its architecture is {', '.join(theirs)}, but the delta's base is {', '.join(ours)}"
+    return None
+
+
+def config_differences(base: Config, variant: Config) -> tuple[Difference, ...]:
+    """Return the relevant keys that differ, sorted, each with the base's value and the variant's.
+
+    Keys of parts are joined with dots. A key that only one config has is left out, because each version of
+    transformers leaves out other defaults. The two ways to write a rotary embedding count as one.
+    """
+    ours, theirs = _UNSAID | dict(_flat(base)), _UNSAID | dict(_flat(variant))
+    common = sorted(ours.keys() & theirs.keys())
+    return tuple((key, ours[key], theirs[key]) for key in common if ours[key] != theirs[key])
+
+
+def _flat(config: Config, above: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in config.items():
+        if name in _IGNORED or name.endswith(("_token_id", "dropout", "_pdrop")) or above.count(".") > _DEEPEST:
+            continue
+        if isinstance(value, dict):
+            yield from _flat(value, f"{above}{name}.")
+        else:
+            key = f"{above}{name}".replace("rope_scaling.", "rope_parameters.")
+            key = key.replace("rope_parameters.type", "rope_parameters.rope_type")
+            yield key if "rope_parameters." in key else key.replace("rope_theta", "rope_parameters.rope_theta"), value
+
+
+def _texts(value: object) -> list[str]:
+    entries = value if isinstance(value, list) else [value]
+    return [entry for entry in entries if isinstance(entry, str)]
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_finite(entry) for entry in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @dataclass(frozen=True)
@@ -47,6 +203,17 @@ class _Card:
 
     model: str | None
     bases: tuple[tuple[str, str | None], ...]
+
+    @classmethod
+    def of(cls, model: str | None, card: object, tags: Iterable[str] = ()) -> "_Card":
+        """Read the bases of a card, each with the card's relation or the one in the Hub's tags."""
+        found = card.get("base_model") if hasattr(card, "get") else None
+        said = card.get("base_model_relation") if hasattr(card, "get") else None
+        # The Hub works relations out and notes them as ``base_model:finetune:org/name``.
+        parts = [tag.split(":", 2) for tag in tags if tag.startswith("base_model:") and tag.count(":") > 1]
+        relations = {name: relation for _, relation, name in parts}
+        names = _texts((found if isinstance(found, list) else [found])[:_BASES])
+        return cls(model, tuple((name, said if isinstance(said, str) else relations.get(name)) for name in names))
 
 
 @dataclass
@@ -67,7 +234,7 @@ class _Hub:
         try:
             # ModelInfo.base_models has names without relations, so the card and the Hub's tags are read instead.
             info = HfApi().model_info(model, revision=revision, timeout=_SECONDS)
-            return _Card(info.id, _bases(info.card_data, info.tags or ()))
+            return _Card.of(info.id, info.card_data, info.tags or ())
         except _FAILURES as error:
             why = reason(error, "model")
             self.whys.append(f"{model}: {why}")
@@ -80,58 +247,6 @@ class _Hub:
         return "; ".join(dict.fromkeys(self.whys)) or None
 
 
-def lineage_of(source: ModelSource, config: Mapping[str, Any], base: BaseRef) -> Lineage:
-    """Return a variant's ancestors, and how its config differs from that of a delta's base.
-
-    Args:
-        source: the variant.
-        config: its config.
-        base: the delta's reference to its base.
-    """
-    hub = _Hub()
-    links = _links(source, hub)
-    lineage = Lineage(source.repo_id, links, (base.repo_id,) if base.repo_id else (), hub.ended)
-    if base.repo_id is None:
-        return replace(lineage, unknown="the delta names no model of the Hub as its base")
-    hub.left = 1
-    if (today := hub.card(base.repo_id)) and today.model:  # a base that was renamed is known by both names
-        lineage = replace(lineage, base=tuple(dict.fromkeys((base.repo_id, today.model))))
-    known, why = config_of(base.repo_id, base.commit, cached=hub.silence is not None)
-    if known is None:
-        return replace(lineage, unknown=f"{base.repo_id}: {hub.silence}" if hub.silence else why)
-    differences = config_differences(known, config)
-    return replace(lineage, config_differences=differences, architecture=architecture_difference(known, config))
-
-
-def ancestry_of(source: ModelSource) -> Ancestry:
-    """Follow ``base_model`` from card to card, breadth first, each model once.
-
-    The variant's own card is the one in its folder; those of its ancestors come from the Hub, as they are today.
-    """
-    hub = _Hub()
-    return Ancestry(_links(source, hub), hub.ended)
-
-
-def config_of(repo_id: str, commit: str | None, cached: bool = False) -> tuple[Mapping[str, Any] | None, str | None]:
-    """Return a Hub model's config.json at a commit, or None and why it is unavailable.
-
-    Args:
-        repo_id: the model.
-        commit: None for the latest one.
-        cached: read the cache alone, because the client retries a Hub that does not answer.
-    """
-    if commit is not None and not re.fullmatch("[0-9a-f]{40}", commit):
-        return None, "the delta's base has no commit of the Hub"
-    try:
-        path = hf_hub_download(repo_id, "config.json", revision=commit, local_files_only=cached)
-        config = parse(Path(path).read_bytes(), unique=False)
-    except _FAILURES as error:
-        # If neither the Hub nor the cache has it, the cause is the Hub's reason.
-        cause = error.__cause__ if isinstance(error, LocalEntryNotFoundError) else None
-        return None, f"{repo_id}: {reason(cause if isinstance(cause, Exception) else error, 'model')}"
-    return (config, None) if isinstance(config, dict) else (None, f"the config.json of {repo_id} is not a JSON object")
-
-
 def _links(source: ModelSource, hub: _Hub) -> tuple[Link, ...]:
     links: list[Link] = []
     seen = {source.repo_id.casefold()} if source.repo_id else set()
@@ -142,7 +257,7 @@ def _links(source: ModelSource, hub: _Hub) -> tuple[Link, ...]:
             if named.casefold() in seen:
                 continue
             if not _is_id(named):
-                hub.whys.append("a card names a base model that is no id of the Hub")
+                hub.whys.append("a card names a base model that is not an id of the Hub")
                 continue
             card = hub.card(named)
             model = card.model if card and card.model else named
@@ -157,7 +272,7 @@ def _own_card(source: ModelSource, hub: _Hub) -> _Card:
     path = source.folder / README
     if path.is_file():
         try:
-            return _Card(source.repo_id, _bases(card_of(path.read_text("utf-8")).data))
+            return _Card.of(source.repo_id, card_of(path.read_text("utf-8")).data)
         except (OSError, ValueError):
             hub.whys.append("the metadata of its README.md cannot be read")
     elif source.repo_id:
@@ -167,20 +282,24 @@ def _own_card(source: ModelSource, hub: _Hub) -> _Card:
     return _Card(source.repo_id, ())
 
 
-def _bases(card: object, tags: Iterable[str] = ()) -> tuple[tuple[str, str | None], ...]:
-    """Return the bases that a card names, with the card's relation or the one in the Hub's tags."""
-    found = card.get("base_model") if hasattr(card, "get") else None
-    said = card.get("base_model_relation") if hasattr(card, "get") else None
-    worked_out = {
-        parts[2]: parts[1] for tag in tags if len(parts := tag.split(":", 2)) == 3 and parts[0] == "base_model"
-    }
-    names = [name for name in (found if isinstance(found, list) else [found])[:_BASES] if isinstance(name, str)]
-    return tuple((name, said if isinstance(said, str) else worked_out.get(name)) for name in names)
-
-
 def _is_id(name: str) -> bool:
-    """Return True if the Hub may have such a model; trainers also write local paths into cards."""
+    # Trainers also write local paths into cards.
     with suppress(HFValidationError):
         validate_repo_id(name)
         return True
     return False
+
+
+def _config_of(repo_id: str, commit: str | None, cached: bool) -> tuple[Config | None, str | None]:
+    """Return a Hub model's config.json at a commit (None: the latest), or None and why it is unavailable.
+
+    ``cached`` reads the cache alone, because the client retries a Hub that does not answer.
+    """
+    if commit is not None and not re.fullmatch("[0-9a-f]{40}", commit):
+        return None, "the delta's base has no commit of the Hub"
+    try:
+        path = hf_hub_download(repo_id, "config.json", revision=commit, local_files_only=cached)
+        config = parse(Path(path).read_bytes(), unique=False)
+    except _FAILURES as error:
+        return None, f"{repo_id}: {reason(error, 'model')}"
+    return (config, None) if isinstance(config, dict) else (None, f"the config.json of {repo_id} is not a JSON object")

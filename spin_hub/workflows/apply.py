@@ -15,7 +15,7 @@ from spin_hub.checkpoint.compat import fit_of, refusal
 from spin_hub.core.compat import Fit
 from spin_hub.core.delta import Delta
 from spin_hub.errors import DeltaMismatch
-from spin_hub.hub.ancestry import architecture_difference
+from spin_hub.hub.base_models import architecture_difference
 from spin_hub.hub.resolve import hub_cache
 from spin_hub.hub.token import account
 from spin_hub.kinds import MODEL

@@ -197,7 +197,7 @@ CARDS = {
     "a number": ("---\nbase_model: 7\n---\n", None),
     "an object": ("---\nbase_model: {a: b}\n---\n", None),
     "mixed": ("---\nbase_model: [7, null, org/base]\nbase_model_relation: [x]\n---\n", None),
-    "a path": ("---\nbase_model: /home/someone/base\n---\n", "a card names a base model that is no id of the Hub"),
+    "a path": ("---\nbase_model: /home/someone/base\n---\n", "a card names a base model that is not an id of the Hub"),
     "broken": ("---\nbase_model: [\n---\n", "the metadata of its README.md cannot be read"),
     "a list": ("---\n- base_model\n---\n", "the metadata of its README.md cannot be read"),
     "no text": (b"---\nbase_model: \xff\n---\n", "the metadata of its README.md cannot be read"),

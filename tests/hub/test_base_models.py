@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from spin_hub.core.compat import Fit
-from spin_hub.hub.ancestry import (
+from spin_hub.hub.base_models import (
     UNRELATED,
     Lineage,
     Link,
