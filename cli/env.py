@@ -7,7 +7,7 @@ from spin_hub.cli import options as o
 
 if TYPE_CHECKING:
     from spin_hub.cli.console import Screen
-    from spin_hub.workflows.findings import Finding, Report
+    from spin_hub.doctor.findings import Finding, Report
 
 _TITLES = {
     "software": "Software",

@@ -19,7 +19,7 @@ FLOORS = (
     {"artifacts"},
     {"scoring"},
     {"metrics"},
-    {"exports", "search"},
+    {"exports", "search", "doctor"},
     {"verify"},
     {"workflows"},
     {"cli"},

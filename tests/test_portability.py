@@ -120,8 +120,8 @@ SEAM: Final = {
     ("spin_hub/checkpoint/digests.py", ".st_ctime_ns"): "beside size and time, and only to save a reading",
     ("model_cards/render.py", "backslash"): "an escape of Markdown",
     ("cli/progress.py", "resource"): "not on Windows, where no peak is shown",
-    ("spin_hub/workflows/env_processor.py", "the path /proc/cpuinfo"): "else sysctl or platform.processor",
-    ("spin_hub/workflows/env_devices.py", "the path /proc/driver/nvidia/version"): "else nvidia-smi",
+    ("spin_hub/doctor/processor.py", "the path /proc/cpuinfo"): "else sysctl or platform.processor",
+    ("spin_hub/doctor/devices.py", "the path /proc/driver/nvidia/version"): "else nvidia-smi",
     ("spin_hub/metrics/vllm_backend.py", "write_text without a newline"): "JSON that this program reads again",
     ("spin_hub/metrics/vllm_worker.py", "write_text without a newline"): "JSON that this program reads again",
 }

@@ -8,11 +8,11 @@ from typing import Final
 
 import torch
 
+from spin_hub.doctor.findings import Finding, State, shown, weights_in
 from spin_hub.errors import UsageError, first_line
 from spin_hub.models.device import MARGIN
 from spin_hub.models.speed import GIVEN, Speeds, Unusable, speeds
 from spin_hub.units import human_bytes
-from spin_hub.workflows.findings import Finding, State, shown, weights_in
 
 PRECISIONS: Final = (torch.float32, torch.bfloat16, torch.float16)
 

@@ -15,13 +15,17 @@ from server import Fault, LocalHub
 
 from spin_hub.checkpoint.index import read_index
 from spin_hub.cli.app import run
+from spin_hub.doctor import devices as env_devices
+from spin_hub.doctor import hub as env_hub
+from spin_hub.doctor import packages as env_packages
+from spin_hub.doctor import places as env_places
+from spin_hub.doctor import processor as env_processor
+from spin_hub.doctor.findings import Finding, Report, address, shown, shown_path, weights_in
 from spin_hub.hub import token as hub_token
 from spin_hub.hub.token import Account, TokenState
 from spin_hub.models import device as placement
 from spin_hub.models.device import place
 from spin_hub.models.speed import Speed, Unusable
-from spin_hub.workflows import env_devices, env_hub, env_packages, env_places, env_processor
-from spin_hub.workflows.findings import Finding, Report, address, shown, shown_path, weights_in
 
 HIDDEN = ("HF_", "TRANSFORMERS_", "SPIN_HUB_", "OMP_", "CUDA_", "XDG_", "HUGGING")
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")

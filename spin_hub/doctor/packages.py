@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from typing import Final
 
+from spin_hub.doctor.findings import Finding, State, shown
 from spin_hub.version import __version__
-from spin_hub.workflows.findings import Finding, State, shown
 
 Version = tuple[int, ...]
 

@@ -13,8 +13,8 @@ from typing import Final
 import psutil
 import torch
 
-from spin_hub.workflows.env_devices import measured
-from spin_hub.workflows.findings import Finding, shown
+from spin_hub.doctor.devices import measured
+from spin_hub.doctor.findings import Finding, shown
 
 _QUOTA: Final = Path("/sys/fs/cgroup/cpu.max")
 _COUNT: Final = re.compile(r"\s*0*[1-9][0-9]{0,5}\s*")

@@ -10,11 +10,11 @@ from typing import Final
 import psutil
 
 from spin_hub.checkpoint.digests import DigestCache
+from spin_hub.doctor.findings import Finding, shown_path, weights_in
 from spin_hub.hub.resolve import hub_cache
 from spin_hub.models.device import container_memory
 from spin_hub.scoring.memory import LIBRARIES
 from spin_hub.units import human_bytes
-from spin_hub.workflows.findings import Finding, shown_path, weights_in
 
 _NAMED: Final = {
     "Hub cache": ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME", "XDG_CACHE_HOME"),

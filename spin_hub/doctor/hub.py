@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Final
 
+from spin_hub.doctor.findings import Address, Finding, address, shown
 from spin_hub.hub.client import tokens_page
 from spin_hub.hub.token import Account, TokenState, endpoint, is_offline, token
-from spin_hub.workflows.findings import Address, Finding, address, shown
 
 _DEFAULT: Final = "https://huggingface.co"
 _LOCAL: Final = frozenset({"localhost", "127.0.0.1", "::1"})

@@ -1,0 +1,1 @@
+"""What this machine and its settings mean for spin-hub: findings by section."""
