@@ -60,7 +60,7 @@ def load_model(
         index: the checkpoint.
         where: the device and the precision.
         trust_remote_code: whether the model's own code may run.
-        device_map: of a model whose layers stay on the disk (:func:`spin_hub.models.shards.hollow_map`).
+        device_map: of a model whose layers stay on the disk (:func:`spin_hub.models.layers.hollow_map`).
 
     Raises:
         ModelNotLoadable: transformers refuses it, or the checkpoint lacks weights.

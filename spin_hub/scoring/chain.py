@@ -57,7 +57,7 @@ class Chain:
 
     The model's own forward is run with the layers put out of action: they hand their hidden state on. So its
     embedding, masks, rotary tables, norms and head are right for every architecture whose layers touch each other
-    only through the hidden state. :mod:`spin_hub.scoring.check` finds out whether a model's do.
+    only through the hidden state. :mod:`spin_hub.scoring.choosing` finds out whether a model's do.
 
     Args:
         model: in eval mode, its parameters without gradients.

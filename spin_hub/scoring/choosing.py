@@ -1,20 +1,33 @@
-"""The choice of the engine: layerwise where it is right for the model, else whole."""
+"""The choice of the engine: layerwise where a check shows that it is right for the model, else whole.
 
-from collections.abc import Sequence
+Scoring layer by layer gives the gradients of the whole model where decoder layers touch each other only through the
+hidden state. gemma3n's share keys and values past it, which nothing announces: its gradients would be wrong by 0.91
+relative. So one short example goes both ways.
+"""
+
+import math
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Final
 
+import torch
+from torch import Tensor
 from transformers import PreTrainedModel
 
+from spin_hub.data.examples import IGNORE, Example
 from spin_hub.errors import NoTarget, UnsupportedModel
-from spin_hub.models.layers import LayerSource, LoadedLayers, decoder_layers
-from spin_hub.models.load import shrunk
+from spin_hub.models.batches import Batch, one_by_one
+from spin_hub.models.layers import LayerSource, LoadedLayers, decoder_layers, in_turn
+from spin_hub.models.load import MODEL_ERRORS, shrunk
 from spin_hub.recipe import Accumulate
-from spin_hub.scoring.check import Agreement, check_layerwise
+from spin_hub.scoring.chain import Chain
 from spin_hub.scoring.engine import Engine, EngineConfig
-from spin_hub.scoring.layerwise import LayerwiseEngine
-from spin_hub.scoring.targets import Target, find_targets
-from spin_hub.scoring.whole import WholeEngine
+from spin_hub.scoring.hooks import OnGradient
+from spin_hub.scoring.layerwise import Entry, LayerwiseEngine, Passes
+from spin_hub.scoring.store import Store
+from spin_hub.scoring.targets import Target, by_layer, find_targets
+from spin_hub.scoring.whole import WholeEngine, differentiate
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +38,48 @@ class Choice:
     note: str | None = None
 
 
+TOLERANCE: Final = 1e-3
+"""The largest error of a target's input or output gradient, relative in the Frobenius norm, in float32 or better.
+
+Both ways do the same operations: on a CPU the bits are equal, and a device that adds in no fixed order is off by
+rounding, 1e-6. A leak between layers shows as 0.1 and more.
+"""
+
+TOLERANCE_OF_HALF: Final = 0.03
+"""The tolerance in half precision, whose rounding is 4e-3 an operation."""
+
+_TOKENS: Final = 16
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """The result of the check.
+
+    Attributes:
+        error: the largest relative difference of a target's input or output gradient.
+        parameter: the target that has it.
+        tolerance: how large it may be.
+        refusal: why the model cannot be taken layer by layer at all; None if it can.
+    """
+
+    error: float = 0.0
+    parameter: str = ""
+    tolerance: float = TOLERANCE
+    refusal: str | None = None
+
+    @property
+    def holds(self) -> bool:
+        """True if the layerwise engine is right for this model."""
+        return self.refusal is None and self.error <= self.tolerance
+
+    @property
+    def sentence(self) -> str:
+        """The reason for refusing the layerwise engine, as the end of a sentence."""
+        if self.refusal is not None:
+            return self.refusal
+        return f"taken layer by layer, {self.parameter} has another gradient (off by {self.error:.2g} of its norm)"
+
+
 def make_engine(
     asked: str,
     model: PreTrainedModel,
@@ -32,7 +87,7 @@ def make_engine(
     accumulate: Accumulate,
     config: EngineConfig | None = None,
 ) -> Choice:
-    """The engine for a model.
+    """Choose the engine for a model.
 
     Args:
         asked: ``auto``, ``layerwise`` or ``whole``.
@@ -72,7 +127,7 @@ def _agreement(model: PreTrainedModel, targets: Sequence[Target], source: LayerS
 
 
 def _counterparts(model: PreTrainedModel, targets: Sequence[Target], small: PreTrainedModel) -> list[Target]:
-    """The targets of all layers of a small model that have a name within the layer in common with some of a model's."""
+    """The targets in any layer of a small model whose names within the layer are those of some of the model's."""
     prefix, _ = decoder_layers(model)
     within = {target.parameter.removeprefix(f"{prefix}.").partition(".")[2] for target in targets}
     found: list[Target] = []
@@ -80,3 +135,76 @@ def _counterparts(model: PreTrainedModel, targets: Sequence[Target], small: PreT
         with suppress(NoTarget):
             found += find_targets(small, f"{prefix}.*.{name}")
     return found
+
+
+def check_layerwise(
+    model: PreTrainedModel, targets: Sequence[Target], source: LayerSource, shortcut: bool = False
+) -> Agreement:
+    """Take one short example through a model both ways and compare every target's input and output gradient.
+
+    It needs the memory of that example's inputs and gradients, and no sums.
+
+    Args:
+        model: all its layers present, with its own or random weights.
+        targets: of this model.
+        source: of the model's layers.
+        shortcut: as the layerwise engine would take it.
+
+    Raises:
+        NotFinite: the loss is not finite.
+        UnsupportedModel: the whole engine cannot score the model either.
+    """
+    batch = next(one_by_one([short_example(int(model.config.get_text_config().vocab_size))])).to(model.device)
+    whole = _caught(lambda catch: differentiate(model, targets, batch, "self-check", catch))
+    try:
+        layerwise = _caught(lambda catch: _differentiate(Chain(model, source, shortcut), targets, batch, catch))
+    except UnsupportedModel as error:
+        return Agreement(refusal=str(error.facts["why"]))
+    except torch.OutOfMemoryError:
+        raise
+    except MODEL_ERRORS as error:
+        # The whole model has just taken the same example, so the layer lacks something that the model passes to it.
+        return Agreement(refusal=f"a decoder layer run by itself fails with {type(error).__name__}")
+    worst = [(_difference(whole[name], layerwise.get(name)), name) for name in whole]
+    largest, parameter = max(worst)
+    return Agreement(largest, parameter, TOLERANCE if model.dtype.itemsize >= 4 else TOLERANCE_OF_HALF)
+
+
+def short_example(vocabulary: int) -> Example:
+    """Tokens from all over a vocabulary but its ends, where special ones are; the second half of them counts."""
+    ids = torch.arange(1, _TOKENS + 1) * max(1, vocabulary // (_TOKENS + 2)) % vocabulary
+    labels = ids.clone()
+    labels[: _TOKENS // 2] = IGNORE
+    return Example(ids, labels, 0)
+
+
+Caught = dict[str, tuple[Tensor, Tensor]]
+
+
+def _caught(run: Callable[[OnGradient], None]) -> Caught:
+    found: Caught = {}
+
+    def catch(target: Target, delta: Tensor, inputs: Tensor) -> None:
+        found[target.parameter] = (delta, inputs)
+
+    run(catch)
+    return found
+
+
+def _differentiate(chain: Chain, targets: Sequence[Target], batch: Batch, catch: OnGradient) -> None:
+    targets_of = by_layer(chain.model, targets)
+    lowest = min(targets_of)
+    with Store() as store:
+        passes = Passes(chain, store, lowest)
+        passes.forwards([Entry("self-check", batch)], lambda _: None, lambda _: None)
+        for layer in in_turn(chain.source, range(len(chain) - 1, lowest - 1, -1)):
+            passes.backwards(layer, 0, targets_of.get(layer, ()), catch)
+
+
+def _difference(expected: tuple[Tensor, Tensor], found: tuple[Tensor, Tensor] | None) -> float:
+    worst = 0.0 if found else math.inf
+    for one, other in zip(expected, found or (), strict=found is not None):
+        scale, off = float(one.float().norm()), float((one.float() - other.float()).norm())
+        # NaN on either side is not agreement.
+        worst = max(worst, (off / scale if scale else off) if off < math.inf else math.inf)
+    return worst

@@ -3,8 +3,8 @@
 The last linear map of a layer often needs no value in the backward pass. Where a layer ends by adding that map's output
 to the residual, no gradient within the layer depends on it, so running the layer again only to differentiate it can
 leave that product out: a quarter of its forward pass. Where a norm follows, gradients do depend on it;
-:mod:`spin_hub.scoring.check` decides. The skipped value is NaN, so a gradient that depends on it is NaN too, and never
-silently wrong.
+:mod:`spin_hub.scoring.choosing` decides. The skipped value is NaN, so a gradient that depends on it is NaN too, and
+never silently wrong.
 """
 
 from collections import Counter
@@ -160,7 +160,7 @@ def last_map(layer: nn.Module, run: Callable[[], Any]) -> str | None:
 
 @contextmanager
 def without_value(layer: nn.Module, name: str | None) -> Iterator[None]:
-    """Within the block a linear map of a layer gives NaN, and the gradients of its real output."""
+    """Within the block a linear map of a layer returns NaN, with the gradients of its real output."""
     module = dict(layer.named_modules()).get(name) if name is not None else None
     if not isinstance(module, nn.Linear | Conv1D) or "forward" in vars(module):
         yield

@@ -155,7 +155,7 @@ class LayerwiseEngine:
         accumulate: as in :class:`spin_hub.scoring.whole.WholeEngine`.
         config: see :class:`spin_hub.scoring.engine.EngineConfig`.
         shortcut: whether the value of a layer's last linear map is left out where only gradients are wanted; right
-            for models whose layers end by adding it to the residual, as :mod:`spin_hub.scoring.check` finds out.
+            for models whose layers end by adding it to the residual, as :mod:`spin_hub.scoring.choosing` finds out.
     """
 
     model: PreTrainedModel

@@ -16,7 +16,7 @@ from spin_hub.core.ranking import RankedTensor, Ranking, TopWeights
 from spin_hub.errors import DeviceOutOfMemory, NotToMeasure, PartialDiffers
 from spin_hub.models.batches import usual_tokens
 from spin_hub.models.device import free_memory, name_of
-from spin_hub.models.layers import LayerSource, LoadedLayers
+from spin_hub.models.layers import LayerSource, LoadedLayers, ShardLayers, hollow_map
 from spin_hub.models.load import load_model
 from spin_hub.models.widening import WidenedLayers, load_widened
 from spin_hub.progress import Reporter, step
@@ -218,7 +218,5 @@ def _load(prepared: ScoringInputs, holding: MemoryPlan) -> tuple[Any, LayerSourc
         return load_widened(index, trust)
     if holding.weights != "shards":
         return load_model(index, demand.where, trust), LoadedLayers()
-    from spin_hub.models.shards import ShardLayers, hollow_map
-
     model = load_model(index, demand.where, trust, hollow_map(demand.skeleton, demand.where.device))
     return model, ShardLayers(model, index, demand.where)

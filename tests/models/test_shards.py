@@ -7,9 +7,8 @@ from safetensors.torch import load_file, save_file
 from spin_hub.checkpoint.index import read_index
 from spin_hub.errors import UnsupportedModel
 from spin_hub.models.device import Placement
-from spin_hub.models.layers import decoder_layers
+from spin_hub.models.layers import ShardLayers, decoder_layers, hollow_map
 from spin_hub.models.load import load_model, load_skeleton
-from spin_hub.models.shards import ShardLayers, hollow_map
 from spin_hub.scoring.engine import EngineConfig
 from spin_hub.scoring.layerwise import LayerwiseEngine
 from spin_hub.scoring.targets import find_targets
