@@ -7,8 +7,8 @@ from typing import Any
 from spin_hub.artifacts.base_model import Base, record_of
 from spin_hub.artifacts.open import base_ref, find_delta
 from spin_hub.artifacts.write import Provenance
+from spin_hub.checkpoint.compat import Fit
 from spin_hub.checkpoint.digests import sha256
-from spin_hub.core.compat import Fit
 from spin_hub.core.delta import Delta, TensorEdit
 from spin_hub.core.files import shard_digests
 from spin_hub.core.json import differing

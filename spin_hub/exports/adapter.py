@@ -12,9 +12,8 @@ from typing import Any, Final, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from spin_hub.core.compat import values_of
 from spin_hub.core.delta import TensorEdit
-from spin_hub.core.dtypes import itemsize
+from spin_hub.core.dtypes import itemsize, values_of
 
 PREFIX: Final = "base_model.model."
 """With which PEFT begins the names of all tensors in its files."""

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from spin_hub.artifacts.base_model import Base
-from spin_hub.core.compat import values_of
+from spin_hub.core.dtypes import values_of
 from spin_hub.core.factors import Factors
 from spin_hub.core.selection import Selection
 from spin_hub.data.builtin import builtin_rows

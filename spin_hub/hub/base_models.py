@@ -13,7 +13,7 @@ from huggingface_hub import HfApi, hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError
 from huggingface_hub.utils import validate_repo_id
 
-from spin_hub.core.compat import Fit
+from spin_hub.checkpoint.compat import Fit
 from spin_hub.core.delta import BaseRef
 from spin_hub.core.files import README
 from spin_hub.core.json import parse

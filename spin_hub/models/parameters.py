@@ -9,9 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from spin_hub.core.compat import values_of
 from spin_hub.core.delta import TensorEdit
-from spin_hub.core.dtypes import EDITABLE, NAMES
+from spin_hub.core.dtypes import EDITABLE, NAMES, values_of
 from spin_hub.core.selection import Indices
 from spin_hub.errors import NotEditable
 

@@ -11,8 +11,7 @@ from spin_hub.artifacts.open import fetch_delta, record_at
 from spin_hub.artifacts.publish import PushOptions, most_to_upload
 from spin_hub.artifacts.rebase import Opened, rebase
 from spin_hub.artifacts.write import Outcome, Provenance, default_name, describe, needed_bytes, write_model_folder
-from spin_hub.checkpoint.compat import fit_of, refusal
-from spin_hub.core.compat import Fit
+from spin_hub.checkpoint.compat import Fit, fit_of, refusal
 from spin_hub.core.delta import Delta
 from spin_hub.errors import DeltaMismatch
 from spin_hub.hub.base_models import architecture_difference

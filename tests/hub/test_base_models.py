@@ -5,7 +5,7 @@ import models
 import numpy as np
 import pytest
 
-from spin_hub.core.compat import Fit
+from spin_hub.checkpoint.compat import Fit
 from spin_hub.hub.base_models import (
     UNRELATED,
     Lineage,

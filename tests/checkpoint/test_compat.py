@@ -8,9 +8,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spin_hub.core.compat import Fit, Layout, matrix_fit, values_of
+from spin_hub.checkpoint.compat import Fit, Layout, matrix_fit
 from spin_hub.core.delta import TensorEdit
-from spin_hub.core.dtypes import BITS, EDITABLE, NAMES, itemsize
+from spin_hub.core.dtypes import BITS, EDITABLE, NAMES, itemsize, values_of
 
 TORCH = {code: getattr(torch, NAMES[code]) for code in sorted(EDITABLE)}
 HALF = st.sampled_from(["F16", "BF16", "F8_E4M3", "F8_E5M2"])
