@@ -1,4 +1,4 @@
-"""Rows become examples: how a prompt and its response reach the model, and which tokens count."""
+"""Examples: rows as the tokens that reach the model, with the tokens that count."""
 
 import hashlib
 from collections.abc import Callable, Iterable
@@ -9,12 +9,15 @@ import jinja2
 import torch
 from torch import Tensor
 
+from spin_hub.data.builtin import builtin_pairs
 from spin_hub.data.rows import Row
 from spin_hub.errors import BadRow, NoChatTemplate
 from spin_hub.recipe import ScoringRecipe
 
+# The label of a token that does not count, as in torch.nn.functional.cross_entropy.
 IGNORE = -100
-"""The label of a token that does not count, as in ``torch.nn.functional.cross_entropy``."""
+# A tokenizer of transformers: called, and asked for offsets and for its chat template.
+Tokenizer = Any
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,10 +25,10 @@ class Example:
     """A (prompt, response) pair as tokens.
 
     Attributes:
-        ids: int64, shape (T,), the tokens as the model reads them.
-        labels: int64, shape (T,); token t where it counts, else ``IGNORE``. The first is always ``IGNORE``,
-            since nothing predicts it.
-        row: the row of the source that it was made from, counted from 0.
+        ids: int64, shape (T,).
+        labels: int64, shape (T,): the token if it counts, else ``IGNORE``. The first is always ``IGNORE``, because
+            nothing predicts it.
+        row: number of the source's row, counted from 0.
     """
 
     ids: Tensor
@@ -42,17 +45,13 @@ class Example:
 
 
 def fingerprint(examples: Iterable[Example]) -> str:
-    """The sha256 of all ids and labels in order: equal where the model reads equal tokens."""
+    """Return the sha256 of all ids and labels in order, which is equal if the model reads equal tokens."""
     digest = hashlib.sha256()
     for example in examples:
         digest.update(len(example).to_bytes(8, "little"))
         digest.update(example.ids.numpy().astype("<i8").tobytes())
         digest.update(example.labels.numpy().astype("<i8").tobytes())
     return digest.hexdigest()
-
-
-Tokenizer = Any
-"""A tokenizer of transformers; called, asked for offsets, and for its chat template."""
 
 
 def make_examples(name: str, rows: Iterable[Row], tokenizer: Tokenizer, recipe: ScoringRecipe) -> tuple[Example, ...]:
@@ -72,14 +71,27 @@ def make_examples(name: str, rows: Iterable[Row], tokenizer: Tokenizer, recipe: 
     return tuple(_example(name, row, tokenise, recipe.max_length) for row in rows)
 
 
+def pair_examples(axis: str, tokenizer: Tokenizer, recipe: ScoringRecipe) -> list[tuple[Example, Example]]:
+    """Tokenise the built-in pairs of an axis: (aware, unaware), with the answers' tokens counting.
+
+    Raises:
+        NoChatTemplate: a chat template is requested and cannot be used.
+    """
+    pairs = builtin_pairs(axis)
+    name = f"{axis} pairs"
+    aware = make_examples(name, (Row(pair.prompt, pair.aware, n) for n, pair in enumerate(pairs)), tokenizer, recipe)
+    other = make_examples(name, (Row(pair.prompt, pair.unaware, n) for n, pair in enumerate(pairs)), tokenizer, recipe)
+    return list(zip(aware, other, strict=True))
+
+
 def pieces(example: Example, tokenizer: Tokenizer) -> list[tuple[str, bool]]:
-    """Every token of an example as text, and whether it counts."""
+    """Return every token of an example as text, and whether it counts."""
     counts = (example.labels != IGNORE).tolist()
     return [(tokenizer.decode([token]), counted) for token, counted in zip(example.ids.tolist(), counts, strict=True)]
 
 
 def prompt_ids(tokenizer: Tokenizer, text: str) -> list[int]:
-    """The tokens of a prompt, without the EOS with which some tokenizers end every text."""
+    """Return the tokens of a prompt, without the EOS with which some tokenizers end every text."""
     ids = list(tokenizer(text).input_ids)
     if len(ids) > 1 and ids[-1] == tokenizer.eos_token_id:
         ids.pop()
@@ -97,7 +109,7 @@ def check_chat_template(tokenizer: Tokenizer) -> None:
 
 
 def rendered(tokenizer: Tokenizer, prompt: str) -> str:
-    """A user's message in the tokenizer's chat template, up to where the answer begins.
+    """Render a user's message in the tokenizer's chat template, up to where the answer begins.
 
     Raises:
         NoChatTemplate: the tokenizer has none, or it fails.
@@ -124,7 +136,7 @@ def _example(name: str, row: Row, tokenise: Callable[[Row], tuple[list[int], int
 
 
 def _tokenise(tokenizer: Tokenizer, recipe: ScoringRecipe) -> Callable[[Row], tuple[list[int], int]]:
-    """A function from a row to its tokens and the place of the first token that counts."""
+    """Return a function from a row to its tokens and the place of the first one that counts."""
 
     def exact(row: Row) -> tuple[list[int], int]:
         prompt = prompt_ids(tokenizer, row.prompt)

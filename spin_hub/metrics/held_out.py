@@ -8,9 +8,8 @@ from spin_hub.artifacts.base_model import Base
 from spin_hub.artifacts.ranking_file import RankingFile
 from spin_hub.core.rules import at_random
 from spin_hub.core.selection import Selection
-from spin_hub.data.builtin import builtin_rows
-from spin_hub.data.examples import Example, make_examples
-from spin_hub.data.pairs import AXES, pair_examples
+from spin_hub.data.builtin import AXES, builtin_rows
+from spin_hub.data.examples import Example, make_examples, pair_examples
 from spin_hub.evidence import Evidence
 from spin_hub.metrics.reading import Pairs
 from spin_hub.metrics.states import CONTROL, EDITED, State

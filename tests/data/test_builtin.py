@@ -6,8 +6,7 @@ from importlib.resources import files
 
 import pytest
 
-from spin_hub.data.builtin import builtin_names, builtin_rows
-from spin_hub.data.pairs import AXES, builtin_pairs
+from spin_hub.data.builtin import AXES, builtin_names, builtin_pairs, builtin_rows
 
 NAMES = ("fairness", "general", "privacy")
 

@@ -1,9 +1,12 @@
+import hashlib
+
 import models
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spin_hub.data.examples import IGNORE, fingerprint, make_examples, pieces
+from spin_hub.data.examples import IGNORE, Example, fingerprint, make_examples, pieces
 from spin_hub.data.sources import Row
 from spin_hub.errors import BadRow, NoChatTemplate
 from spin_hub.recipe import ScoringRecipe
@@ -92,10 +95,33 @@ def test_a_missing_or_failing_chat_template_is_said():
         one("a", "b", models.byte_tokenizer("{% for %}"), chat_template=True)
 
 
-def test_fingerprints_tell_tokens_and_labels_apart():
-    assert fingerprint([one("ab", "c")]) == fingerprint([one("ab", "c")])
-    assert len({fingerprint([one(*texts)]) for texts in (("ab", "c"), ("a", "bc"), ("ab", "d"))}) == 3
-    assert fingerprint([one("a", "b"), one("c", "d")]) != fingerprint([one("c", "d"), one("a", "b")])
+def example(ids, labels, row=0):
+    return Example(torch.tensor(ids), torch.tensor(labels), row)
+
+
+ONE, TWO = example([5, 6, 7], [IGNORE, 6, 7]), example([8], [IGNORE])
+
+
+def test_only_tokens_that_are_labelled_count():
+    assert (len(ONE), ONE.counted, TWO.counted) == (3, 2, 0)
+
+
+def test_the_fingerprint_is_of_lengths_tokens_and_labels_in_order():
+    def words(*numbers):
+        return b"".join(int(number).to_bytes(8, "little", signed=True) for number in numbers)
+
+    expected = words(3, 5, 6, 7, IGNORE, 6, 7, 1, 8, IGNORE)
+    assert fingerprint([ONE, TWO]) == hashlib.sha256(expected).hexdigest()
+    assert fingerprint([]) == hashlib.sha256().hexdigest()
+
+
+def test_fingerprints_differ_with_tokens_labels_and_order_but_not_with_rows():
+    others = [
+        [TWO, ONE], [ONE], [ONE, TWO, TWO], [example([5, 6, 8], [IGNORE, 6, 7]), TWO],
+        [example([5, 6, 7], [IGNORE, IGNORE, 7]), TWO],
+    ]  # fmt: skip
+    assert len({fingerprint(rows) for rows in [[ONE, TWO], *others]}) == 6
+    assert fingerprint([example([5, 6, 7], [IGNORE, 6, 7], row=9)]) == fingerprint([ONE])
 
 
 def test_pieces_show_what_counts():
