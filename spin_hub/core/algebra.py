@@ -1,4 +1,4 @@
-"""Set algebra of deltas of one base, and how far two of them overlap."""
+"""Set algebra of deltas of one base, and the overlap of two of them."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -23,7 +23,7 @@ _OPERATIONS: Final[Mapping[How, tuple[str, Callable[[Indices, Indices], Indices]
     "or": ("a | b", np.union1d),
     "sub": ("a - b", np.setdiff1d),
 }
-"""How two deltas are combined: the expression that the method records, and the operation on their positions."""
+"""The expression that the method of a combined delta records, and the operation on the positions."""
 
 
 def how_of(expression: object) -> How:
@@ -63,7 +63,7 @@ def combine(a: Delta, b: Delta, how: How) -> Delta:
 
 
 def check_one_base(a: Delta, b: Delta) -> None:
-    """Refuses deltas that are not of one base: by their files or else by repo and commit, and by what they touch.
+    """Refuse deltas that are not of one base: by their files or else by repo and commit, and by what they touch.
 
     Raises:
         BasesDiffer: naming the difference.
@@ -77,12 +77,12 @@ def check_one_base(a: Delta, b: Delta) -> None:
 
 @dataclass(frozen=True)
 class Overlap:
-    """How far two selections overlap, in one tensor or in all.
+    """The overlap of two selections, in one tensor or in all.
 
     Attributes:
         a, b: the weights of each.
         shared: of both.
-        expected: how many they would share by chance: a * b / n for each tensor of n weights, added up.
+        expected: the number that they would share by chance: a * b / n for each tensor of n weights, added up.
     """
 
     a: int
@@ -92,17 +92,17 @@ class Overlap:
 
     @property
     def only_a(self) -> int:
-        """How many weights only the first has."""
+        """The number of weights that only the first has."""
         return self.a - self.shared
 
     @property
     def only_b(self) -> int:
-        """How many weights only the second has."""
+        """The number of weights that only the second has."""
         return self.b - self.shared
 
     @property
     def jaccard(self) -> float | None:
-        """The share of the union that is shared, between 0 and 1; None where both are empty."""
+        """The share of the union that is shared, between 0 and 1, or None if both are empty."""
         union = self.a + self.b - self.shared
         return self.shared / union if union else None
 
@@ -113,7 +113,7 @@ class Overlap:
 
 
 def overlaps(a: Delta, b: Delta) -> dict[str, Overlap]:
-    """How far two deltas overlap, by the name of every tensor that either touches.
+    """The overlap of two deltas, by the name of every tensor that either touches.
 
     Raises:
         BasesDiffer: they are not of one base.
@@ -123,7 +123,7 @@ def overlaps(a: Delta, b: Delta) -> dict[str, Overlap]:
 
 
 def overlap(a: Delta, b: Delta) -> Overlap:
-    """How far two deltas overlap in all tensors together.
+    """The overlap of two deltas in all tensors together.
 
     Raises:
         BasesDiffer: they are not of one base.
@@ -168,7 +168,7 @@ def _fuller(a: BaseRef, b: BaseRef) -> BaseRef:
 
 
 def _other_base(a: BaseRef, b: BaseRef) -> str | None:
-    """Why two bases are not known to be one; None where they are."""
+    """The reason why two bases are not known to be one, or None if they are."""
     shards_a, shards_b = shard_digests(a.files), shard_digests(b.files)
     if shards_a and shards_b:
         return None if shards_a == shards_b else f"{_name(a)} and {_name(b)} have other weights (sha256)"
@@ -182,7 +182,7 @@ def _name(base: BaseRef) -> str:
 
 
 def _other_tensor(name: str, a: TensorEdit, b: TensorEdit) -> str | None:
-    """Why a tensor is not one in both; None where it is, as far as both touch it."""
+    """The reason why a tensor is not the same in both as far as both touch it, or None if it is."""
     if (a.shape, a.dtype) != (b.shape, b.dtype):
         return f"{name} is {a.dtype} {list(a.shape)} in one and {b.dtype} {list(b.shape)} in the other"
     shared, at_a, at_b = np.intersect1d(a.indices, b.indices, assume_unique=True, return_indices=True)

@@ -116,7 +116,7 @@ def checked_method(method: Any) -> Mapping[str, Any]:
     except UsageError as error:
         raise TypeError(error.message) from error
     if not all(isinstance(value, int | float) for value in (*numbers, *method.get("ratios", {}).values())):
-        raise TypeError("a ratio of the method is no number")
+        raise TypeError("a ratio of the method is not a number")
     return method
 
 

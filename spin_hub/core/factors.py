@@ -48,7 +48,7 @@ def smallest_cover(rows: Indices, columns: Indices) -> Cover:
 
     Args:
         rows: int64, shape (n,).
-        columns: int64, shape (n,), likewise.
+        columns: int64, shape (n,), the column of each.
     """
     found: defaultdict[int, list[int]] = defaultdict(list)
     for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
@@ -128,7 +128,7 @@ def _reached(neighbours: Neighbours, matching: _Matching) -> tuple[set[int], set
 
 @dataclass(frozen=True, eq=False)
 class Factors:
-    """Where the values and the ones of A, shape (rank, columns), and B, shape (rows, rank), stand: B @ A is the matrix.
+    """The positions of the values and ones in A, shape (rank, columns), and B, shape (rows, rank): B @ A is the matrix.
 
     Attributes:
         shape: (rows, columns) of the matrix.
@@ -183,7 +183,7 @@ def factors_of(indices: Indices, shape: tuple[int, int], transposed: bool = Fals
         rows, columns, shape = columns, rows, (shape[1], shape[0])
     cover = smallest_cover(rows, columns)
     cover_rows, cover_columns = (np.array(side, np.int64) for side in (cover.rows, cover.columns))
-    # A value in a row and a column of the cover stands in the row's term alone.
+    # A value in a row and a column of the cover is in the row's term alone.
     by_row = np.isin(rows, cover_rows)
     of_columns = len(cover_rows) + np.searchsorted(cover_columns, columns)
     terms = np.where(by_row, np.searchsorted(cover_rows, rows), of_columns)

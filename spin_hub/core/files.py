@@ -39,7 +39,7 @@ class Contents:
 
     @property
     def proven(self) -> tuple[str, ...]:
-        """The files that a revert gives back byte for byte."""
+        """The files that a revert restores byte for byte."""
         return tuple(sorted((*self.kept, README))) if self.readme else self.kept
 
 
@@ -53,7 +53,7 @@ def split_names(names: Iterable[str], shards: Collection[str]) -> Contents:
 
 def stays_inside(name: object) -> bool:
     """True if a name, which may be untrusted, is that of a file within a model's folder."""
-    # A backslash or a colon leads elsewhere on Windows, and a model that one system refuses is no use to share.
+    # A backslash or a colon leads elsewhere on Windows, and a model that one system refuses is of no use to others.
     if not isinstance(name, str) or set(name) & set("\\:\0"):
         return False
     parts = name.split("/")

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from spin_hub.errors import UsageError
 
-# No part can fail after a long search: a stranger's name may have any length and characters.
+# No part can fail after a long search: an untrusted name may have any length and characters.
 _LAYERED: Final = re.compile(r"^(?:.*?\.)?(\d{1,9})\.(.+?)(?:\.weight)?$", re.DOTALL)
 
 
@@ -33,7 +33,7 @@ class Table:
 
 
 def by_layer(counts: Mapping[str, int]) -> Table:
-    """Counts per tensor as a table; tensors without a layer stand in a last row of their own."""
+    """Counts per tensor as a table; tensors without a layer are a last row of their own."""
     placed = [(*layer_and_matrix(tensor), count) for tensor, count in counts.items()]
     columns = tuple(sorted({matrix for _, matrix, _ in placed}))
     rows = []

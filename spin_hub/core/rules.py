@@ -54,7 +54,7 @@ class Rule:
         expression: the set expression over the top sets, which records name; None if the rule combines the paper's
             sets otherwise.
         implies: fields of the scoring recipe that the rule fixes.
-        count: the number of weights of a matrix that a ratio stands for.
+        count: the number of weights of a matrix for a ratio.
         one_ratio: why p must equal q, as a clause; empty if every set may have its own ratio.
         draws: whether weights are drawn with the seed, so that their values come from the base, not from the ranking.
         takes_expression: whether ``--select`` may replace the expression.
@@ -74,12 +74,12 @@ class Rule:
 
     @property
     def searchable(self) -> bool:
-        """Whether p and q can be found by trying edits out."""
+        """True if p and q can be found by trying edits out."""
         return not (self.one_ratio or self.draws)
 
 
 def by_expression(ranking: Ranking, expression: Expression, ratios: Mapping[str, float]) -> Selection:
-    """Evaluates an expression over the top sets, each with its own ratio.
+    """Evaluate an expression over the top sets, each with its own ratio.
 
     With ``(fairness & privacy) - general`` these are the coupled weights of arXiv 2410.16672.
     """
@@ -87,7 +87,7 @@ def by_expression(ranking: Ranking, expression: Expression, ratios: Mapping[str,
 
 
 def by_published_code(ranking: Ranking, p: float, q: float) -> Selection:
-    """What the paper's released code zeroes: boolean lists combined by position, not by index.
+    """The selection of the paper's released code: boolean lists combined by position, not by index.
 
     With u1, u2 the sorted top indices of privacy and fairness, weight u1[k] is taken where neither u1[k]
     nor u2[k] is in the top set of general. docs/method.md shows how this differs from the definition.

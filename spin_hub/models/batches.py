@@ -16,7 +16,7 @@ _PADDING: Final = 0.125
 class Batch:
     """B examples of at most T tokens with R counted tokens in all.
 
-    Nothing masks the padding: it stands on the right, and in a causal model no token looks to its right.
+    Padding is on the right and is not masked: in a causal model no token looks to its right.
 
     Attributes:
         ids: int64, shape (B, T).

@@ -16,10 +16,10 @@ from spin_hub.models.speed import Speed, Speeds, Unusable, speeds
 from spin_hub.recipe import Device, DType
 
 SLOW: Final = 4.0
-"""How many times slower than another precision one may be before that is said."""
+"""The factor from which a requested precision counts as slow beside another one, so that a note says so."""
 
 MARGIN: Final = 1.25
-"""How many times faster float32 must be before the checkpoint's own precision is left for it."""
+"""The factor by which float32 must be faster to be taken in place of the checkpoint's own precision."""
 
 _DEVICES: Final = {"cpu": "the processor", "cuda": "the GPU", "mps": "the Apple GPU"}
 
@@ -176,7 +176,7 @@ def is_widened(where: Placement, stored: torch.dtype) -> bool:
 
 
 def free_memory(device: torch.device) -> int | None:
-    """What may be used of the memory that is free now; None if that cannot be asked."""
+    """Bytes of the memory that is free now which may be used, or None if the device cannot be asked."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0] * _SPARE)
     if device.type != "cpu":

@@ -50,7 +50,7 @@ def zeroed(model: nn.Module, selection: Selection, shapes: Mapping[str, Shape] =
         NotEditable: as :func:`switched`; from closing, where a parameter has gone: the others are back.
     """
     places = [(name, indices, place(model, name, indices, shapes.get(name))) for name, indices in selection]
-    # Two names may stand for one tied tensor: the first to be saved is the last to be put back.
+    # Two names may refer to one tied tensor: the first to be saved is the last to be put back.
     with ExitStack() as stack:
         for name, indices, where in places:
             values = where.take()

@@ -43,7 +43,7 @@ def originals(edit: TensorEdit, dtype: torch.dtype) -> Tensor:
 
 
 def differing(one: Tensor, two: Tensor) -> Tensor:
-    """Where two vectors of one type are not the same bits, any NaN being like any other: bool, shape (n,)."""
+    """Mark where two vectors of one type differ in their bits, any NaN being like any other: bool, shape (n,)."""
     both_nan = one.float().isnan() & two.float().isnan()
     return (as_bits(one) != as_bits(two)) & ~both_nan
 
@@ -186,7 +186,7 @@ def _missing(model: nn.Module, name: str) -> str:
 
 
 def _refusal(weight: Tensor, shape: tuple[int, ...] | None, last: int) -> str | None:
-    """Why the positions up to ``last`` of a parameter mean nothing; None if they can be set."""
+    """The reason why the positions up to ``last`` of a parameter mean nothing, or None if they can be set."""
     # Quantised and distributed tensors are sub-classes that claim a float type.
     if type(weight) is not Tensor:
         return f"it is a {type(weight).__name__}, not a plain tensor"
@@ -198,7 +198,7 @@ def _refusal(weight: Tensor, shape: tuple[int, ...] | None, last: int) -> str | 
 
 
 def _memory_refusal(model: nn.Module, name: str, weight: Tensor, held: Tensor) -> str | None:
-    """Why the memory that holds a parameter cannot be changed; None if it can."""
+    """The reason why the memory that holds a parameter cannot be changed, or None if it can."""
     if held.is_meta:
         return "its values are not in memory (the model is on the device meta)"
     if not held.is_contiguous():

@@ -52,7 +52,7 @@ class Speed:
     gradient: float
 
     def seconds(self, forward: float = 0, backward: float = 0, gradient: float = 0) -> float:
-        """The time that so many operations of each kind take."""
+        """The seconds that some operations of each kind take."""
         return forward / self.forward + backward / self.backward + gradient / self.gradient
 
     @property

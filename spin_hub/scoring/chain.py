@@ -1,4 +1,4 @@
-"""A model as a chain of decoder layers that can be run one at a time, with the arguments its own forward gives them."""
+"""A model as a chain of decoder layers that can be run one at a time, with the arguments of its own forward pass."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ from spin_hub.scoring.hooks import backward_from_loss, last_map, without_value
 _HIDDEN: Final = "hidden_states"
 
 _LOGITS: Final = {True: 1 << 23, False: 1 << 28}
-"""How many logits are computed at once on a CPU and elsewhere; a CPU is slow at getting memory for more."""
+"""Logits that are computed at once, on a CPU and elsewhere; a CPU is slow at getting memory for more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +46,7 @@ class Call:
 
 @dataclass(frozen=True, eq=False)
 class Start:
-    """The beginning of a batch's way through the chain: the first layer's hidden state, and every layer's call."""
+    """A batch before the first layer: its hidden state, and the call of every layer."""
 
     hidden: Tensor
     calls: Sequence[Call]
@@ -159,7 +159,7 @@ class Chain:
 
     @contextmanager
     def _replaced(self, forward: Callable[[int, tuple[Any, ...], dict[str, Any]], Any]) -> Iterator[None]:
-        """Within the block every layer's forward is this one, which is also given the layer's number."""
+        """Within the block every layer's forward is this one, which also receives the layer's number."""
         before = [vars(layer).get("forward") for layer in self.layers]
         try:
             for number, layer in enumerate(self.layers):

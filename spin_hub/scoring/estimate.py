@@ -115,7 +115,7 @@ def scoring_seconds(demand: MemoryRequest, engine: str, dtype: torch.dtype | Non
     work = Work.of(demand, dtype)
     tokens = sum(map(len, demand.examples))
     counted = sum(example.counted for example in demand.examples)
-    # The whole engine keeps what its forward pass gives, so it needs no second one.
+    # The whole engine keeps the results of its forward pass, so it needs no second one.
     passes = work.layers * (work.backward if engine == "whole" else work.forward + work.backward)
     return (tokens * passes + counted * work.end) / _SHARE.get(dtype or demand.where.dtype, 0.4)
 

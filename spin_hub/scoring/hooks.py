@@ -1,4 +1,4 @@
-"""What scoring adds to a model's own passes: captured gradients, the loss's gradient, and a skipped last product.
+"""Hooks that scoring adds to a model's own passes: captured gradients, the loss's gradient, and a skipped last product.
 
 The last linear map of a layer often needs no value in the backward pass. Where a layer ends by adding that map's output
 to the residual, no gradient within the layer depends on it, so running the layer again only to differentiate it can

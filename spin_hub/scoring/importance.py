@@ -15,7 +15,7 @@ Segment = tuple[int, int]
 
 _BLOCK: Final = 1 << 20
 """Elements of a block: with more it leaves the cache between its product and its addition. Products of smaller ones
-run further from the machine's peak, so matrices of up to so many elements are made in one."""
+run further from the machine's peak, so smaller matrices are made in one."""
 
 _ROWS: Final = 384
 """Rows that a block has at least, however wide the matrix is: flatter products run at half the peak."""

@@ -124,7 +124,7 @@ def targets_within(model: Any, target: str, part: Part) -> tuple[Target, ...]:
 
 
 def calibrate(base: Base, recipe: ScoringRecipe, reporter: Reporter = SILENT) -> dict[str, Calibration]:
-    """Reads, samples and tokenises every set of a recipe, in its order.
+    """Read, sample and tokenise every set of a recipe, in its order.
 
     Raises:
         SpinHubError: a source, a row or the tokenizer is not usable.

@@ -40,7 +40,7 @@ class Passes:
     """Batches on their way through a chain.
 
     After :meth:`forwards` the store holds the input of every layer from the lowest one that counts, and the loss's
-    gradient at the last layer's output; :meth:`backwards` gives up a layer's input and replaces the gradient by that
+    gradient at the last layer's output; :meth:`backwards` gives up a layer's input and replaces the gradient by the one
     at this input. Batches are known by their number among the entries.
 
     Args:
@@ -223,7 +223,7 @@ class _Progress:
         self._reported = 0
 
     def expect(self, forwards: int, backwards: int) -> None:
-        """Set out for so many layers in either direction, and for the head where the way begins with the first."""
+        """Plan a number of layers in each direction, and the head if the forward passes are still to be made."""
         pace = self._pace
         self._work = self._tokens * (pace.forward * forwards + pace.backward * backwards)
         self._work += pace.end * self._counted if forwards else 0.0

@@ -19,7 +19,7 @@ from spin_hub.scoring.targets import Target
 from spin_hub.units import human_bytes
 
 LIBRARIES: Final = 600 << 20
-"""What the imported libraries take before any model is loaded, in bytes (measured with the pinned versions)."""
+"""Bytes that the imported libraries take before any model is loaded (measured with the pinned versions)."""
 
 Weights = Literal["mapped", "widened", "loaded", "shards"]
 
@@ -145,7 +145,7 @@ def _base(demand: MemoryRequest, weights: Weights) -> dict[str, int]:
     size = demand.where.dtype.itemsize
     total = _numel(demand.skeleton)
     layers = [_numel(layer) for layer in decoder_layers(demand.skeleton)[1]]
-    if weights == "shards":  # one layer, the next one, and what is no layer
+    if weights == "shards":  # one layer, the next one, and what is not a layer
         total = total - sum(layers) + 2 * max(layers)
     if weights == "widened":  # one layer and the next one, or the head
         embedding = demand.skeleton.get_output_embeddings()
@@ -168,7 +168,7 @@ def _layer_sums(demand: MemoryRequest) -> int:
 
 
 def _activations(demand: MemoryRequest, whole: bool) -> dict[str, int]:
-    """What a batch's pass keeps: the inputs and outputs of linear maps of all layers or of one, and the logits.
+    """Bytes that a batch's pass keeps: the inputs and outputs of linear maps of all layers or of one, and the logits.
 
     Values count with four bytes in half precision too, where float32 copies come and go beside them
     (benchmarks/RESULTS.md has what was measured).

@@ -35,12 +35,12 @@ def delta_from(content: RankingFile, recipe: SelectionRecipe, base: Base | None)
 
 
 def candidates_of(content: RankingFile, recipe: SelectionRecipe) -> int:
-    """How many matrices take part in what a recipe selects, touched or not."""
+    """The number of matrices from which a recipe selects, touched or not."""
     return len(content.ranking.within(recipe.part).tensors)
 
 
 def check_recipe(recipe: SelectionRecipe, sets: Sequence[str], scoring: ScoringRecipe) -> None:
-    """Refuses a recipe that does not go with how the scores were made.
+    """Refuse a recipe that does not go with how the scores were made.
 
     Raises:
         UnknownSet: it reads a set that was not scored.
@@ -68,7 +68,7 @@ def shapes_within(shapes: Mapping[str, Shape], part: Part) -> list[Shape]:
 
 
 def check_ratios(shapes: Mapping[str, Shape], recipe: SelectionRecipe) -> None:
-    """Refuses ratios that select no weight in any matrix.
+    """Refuse ratios that select no weight in any matrix.
 
     Raises:
         UsageError: the recipe's part of the model has no matrix.
@@ -87,7 +87,7 @@ def choose(ranking: Ranking, recipe: SelectionRecipe) -> Selection:
     """The weights that a recipe selects from a ranking; it may be none.
 
     Raises:
-        RatioBeyondRanking: the ranking does not keep so many.
+        RatioBeyondRanking: the ranking keeps fewer weights.
     """
     return recipe.entry.select(ranking.within(recipe.part), recipe)
 

@@ -35,7 +35,7 @@ class Sums:
         self._healthy: list[tuple[Target, Batch, Tensor]] = []
 
     def start(self, targets: Sequence[Target], set_name: str) -> None:
-        """Forgets everything; the sums of these targets are zero now."""
+        """Begin again, with sums of zero for these targets."""
         self._set_name = set_name
         self._sums = {}
         self._healthy = []
@@ -43,7 +43,7 @@ class Sums:
             self._sums[target] = self._room(target, number).zero_()
 
     def add(self, batch: Batch, target: Target, delta: Tensor, inputs: Tensor) -> None:
-        """Adds a batch.
+        """Add a batch.
 
         Args:
             batch: B examples of at most T tokens.
@@ -58,7 +58,7 @@ class Sums:
         self._score.accumulate(self._sums[target], passed)
 
     def check(self) -> None:
-        """Refuses gradients that are not finite, among those added since the last check.
+        """Refuse gradients that are not finite, among those added since the last check.
 
         It is separate from adding them because it waits for the device.
 
@@ -74,7 +74,7 @@ class Sums:
         """The most important weights of every target; its sums are dropped.
 
         Raises:
-            NotFinite: an importance is no finite number.
+            NotFinite: an importance is not finite.
         """
         for target in tuple(self._sums):
             yield finished(target, self._set_name, self._sums.pop(target), keep, self._score)
@@ -84,7 +84,7 @@ class Sums:
         dtype = weight.dtype if self._accumulate == "model" else torch.promote_types(torch.float32, weight.dtype)
         key = (number, tuple(weight.shape), dtype, weight.device)
         if key not in self._memory:
-            # Another shape in this place means another layer or device: what was there is not needed any more.
+            # Another shape under this number means another layer or device: the memory of the earlier one is dropped.
             self._memory = {other: room for other, room in self._memory.items() if other[0] != number}
             self._memory[key] = torch.empty(weight.shape, dtype=dtype, device=weight.device)
         return self._memory[key]
@@ -94,7 +94,7 @@ def finished(target: Target, set_name: str, sums: Tensor, keep: float, score: Sc
     """A target's most important weights for one set; overwrites the sums.
 
     Raises:
-        NotFinite: an importance is no finite number.
+        NotFinite: an importance is not finite.
     """
     scores = score.finish(target.weight, sums)
     # No score is negative, and a NaN is the largest of all, so the largest one tells.

@@ -65,7 +65,7 @@ def differentiate(
     """One forward and one backward pass of a batch, in which every target's gradient is caught.
 
     Raises:
-        NotFinite: the loss of an example is no finite number.
+        NotFinite: the loss of an example is not finite.
         UnsupportedModel: a target that is used more than once, or not as a linear map.
     """
     with GradientCapture(targets, batch.shape, on_gradient):
