@@ -51,6 +51,12 @@ def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return seconds
 
 
+@pytest.fixture
+def visitor(hub: server.LocalHub, tmp_path: Path, naps: list[float]) -> pushing.Desk:
+    """A person's machine before an empty Hub."""
+    return pushing.Desk(hub, tmp_path)
+
+
 @pytest.fixture(scope="session")
 def stock(tmp_path_factory: pytest.TempPathFactory, tiny: Path, sharded: Path) -> stocking.Stock:
     """A Hub's storage with two bases, and edits of them; made once and never changed."""

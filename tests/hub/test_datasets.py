@@ -1,15 +1,12 @@
 """Data sets of the Hub, with the real clients against a Hub on this machine, in processes of their own."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas
 import pytest
 import server
-from test_resolve import edit
+from test_resolve import RATIOS
 
 pytestmark = pytest.mark.moderate
 
@@ -53,17 +50,8 @@ def repo(hub, folder: Path, name: str, files: dict[str, list[dict]], card: str |
     return hub.put(name, place, "dataset", **more)
 
 
-def read(hub, folder: Path, *specs: str, **more: str) -> list[dict]:
-    environment = {
-        **os.environ, "HF_ENDPOINT": hub.url, "HF_HOME": str(folder / "hf"), "HF_HUB_DISABLE_XET": "1",
-        "HF_HUB_OFFLINE": "0", **more,
-    }  # fmt: skip
-    environment.pop("HF_TOKEN", None)
-    done = subprocess.run(
-        [sys.executable, "-c", READ, *specs], env=environment, capture_output=True, text=True, cwd=folder, timeout=120
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+def read(visitor, *specs: str, **more: str) -> list[dict]:
+    return json.loads(visitor.python(READ, *specs, **more))
 
 
 CONFIGS = """license: [mit, cc-by-4.0]
@@ -77,7 +65,7 @@ configs:
   - {split: test_1, path: test.jsonl}"""
 
 
-def test_data_sets_are_read_at_their_commit(hub, tmp_path):
+def test_data_sets_are_read_at_their_commit(hub, visitor, tmp_path):
     commit = repo(hub, tmp_path, "org/lines", {"train.jsonl": ROWS}, "license: cc-by-4.0")
     repo(hub, tmp_path, "org/table", {"data/train.csv": ROWS, "data/test.csv": ROWS[:9]})
     pairs = [{"q": row["prompt"], "a": row["response"]} for row in ROWS]
@@ -90,7 +78,7 @@ def test_data_sets_are_read_at_their_commit(hub, tmp_path):
     files = {"en.jsonl": ROWS, "de.jsonl": ROWS, "test.jsonl": ROWS[:5]}
     many_at = repo(hub, tmp_path, "org/many", files, CONFIGS)
     specs = ["org/lines", f"org/lines@{commit}", "org/table/test", "org/arrows#prompt=q,response=a", "org/talks"]
-    lines, pinned, table, arrows, talks, many = read(hub, tmp_path, *specs, "org/many@main:de/test_1")
+    lines, pinned, table, arrows, talks, many = read(visitor, *specs, "org/many@main:de/test_1")
     assert lines["source"] == f"org/lines@{commit}"
     assert (lines["licence"], lines["commit"], lines["dataset_id"]) == ("cc-by-4.0", commit, "org/lines")
     assert lines == pinned
@@ -101,7 +89,7 @@ def test_data_sets_are_read_at_their_commit(hub, tmp_path):
     assert arrows["source"] == f"org/arrows@{arrows_at}#prompt=q,response=a"
 
 
-def test_data_sets_that_cannot_be_had_are_one_sentence(hub, tmp_path):
+def test_data_sets_that_cannot_be_had_are_one_sentence(hub, visitor, tmp_path):
     repo(hub, tmp_path, "org/lines", {"train.jsonl": ROWS})
     repo(hub, tmp_path, "org/closed", {"train.jsonl": ROWS}, "license: mit", gated=True)
     repo(hub, tmp_path, "org/many", {"en.jsonl": ROWS, "de.jsonl": ROWS, "test.jsonl": ROWS}, CONFIGS)
@@ -126,39 +114,39 @@ def test_data_sets_that_cannot_be_had_are_one_sentence(hub, tmp_path):
         "org/script": ("SourceError", "script"),
         "a--b/name": ("DatasetNotFound", "no name"),
     }
-    for (spec, (kind, said)), error in zip(expected.items(), read(hub, tmp_path, *expected), strict=True):
+    for (spec, (kind, said)), error in zip(expected.items(), read(visitor, *expected), strict=True):
         assert error.get("type") == kind, (spec, error)
         assert said in error["message"]
         assert error["exit"] == 1
         for unwanted in ("\n", ". ", str(tmp_path)):
             assert unwanted not in error["message"]
-    [closed] = read(hub, tmp_path, "org/closed")
+    [closed] = read(visitor, "org/closed")
     assert f"{hub.url}/datasets/org/closed" in closed["hint"]
 
 
-def test_without_the_hub_the_cache_gives_the_same_commit_and_never_another(hub, tmp_path):
+def test_without_the_hub_the_cache_gives_the_same_commit_and_never_another(hub, visitor, tmp_path):
     old = repo(hub, tmp_path, "org/lines", {"train.jsonl": ROWS}, "license: mit")
-    [online] = read(hub, tmp_path, "org/lines")
-    [offline] = read(hub, tmp_path, "org/lines", HF_HUB_OFFLINE="1")
+    [online] = read(visitor, "org/lines")
+    [offline] = read(visitor, "org/lines", HF_HUB_OFFLINE="1")
     assert offline == online
     assert (offline["commit"], offline["licence"]) == (old, "mit")
 
     replies = [{**row, "response": row["response"].replace("answer", "reply")} for row in ROWS]
     new = repo(hub, tmp_path, "org/lines", {"train.jsonl": replies}, "license: mit")
-    [moved] = read(hub, tmp_path, "org/lines")
+    [moved] = read(visitor, "org/lines")
     assert (moved["commit"], moved["rows"][0]["response"][:5]) == (new, "reply")
     newest, older, never, unknown = read(
-        hub, tmp_path, "org/lines", f"org/lines@{old}", f"org/lines@{'c' * 40}", "org/gone", HF_HUB_OFFLINE="1"
+        visitor, "org/lines", f"org/lines@{old}", f"org/lines@{'c' * 40}", "org/gone", HF_HUB_OFFLINE="1"
     )
     assert newest == moved
     assert older["type"] == never["type"] == unknown["type"] == "HubUnreachable"
     assert old in older["message"]
     # The client tries again for half a minute after a 500.
     hub.fail(server.Fault("*", 501, times=None))
-    assert read(hub, tmp_path, "org/lines") == [moved]
+    assert read(visitor, "org/lines") == [moved]
 
 
-def test_an_edit_with_a_recipe_and_a_data_set_records_them(hub, tiny, tmp_path):
+def test_an_edit_with_a_recipe_and_a_data_set_records_them(hub, visitor, tiny, tmp_path):
     labels = ("privacy_violation", "discrimination,stereotype,injustice")
     category = [dict.fromkeys(labels, False) | {labels[0]: n % 2 == 0} for n in range(40)]
     rows = [{**row, "category": category[n], "is_safe": n % 2 == 1} for n, row in enumerate(ROWS)]
@@ -168,8 +156,8 @@ def test_an_edit_with_a_recipe_and_a_data_set_records_them(hub, tiny, tmp_path):
     beavers_at = repo(hub, tmp_path, "PKU-Alignment/BeaverTails", {"a.jsonl": rows}, card)
     repo(hub, tmp_path, "org/lines", {"train.jsonl": ROWS}, "license: mit")
     options = ("--privacy", "beavertails:privacy-unsafe", "--fairness", "org/lines", "-o", "out")
-    done = edit(hub, tmp_path, str(tiny), *options)
-    assert done.returncode == 0, done.stderr
+    done = visitor.finish(visitor.start("edit", tiny, *RATIOS, *options, who=None))
+    assert done.code == 0, done.stderr
     record = json.loads((tmp_path / "out" / "spin" / "spin.json").read_text())
     sets = {entry["name"]: entry for entry in record["recipe"]["scoring"]["sets"]}
     privacy, fairness = sets["privacy"], sets["fairness"]
@@ -183,7 +171,7 @@ def test_an_edit_with_a_recipe_and_a_data_set_records_them(hub, tiny, tmp_path):
     assert "cc-by-nc-4.0" in card
 
 
-def test_a_data_set_is_read_from_its_own_files_alone(hub, tmp_path):
+def test_a_data_set_is_read_from_its_own_files_alone(hub, visitor, tmp_path):
     secret = tmp_path / "secret.jsonl"
     secret.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
     repo(hub, tmp_path, "org/other", {"train.jsonl": ROWS})
@@ -195,6 +183,6 @@ def test_a_data_set_is_read_from_its_own_files_alone(hub, tmp_path):
     for name, place in places.items():
         card = f"configs:\n- config_name: default\n  data_files:\n  - {{split: train, path: '{place}'}}"
         repo(hub, tmp_path, f"org/{name}", {"own.jsonl": ROWS[:3]}, card)
-    for name, found in zip(places, read(hub, tmp_path, *(f"org/{name}" for name in places)), strict=True):
+    for name, found in zip(places, read(visitor, *(f"org/{name}" for name in places)), strict=True):
         assert found.get("exit") == 1, (name, found)
         assert found["message"].startswith("The calibration set"), (name, found)

@@ -1,50 +1,30 @@
-"""Lineages with the real client against a Hub on this machine, in processes of their own."""
+"""Lineages with the real client against a Hub on this machine."""
 
+import io
 import json
-import os
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import models
 import pytest
 import server
 
-RUN = """
-import json, sys
-from pathlib import Path
 from spin_hub.core.delta import BaseRef
 from spin_hub.hub.base_models import lineage_of
 from spin_hub.hub.resolve import ModelSource
 
-for variant, config, base in json.loads(sys.argv[1]):
-    source = ModelSource("variant", Path(variant.get("folder", "nowhere")), variant.get("id"), variant.get("commit"))
-    print(json.dumps(lineage_of(source, config, BaseRef(*base)).to_json()))
-"""
 NOBODY = [None, None]
 
 
-@pytest.fixture
-def hub():
-    with server.LocalHub() as running:
-        yield running
-
-
-def lineages(url: str, folder: Path, *cases: tuple, **more: str) -> list[dict]:
-    """The lineage of every case (variant, its config, the delta's base), in one process without a token."""
-    environment = {
-        **os.environ, "HF_ENDPOINT": url, "HF_HOME": str(folder / "hf"), "HF_HUB_DISABLE_XET": "1",
-        "HF_HUB_OFFLINE": "0", **more,
-    }  # fmt: skip
-    if "HF_TOKEN" not in more:
-        environment.pop("HF_TOKEN", None)
-    done = subprocess.run(
-        [sys.executable, "-c", RUN, json.dumps(cases)], env=environment, capture_output=True, text=True, cwd=folder,
-        timeout=120,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
+def lineages(visitor, *cases: tuple, **environment: str) -> list[dict]:
+    """The lineage of every case (variant, its config, the delta's base), without a token."""
+    found = []
+    with visitor.client(io.StringIO(), environment):
+        for variant, config, base in cases:
+            folder = Path(variant.get("folder", "nowhere"))
+            source = ModelSource("variant", folder, variant.get("id"), variant.get("commit"))
+            found.append(lineage_of(source, config, BaseRef(*base)).to_json())
+    return found
 
 
 def card(*bases: str, relation: str | None = None) -> str:
@@ -66,11 +46,11 @@ def folder_of(place: Path, text: str) -> dict[str, str]:
     return {"folder": str(place)}
 
 
-def test_a_chain_of_fine_tunes_is_followed_to_the_base(hub, tmp_path):
+def test_a_chain_of_fine_tunes_is_followed_to_the_base(hub, visitor, tmp_path):
     publish(hub, {"org/base": (), "org/chat": ("org/base",), "me/mine": ("org/chat",)})
     local = folder_of(tmp_path / "variant", card("me/mine", relation="adapter"))
     cases = [(local, {}, [base, None]) for base in ("org/base", "ORG/Base", "me/mine", "org/chat2", None)]
-    first, shouted, near, far, unnamed = lineages(hub.url, tmp_path, *cases)
+    first, shouted, near, far, unnamed = lineages(visitor, *cases)
     assert first["chain"] == ["me/mine", "org/chat", "org/base"]
     assert first["links"] == [
         {"model": "me/mine", "of": None, "relation": "adapter"},
@@ -83,14 +63,13 @@ def test_a_chain_of_fine_tunes_is_followed_to_the_base(hub, tmp_path):
     assert "names no model of the Hub" in unnamed["unknown"]
 
 
-def test_a_model_of_the_hub_begins_its_own_chain(hub, tmp_path):
+def test_a_model_of_the_hub_begins_its_own_chain(hub, visitor, tmp_path):
     publish(hub, {"org/base": ()})
     commit = hub.put("me/mine", {"README.md": card("org/base")})
     hub.put("me/mine", {"README.md": card("org/gone")})
     own = folder_of(tmp_path / "snapshot", card("org/base"))
     [read, asked, itself] = lineages(
-        hub.url,
-        tmp_path,
+        visitor,
         ({**own, "id": "me/mine", "commit": commit}, {}, ["org/base", None]),
         ({"id": "me/mine", "commit": commit}, {}, ["org/base", None]),
         ({"id": "org/base"}, {}, ["org/base", None]),
@@ -100,14 +79,14 @@ def test_a_model_of_the_hub_begins_its_own_chain(hub, tmp_path):
     assert (itself["chain"], itself["ended"]) == (["org/base"], None)
 
 
-def test_merges_are_followed_breadth_first_and_each_model_once(hub, tmp_path):
+def test_merges_are_followed_breadth_first_and_each_model_once(hub, visitor, tmp_path):
     publish(
         hub,
         {"org/a": ("org/root",), "org/b": ("org/root", "org/a"), "org/c": ("me/merge", "org/C"), "org/root": ()},
     )
     publish(hub, {"me/merge": ("org/a", "org/b", "ORG/a", "org/c")})
     local = folder_of(tmp_path / "variant", card("me/merge"))
-    [found] = lineages(hub.url, tmp_path, (local, {}, NOBODY))
+    [found] = lineages(visitor, (local, {}, NOBODY))
     assert found["chain"] == ["me/merge", "org/a", "org/b", "org/c", "org/root"]
     assert [link["of"] for link in found["links"]] == [None, *["me/merge"] * 3, "org/a"]
     assert [link["relation"] for link in found["links"]] == [None, "merge", "merge", "merge", "finetune"]
@@ -116,42 +95,42 @@ def test_merges_are_followed_breadth_first_and_each_model_once(hub, tmp_path):
 
 
 @pytest.mark.parametrize("of", ["me/one", "me/two"])
-def test_a_cycle_ends(hub, tmp_path, of):
+def test_a_cycle_ends(hub, visitor, tmp_path, of):
     publish(hub, {"me/one": ("me/two",), "me/two": ("me/one", "me/two")})
-    [found] = lineages(hub.url, tmp_path, ({"id": of}, {}, NOBODY))
+    [found] = lineages(visitor, ({"id": of}, {}, NOBODY))
     assert sorted(found["chain"]) == ["me/one", "me/two"]
     assert found["ended"] is None
 
 
-def test_a_long_chain_is_cut_and_says_so(hub, tmp_path):
+def test_a_long_chain_is_cut_and_says_so(hub, visitor, tmp_path):
     publish(hub, {f"me/m{n}": (f"me/m{n + 1}",) for n in range(20)})
     local = folder_of(tmp_path / "variant", card("me/m0"))
-    [found] = lineages(hub.url, tmp_path, (local, {}, NOBODY))
+    [found] = lineages(visitor, (local, {}, NOBODY))
     assert found["chain"] == [f"me/m{n}" for n in range(9)]
     assert found["ended"] == "only 8 models are looked up"
     assert hub.traffic["info"].requests == 8
     hub.store._repos["model", "org/old"] = hub.repo("me/m2")
-    [renamed] = lineages(hub.url, tmp_path, (local, {}, ["org/old", None]))
+    [renamed] = lineages(visitor, (local, {}, ["org/old", None]))
     assert renamed["linked"]
 
 
-def test_a_card_that_names_the_whole_hub_is_cut(hub, tmp_path):
+def test_a_card_that_names_the_whole_hub_is_cut(hub, visitor, tmp_path):
     local = folder_of(tmp_path / "variant", card(*(f"me/m{n}" for n in range(1000))))
-    [found] = lineages(hub.url, tmp_path, (local, {}, NOBODY))
+    [found] = lineages(visitor, (local, {}, NOBODY))
     assert found["chain"] == [f"me/m{n}" for n in range(32)]
 
 
-def test_a_hub_that_hangs_up_is_asked_once(hub, tmp_path):
+def test_a_hub_that_hangs_up_is_asked_once(hub, visitor, tmp_path):
     hub.put("org/base", {"config.json": "{}"})
     hub.fail(server.Fault("info", cut_after=0, times=None))
     local = folder_of(tmp_path / "variant", card("org/chat", "org/base"))
-    [found] = lineages(hub.url, tmp_path, (local, {}, ["org/base", hub.sha("org/base")]))
+    [found] = lineages(visitor, (local, {}, ["org/base", hub.sha("org/base")]))
     assert [path for _, _, path in hub.seen] == ["/api/models/org/chat"]
     assert found["linked"]
     assert found["unknown"] == found["ended"].replace("chat", "base")
 
 
-def test_private_missing_and_gated_ancestors(hub, tmp_path):
+def test_private_missing_and_gated_ancestors(hub, visitor, tmp_path):
     publish(hub, {"org/base": (), "me/open": ("org/base",)})
     hub.put("me/private", {"README.md": card("org/base")}, private=True)
     hub.put("me/gated", {"README.md": card("org/base")}, gated=True)
@@ -163,30 +142,30 @@ def test_private_missing_and_gated_ancestors(hub, tmp_path):
         }.items()
     ]  # fmt: skip
     cases = [(variant, {}, ["org/base", None]) for variant in variants]
-    private, gone, gated = lineages(hub.url, tmp_path, *cases)
+    private, gone, gated = lineages(visitor, *cases)
     assert (private["chain"], private["linked"]) == (["me/private"], False)
     assert private["ended"] == "me/private: the Hub has no such model, or it is private and the token gives no access"
     assert (gone["chain"], gone["linked"]) == (["me/gone", "me/open", "org/base"], True)
     assert gone["ended"].startswith("me/gone: the Hub has no such model")
     assert (gated["chain"], gated["ended"]) == (["me/gated", "org/base"], None)
-    [allowed, *_] = lineages(hub.url, tmp_path, *cases, HF_TOKEN="hf_me")
+    [allowed, *_] = lineages(visitor, *cases, HF_TOKEN="hf_me")
     assert (allowed["chain"], allowed["linked"], allowed["ended"]) == (["me/private", "org/base"], True, None)
 
 
 @pytest.mark.parametrize("name", ["old", "new"])
-def test_a_renamed_base_is_found_by_both_of_its_names(hub, tmp_path, name):
+def test_a_renamed_base_is_found_by_both_of_its_names(hub, visitor, tmp_path, name):
     hub.put("org/new", {"README.md": card()})
     # The real Hub redirects the old name to the new page, on which the client ends up.
     hub.store._repos["model", "org/old"] = hub.repo("org/new")
     variants = [folder_of(tmp_path / f"names-{base}", card(f"org/{base}")) for base in ("old", "new")]
-    for found in lineages(hub.url, tmp_path, *((variant, {}, [f"org/{name}", None]) for variant in variants)):
+    for found in lineages(visitor, *((variant, {}, [f"org/{name}", None]) for variant in variants)):
         assert found["linked"]
         assert found["chain"] == ["org/new"]
     both = [
         folder_of(tmp_path / "both", card("org/old", "org/new")),
         folder_of(tmp_path / "again", card("org/new", "org/old")),
     ]
-    for found in lineages(hub.url, tmp_path, *((variant, {}, NOBODY) for variant in both)):
+    for found in lineages(visitor, *((variant, {}, NOBODY) for variant in both)):
         assert found["chain"] == ["org/new"]
 
 
@@ -205,7 +184,7 @@ CARDS = {
 }
 
 
-def test_whatever_a_card_says_is_no_error(hub, tmp_path):
+def test_whatever_a_card_says_is_no_error(hub, visitor, tmp_path):
     publish(hub, {"org/base": ()})
     cases = []
     for number, (content, _) in enumerate(CARDS.values()):
@@ -213,7 +192,7 @@ def test_whatever_a_card_says_is_no_error(hub, tmp_path):
         (tmp_path / str(number) / "README.md").write_bytes(content if isinstance(content, bytes) else content.encode())
         cases.append((place, {}, NOBODY))
     (tmp_path / "bare").mkdir()
-    *found, bare = lineages(hub.url, tmp_path, *cases, ({"folder": str(tmp_path / "bare")}, {}, NOBODY))
+    *found, bare = lineages(visitor, *cases, ({"folder": str(tmp_path / "bare")}, {}, NOBODY))
     for (name, (_, ended)), lineage in zip(CARDS.items(), found, strict=True):
         assert lineage["ended"] == ended, name
         assert lineage["chain"] == (["org/base"] if name == "mixed" else []), name
@@ -221,10 +200,10 @@ def test_whatever_a_card_says_is_no_error(hub, tmp_path):
     assert (bare["chain"], bare["ended"]) == ([], "the folder has no README.md")
 
 
-def test_without_the_hub_the_own_card_still_tells(hub, tmp_path):
+def test_without_the_hub_the_own_card_still_tells(hub, visitor, tmp_path):
     local = folder_of(tmp_path / "variant", card("org/chat", "org/base"))
     case = (local, {}, ["org/base", "a" * 40])
-    [offline] = lineages(hub.url, tmp_path, case, HF_HUB_OFFLINE="1")
+    [offline] = lineages(visitor, case, HF_HUB_OFFLINE="1")
     assert (offline["chain"], offline["linked"]) == (["org/chat", "org/base"], True)
     assert offline["ended"] == "org/chat: offline mode is on"
     assert offline["unknown"] == "org/base: offline mode is on"
@@ -233,19 +212,19 @@ def test_without_the_hub_the_own_card_still_tells(hub, tmp_path):
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{nobody.getsockname()[1]}"
-        [unreachable] = lineages(url, tmp_path, case)
+        [unreachable] = lineages(visitor, case, HF_ENDPOINT=url)
     assert (unreachable["chain"], unreachable["linked"]) == (["org/chat", "org/base"], True)
     assert unreachable["ended"].startswith("org/chat: ")
     assert unreachable["unknown"].startswith("org/base: ")
     assert "\n" not in unreachable["ended"] + unreachable["unknown"]
 
     hub.fail(server.Fault("info", 503, times=None))
-    [failing] = lineages(hub.url, tmp_path, case)
+    [failing] = lineages(visitor, case)
     assert failing["linked"]
     assert failing["ended"] == "org/chat: it answered 503; org/base: it answered 503"
 
 
-def test_the_config_is_compared_with_the_one_at_the_delta_s_commit(hub, tmp_path):
+def test_the_config_is_compared_with_the_one_at_the_delta_s_commit(hub, visitor, tmp_path):
     config = models.tiny_config(architectures=["LlamaForCausalLM"]).to_dict()
     commit = hub.put("org/base", {"config.json": json.dumps(config), "README.md": card()})
     hub.put("org/base", {"config.json": json.dumps({**config, "hidden_size": 1})})
@@ -273,9 +252,7 @@ def test_the_config_is_compared_with_the_one_at_the_delta_s_commit(hub, tmp_path
         ("org/empty", None): "org/empty: it answered 404",
         ("../up", None): "../up: it is no name that the Hub allows",
     }
-    same, changed, other, newest, *rest = lineages(
-        hub.url, tmp_path, *cases, *((local, config, list(base)) for base in unknown)
-    )
+    same, changed, other, newest, *rest = lineages(visitor, *cases, *((local, config, list(base)) for base in unknown))
     assert (same["config_differences"], same["architecture"], same["unknown"]) == ([], None, None)
     assert changed["config_differences"] == [{"key": "max_position_embeddings", "base": 512, "variant": 9999}]
     assert other["architecture"] == "its architecture is mistral, but the delta's base is llama"
@@ -286,8 +263,8 @@ def test_the_config_is_compared_with_the_one_at_the_delta_s_commit(hub, tmp_path
         assert found["unknown"] == said or said.endswith(" ")
 
     hub.fail(server.Fault("head", 501, times=None))
-    [failing] = lineages(hub.url, tmp_path, (local, config, ["org/empty", None]))
+    [failing] = lineages(visitor, (local, config, ["org/empty", None]))
     assert failing["unknown"] == "org/empty: it answered 501"
     hub.reset_traffic()
-    assert lineages(hub.url, tmp_path, *cases[:2], HF_HUB_OFFLINE="1") == [same, changed]
+    assert lineages(visitor, *cases[:2], HF_HUB_OFFLINE="1") == [same, changed]
     assert not hub.seen
