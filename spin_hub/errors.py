@@ -141,6 +141,13 @@ class DownloadDamaged(CorruptFile):
     advice = "Remove the repo from the cache (`hf cache rm model/{repo_id}`) and run the command again."
 
 
+class LfsPointer(CorruptFile):
+    """A Git LFS pointer in place of a file, as a clone without git-lfs leaves it. Facts: path."""
+
+    sentence = "{path} is a Git LFS pointer, not the file."
+    advice = "Run `git lfs pull` in its repository, or download the file with `hf download`."
+
+
 class UnsupportedFormat(SpinHubError):
     """A file of a format or operation that this version does not know. Facts: path, what."""
 
