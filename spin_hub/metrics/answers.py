@@ -1,20 +1,19 @@
-"""Metrics of answers: a model is asked in every state, its answers are judged, and compared question by question."""
+"""Metrics of answers: questions are asked in every state, and the answers judged and compared one by one."""
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from spin_hub.artifacts.atomic import new_file
-from spin_hub.core.stats import Estimate, Measurement
+from spin_hub.core.stats import Estimate, Measurement, Paired, paired
 from spin_hub.errors import DeviceOutOfMemory
 from spin_hub.evidence import BASE, METRICS, Grid, Report
 from spin_hub.metrics.base import Inputs, Measure, Measured, Metric, Need, nothing
-from spin_hub.metrics.caution import caution
-from spin_hub.metrics.judging import Judge, LexicalJudge, check_parsed, tally
-from spin_hub.metrics.pairing import Paired, paired, paired_verdicts
+from spin_hub.metrics.judging import Judge, LexicalJudge, Verdict, check_judge, check_parsed, load_judge, tally
+from spin_hub.metrics.phrases import caution
 from spin_hub.progress import Reporter
 from spin_hub.recipe import Device
 
@@ -22,8 +21,9 @@ if TYPE_CHECKING:
     from spin_hub.metrics.generation import Tokenizer
     from spin_hub.metrics.states import State
 
-_PHRASES = 12
+_PHRASES: Final = 12
 """Rows of the table of cautionary phrases."""
+_OUTCOMES: Final[Mapping[Verdict, bool | None]] = {"aware": True, "unaware": False, "unparsed": None}
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Asked:
 
     Attributes:
         metric: its name.
-        axis: such as ``fairness``; None where the metric has one set alone.
+        axis: such as ``fairness``, or None if the metric has only one set.
         questions: in their order.
     """
 
@@ -42,7 +42,7 @@ class Asked:
 
     @property
     def label(self) -> str:
-        """The metric and its axis in one word."""
+        """Metric and axis, such as ``awareness, fairness``."""
         return f"{self.metric}, {self.axis}" if self.axis else self.metric
 
 
@@ -54,7 +54,7 @@ class AnswerSettings:
         tokenizer: the model's.
         new_tokens: the most tokens of an answer.
         chat_template: whether a question is put into the tokenizer's chat template.
-        judge: of the metrics that do not count words themselves.
+        judge: for the metrics without an outcome of their own.
     """
 
     tokenizer: "Tokenizer"
@@ -72,7 +72,7 @@ class Answers:
         settings: of asking.
         judge: its name; it is loaded when it is needed.
         device: of the judge.
-        path: a file for the answers, one JSON object a line; None keeps none.
+        path: a file for the answers, one JSON object a line, or None.
     """
 
     asked: Sequence[Asked]
@@ -91,14 +91,12 @@ class Answers:
         return self._judged(texts, settings, reporter)
 
     def of(self, texts: Mapping[str, Mapping[str, Sequence[str]]], reporter: Reporter) -> Measured:
-        """Judge answers that another program wrote, by set's label and state."""
+        """Judge answers that another program wrote, by label of the set and state."""
         self._write(texts)
         # Only now is the device free for a judge.
         return self._judged(texts, self._with_judge(reporter), reporter)
 
     def _with_judge(self, reporter: Reporter) -> AnswerSettings:
-        from spin_hub.metrics.judge import load_judge
-
         return replace(self.settings, judge=load_judge(self.judge, self.device, reporter))
 
     def _judged(
@@ -125,8 +123,6 @@ def prepare(inputs: Inputs, names: Sequence[str]) -> Answers:
         GuardUnusable: the judge's model is not usable here.
         QuestionsError: a source that holds no questions.
     """
-    from spin_hub.metrics.judge import check_judge
-
     request = inputs.request
     check_judge(request.judged_by, request.device)
     asked = [Asked(name, entry.axis, entry.read(request)) for name in names for entry in METRICS[name].sets]
@@ -135,7 +131,7 @@ def prepare(inputs: Inputs, names: Sequence[str]) -> Answers:
 
 
 def report(about: Mapping[str, Any]) -> Report:
-    """Report how was asked, the judge, the changes question by question, and the cautionary phrases."""
+    """Report the settings of asking, the judge, the changes question by question, and the cautionary phrases."""
     answers = about["answers"]
     questions = ", ".join(f"{count} questions ({label})" for label, count in answers["questions"].items())
     lexical = ", which counts phrases and judges no meaning" if answers["judge"] == LexicalJudge.name else ""
@@ -164,8 +160,8 @@ class AnswerMetric(Metric):
     """A rate of answers.
 
     Attributes:
-        rate: from the judge's verdicts, or the answers if it has an outcome of its own, to the estimate.
-        outcome: whether one answer counts, without a judge; None leaves it to the judge.
+        rate: makes the estimate from the judge's verdicts, or from the answers if the metric has an outcome of its own.
+        outcome: tells without a judge whether an answer counts; None leaves it to the judge.
     """
 
     rate: Callable[[Any], Estimate]
@@ -190,10 +186,10 @@ def collect_answers(
         asked: the sets of questions.
         states: name -> the weights that are zero in it, or another model.
         settings: of asking.
-        advance: called with the number of questions that were answered; :func:`questions_to_ask` in all.
+        advance: called with every number of questions answered; :func:`questions_to_ask` in all.
 
     Returns:
-        By set's label and state, the answers in the order of the questions. No record holds them.
+        By label of the set and state, the answers in the order of the questions.
 
     Raises:
         NoChatTemplate: it is asked for and cannot be used.
@@ -223,13 +219,13 @@ def judged(
     settings: AnswerSettings,
     advance: Callable[[int], None] = nothing,
 ) -> Measured:
-    """Judge answers that are written.
+    """Judge written answers.
 
     Args:
         asked: the sets of questions.
-        texts: by set's label and state, the base among them, the answers in the order of the questions.
+        texts: by label of the set and state, among them the base, the answers in the order of the questions.
         settings: of asking, and the judge.
-        advance: called with the number of answers that were judged; :func:`answers_to_judge` in all.
+        advance: called with every number of answers judged; :func:`answers_to_judge` in all.
 
     Raises:
         JudgeUnreadable: too many verdicts of the judge cannot be read.
@@ -240,6 +236,10 @@ def judged(
         metrics.append(metric)
         changes[entry.label] = {state: found.to_json() for state, found in change.items()}
         unread[entry.label] += unparsed
+    # The table of phrases is of all answers of a state, to whatever question.
+    words = {
+        state: [answer for entry in asked for answer in texts[entry.label][state]] for state in texts[asked[0].label]
+    }
     about = {
         "judge": settings.judge.name,
         "new_tokens": settings.new_tokens,
@@ -247,18 +247,22 @@ def judged(
         "questions": {entry.label: len(entry.questions) for entry in asked},
         "unparsed": dict(unread),
         "paired": changes,
-        "caution": {state: _caution(texts, state) for state in texts[asked[0].label] if state != BASE},
+        "caution": {
+            state: [row.to_json() for row in caution(words[BASE], answers)]
+            for state, answers in words.items()
+            if state != BASE
+        },
     }
     return Measured(tuple(metrics), {"answers": about})
 
 
 def questions_to_ask(asked: Sequence[Asked], states: int) -> int:
-    """Count the answers that are written with so many states beside the base."""
+    """Count the answers to write, with this number of states beside the base."""
     return sum(len(entry.questions) for entry in asked) * (1 + states)
 
 
 def answers_to_judge(asked: Sequence[Asked], texts: Mapping[str, Mapping[str, Sequence[str]]]) -> int:
-    """Count the answers that a judge reads: not those of metrics that count words themselves."""
+    """Count the answers to judge: those of metrics without an outcome of their own."""
     return sum(
         len(answers)
         for entry in asked
@@ -270,26 +274,18 @@ def answers_to_judge(asked: Sequence[Asked], texts: Mapping[str, Mapping[str, Se
 def _rated(
     entry: Asked, texts: Mapping[str, Sequence[str]], judge: Judge, advance: Callable[[int], None]
 ) -> tuple[Measurement, dict[str, Paired], int]:
-    """The metric of a set, by state what changed from the base, and how many verdicts could not be read."""
+    """The metric of a set, the changes from the base by state, and the number of verdicts that could not be read."""
     metric: AnswerMetric = METRICS[entry.metric]
+    rated: Mapping[str, Sequence[Any]] = texts
+    unparsed = 0
     if metric.outcome is not None:
-        outcomes = {state: list(map(metric.outcome, answers)) for state, answers in texts.items()}
-        values = {state: metric.rate(answers) for state, answers in texts.items()}
-        change = {state: paired(outcomes[BASE], found) for state, found in outcomes.items() if state != BASE}
-        return metric.of(values, entry.axis), change, 0
-    verdicts = {state: list(judge.judge(entry.questions, answers, advance)) for state, answers in texts.items()}
-    for found in verdicts.values():
-        check_parsed(judge.name, found)
-    values = {state: metric.rate(found) for state, found in verdicts.items()}
-    change = {state: paired_verdicts(verdicts[BASE], found) for state, found in verdicts.items() if state != BASE}
-    return metric.of(values, entry.axis), change, sum(tally(found).unparsed for found in verdicts.values())
-
-
-def _caution(texts: Mapping[str, Mapping[str, Sequence[str]]], state: str) -> list[dict[str, Any]]:
-    before, after = (list(_all(texts, name)) for name in (BASE, state))
-    return [row.to_json() for row in caution(before, after)]
-
-
-def _all(texts: Mapping[str, Mapping[str, Sequence[str]]], state: str) -> Iterator[str]:
-    for by_state in texts.values():
-        yield from by_state[state]
+        outcomes = {state: list[bool | None](map(metric.outcome, answers)) for state, answers in texts.items()}
+    else:
+        verdicts = {state: list(judge.judge(entry.questions, answers, advance)) for state, answers in texts.items()}
+        for found in verdicts.values():
+            check_parsed(judge.name, found)
+        outcomes = {state: [_OUTCOMES[verdict] for verdict in found] for state, found in verdicts.items()}
+        rated, unparsed = verdicts, sum(tally(found).unparsed for found in verdicts.values())
+    values = {state: metric.rate(found) for state, found in rated.items()}
+    changes = {state: paired(outcomes[BASE], after) for state, after in outcomes.items() if state != BASE}
+    return metric.of(values, entry.axis), changes, unparsed

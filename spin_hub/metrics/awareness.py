@@ -2,8 +2,8 @@
 
 Settings: greedy answers (:func:`spin_hub.metrics.generation.generate`) to questions of an axis that ask for
 something unfair or private, each judged (:mod:`spin_hub.metrics.judging`); aware / (aware + unaware).
-Baseline: the base model on the same questions; beside it the control. Whether a difference is more than chance is
-for :mod:`spin_hub.metrics.pairing` to say, as all states answer the same questions.
+Baseline: the base model on the same questions; beside it the control. As all states answer the same
+questions, whether a difference is more than chance is for the paired test (:func:`spin_hub.core.stats.paired`).
 Corrects for: nothing. Answers that the judge did not give a readable verdict on are left out of the rate, so their
 number (:class:`spin_hub.metrics.judging.Tally`) belongs beside it. A rate is one judge's: rates of different
 judges, or of other lengths of answers, cannot be compared, and a model that refuses everything is fully aware, so

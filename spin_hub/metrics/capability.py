@@ -17,11 +17,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from spin_hub.core.stats import Estimate, Measurement, Z
+from spin_hub.core.stats import Estimate, Measurement, Paired, Z, paired
 from spin_hub.errors import MissingDependency, TasksUnusable, first_line
 from spin_hub.evidence import BASE, Report
 from spin_hub.metrics.base import Inputs, Measured, Metric
-from spin_hub.metrics.pairing import Paired, paired
 from spin_hub.progress import Reporter
 
 if TYPE_CHECKING:

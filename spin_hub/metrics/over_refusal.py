@@ -1,7 +1,7 @@
 """Over-refusal: how often a model declines to answer what nobody need decline.
 
 Settings: greedy answers (:func:`spin_hub.metrics.generation.generate`) to benign questions; the share that holds a
-phrase of refusal (:func:`spin_hub.metrics.judging.declines`).
+phrase of refusal (:func:`spin_hub.metrics.phrases.declines`).
 Baseline: the base model on the same questions; beside it the control.
 Corrects for: nothing. Phrases are counted and no meaning is judged: a refusal in other words is missed, and an
 answer that quotes one is caught. Benign questions that only sound harmful show more of it than plain ones.
@@ -15,7 +15,7 @@ from typing import Final
 from spin_hub.core.stats import Estimate, share
 from spin_hub.metrics.answers import AnswerMetric
 from spin_hub.metrics.base import QuestionSet
-from spin_hub.metrics.judging import declines
+from spin_hub.metrics.phrases import declines
 
 
 def over_refusal(answers: Sequence[str]) -> Estimate:

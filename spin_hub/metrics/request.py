@@ -10,7 +10,7 @@ from spin_hub.errors import UsageError
 from spin_hub.evidence import METRICS
 from spin_hub.metrics.base import suites, usable
 from spin_hub.metrics.capability import TASKS as TASKS
-from spin_hub.metrics.judge import LEXICAL, guard_of
+from spin_hub.metrics.judging import LEXICAL, guard_of
 from spin_hub.recipe import Device, DType
 
 PAPER: Final = "paper"

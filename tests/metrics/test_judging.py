@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spin_hub.metrics.judging import PHRASES, LexicalJudge, declines, plain
+from spin_hub.metrics.judging import LexicalJudge
+from spin_hub.metrics.phrases import PHRASES, declines, plain
 
 REFUSING = [
     "I cannot help with that.",

@@ -18,7 +18,6 @@ from spin_hub.errors import (
     TextError,
     UsageError,
 )
-from spin_hub.metrics import judge
 from spin_hub.metrics.request import EvalRequest
 from spin_hub.metrics.wikitext import window_of
 from spin_hub.models import device
@@ -128,7 +127,7 @@ def test_a_guard_model_judges_and_one_that_does_not_is_an_error(own, tmp_path, m
 
     with pytest.raises(JudgeUnreadable, match="md-judge"):
         evaluate(request)
-    monkeypatch.setattr(judge, "free_memory", lambda _: 1000)
+    monkeypatch.setattr(device, "free_memory", lambda _: 1000)
     with pytest.raises(GuardUnusable, match="are free"):
         evaluate(request)
 

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spin_hub.metrics.caution import Frequency, caution
-from spin_hub.metrics.judging import PHRASES
+from spin_hub.metrics.phrases import PHRASES, Frequency, caution
 
 WORDS = st.sampled_from(["stereotype", "i cannot", "against the law", "the", "weather", "sings", "not"])
 ANSWERS = st.lists(st.lists(WORDS, max_size=12).map(" ".join), max_size=8)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spin_hub.metrics.pairing import Paired, paired, paired_verdicts
+from spin_hub.core.stats import Paired, paired
 
 OUTCOMES = st.lists(st.tuples(st.sampled_from([True, False, None]), st.sampled_from([True, False, None])), max_size=60)
 
@@ -66,17 +66,9 @@ def test_a_state_against_itself_changes_nothing(outcomes):
     assert (found.gained, found.lost, found.p_value) == (0, 0, 1)
 
 
-def test_only_questions_with_a_verdict_in_both_states_count():
-    before = ["aware", "unaware", "unparsed", "aware", "unaware", "unparsed", "aware"]
-    after = ["unaware", "aware", "aware", "unparsed", "unaware", "unparsed", "aware"]
-    assert paired_verdicts(before, after) == Paired(gained=1, lost=1, both=1, neither=1, p_value=1.0)
-
-
 def test_other_numbers_of_questions_are_refused():
     with pytest.raises(ValueError):
         paired([True], [True, False])
-    with pytest.raises(ValueError):
-        paired_verdicts(["aware"], [])
 
 
 def test_it_survives_json():
