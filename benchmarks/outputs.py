@@ -3,6 +3,9 @@
     python benchmarks/outputs.py keep DIR [--model FOLDER]
     python benchmarks/outputs.py compare DIR [--model FOLDER]
 
+``compare`` with the Python of another environment compares versions of the libraries: it runs on the checkpoints that
+``keep`` made.
+
 ``keep`` runs the commands below on small checkpoints with fixed seeds; ``compare`` runs them again in a temporary
 folder, lists every difference and exits with 1 if there is any. Each command has a folder in DIR: its exit code, its
 standard output, the sha256 of every file that it wrote or removed, and records, cards and adapter configurations in
@@ -52,6 +55,7 @@ from transformers import GPT2Config
 from spin_hub.cli.app import main as command_line
 
 TIMEOUT: Final = 600
+CHECKPOINTS: Final = "checkpoints"
 IN_FULL: Final = ("README.md", "spin.json", "study.json", "adapter_config.json")
 """Files that are kept as text; of all others the sha256 is kept."""
 VARYING: Final = ("seconds",)
@@ -293,8 +297,13 @@ def commands(model: Path | None) -> Iterator[tuple[str, list[str]]]:
             yield name, arguments if name == "-" or name.endswith("-text") else [*arguments, "--json"]
 
 
-def keep(kept: Path, model: Path | None) -> None:
-    """Runs all commands in a temporary folder and writes what is compared below ``kept``."""
+def keep(kept: Path, model: Path | None, inputs: Path | None = None) -> None:
+    """Runs all commands in a temporary folder and writes what is compared below ``kept``.
+
+    Args:
+        inputs: The checkpoints of an earlier run; made anew if None. Another version of PyTorch or transformers draws
+            other random weights, so a comparison between versions must not make its own.
+    """
     with tempfile.TemporaryDirectory(prefix="spin-hub-") as place:
         base = Path(place).resolve()
         run = base / "run"
@@ -302,9 +311,13 @@ def keep(kept: Path, model: Path | None) -> None:
         environment = {**os.environ, "SPIN_HUB_CACHE": str(base / "cache"), "HF_HOME": str(base / "hub")}
         names = {str(run): "<run>", str(base): "<base>", **({str(model.resolve()): "<model>"} if model else {})}
         # In a fork too, so that no command begins with the state that making them leaves in the libraries.
-        made = forked.run(lambda: make_inputs(run), ["inputs"], run, environment, TIMEOUT)
-        if made.returncode:
-            raise SystemExit(made.stderr.decode())
+        if inputs is None:
+            made = forked.run(lambda: make_inputs(run), ["inputs"], run, environment, TIMEOUT)
+            if made.returncode:
+                raise SystemExit(made.stderr.decode())
+            shutil.copytree(run, kept / CHECKPOINTS)
+        else:
+            shutil.copytree(inputs, run, dirs_exist_ok=True)
         write_files(kept / "inputs", run, sorted(changed({}, state(run))), names)
         for name, arguments in commands(model):
             if name == "-":
@@ -386,7 +399,11 @@ def without_durations(data: Any) -> Any:
 def differences(kept: Path, found: Path) -> Iterator[str]:
     """Every difference of two folders that ``keep`` wrote, as a line or some."""
     one, other = (
-        {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+        {
+            path.relative_to(folder).as_posix(): path
+            for path in folder.rglob("*")
+            if path.is_file() and CHECKPOINTS not in path.relative_to(folder).parts[:1]
+        }
         for folder in (kept, found)
     )
     for name in sorted({*one, *other}):
@@ -434,7 +451,7 @@ def compare(kept: Path, model: Path | None) -> int:
     """Runs all commands again and prints the differences; the exit code."""
     with tempfile.TemporaryDirectory(prefix="spin-hub-") as place:
         found = Path(place) / "found"
-        keep(found, model)
+        keep(found, model, kept / CHECKPOINTS)
         lines = list(differences(kept, found))
     print("\n".join(lines) if lines else "All outputs are equal.")
     return int(bool(lines))
@@ -447,7 +464,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, metavar="FOLDER", help="a model on which some commands run too")
     options = parser.parse_args()
     if options.action == "compare":
-        if not (options.folder / "inputs").is_dir():
+        if not (options.folder / CHECKPOINTS).is_dir():
             raise SystemExit(f"{options.folder} holds no outputs; make them with: outputs.py keep {options.folder}")
         sys.exit(compare(options.folder, options.model))
     if options.folder.exists() and any(options.folder.iterdir()):
