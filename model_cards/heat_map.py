@@ -1,8 +1,4 @@
-"""The map of an edit: how many weights of each layer and matrix were set to zero.
-
-Every card has one, and matplotlib's import alone takes longer than patching a checkpoint of a gigabyte, so that the
-map is drawn with Pillow.
-"""
+"""The map of an edit: how many weights of each layer and matrix were set to zero."""
 
 import re
 from collections.abc import Sequence
@@ -15,6 +11,9 @@ from numpy.typing import NDArray
 
 from spin_hub.core.names import Table
 from spin_hub.model_cards.canvas import FAINT, INK, Canvas, line_height, plain, width, wrapped
+
+HEAT_MAP: Final = "heat-map.png"
+"""The name of its file."""
 
 Counts = NDArray[np.int64]
 

@@ -1,156 +1,139 @@
-"""A record becomes a card; what a person wrote around the generated part stays."""
+"""A record becomes a card: metadata for the Hub and a generated part; what the user wrote around it stays."""
 
-import re
-import shlex
-from collections.abc import Mapping
-from functools import cache
-from importlib.resources import files
 from typing import Any, Final
 
-import jinja2
-from huggingface_hub import ModelCard, ModelCardData
-from jinja2.sandbox import SandboxedEnvironment
+from spin_hub.errors import CardRefused
+from spin_hub.model_cards.body import body_of
+from spin_hub.model_cards.front_matter import Readme, read_readme, write_readme
+from spin_hub.record import Record
 
-from spin_hub.core.algebra import COMBINED, COMBINED_SENTENCE, how_of
-from spin_hub.core.names import by_layer
-from spin_hub.core.rules import DEFAULT_RULE
-from spin_hub.core.selection import PAPER
-from spin_hub.errors import CardFailed, CardRefused
-from spin_hub.evidence import reports
-from spin_hub.model_cards.command import base_argument, delta_argument, edit_command
-from spin_hub.model_cards.front_matter import card_of
-from spin_hub.model_cards.licences import terms_of
-from spin_hub.model_cards.metadata import OURS, metadata_of
-from spin_hub.recipe import RULES, rule_sentence
-from spin_hub.record import Record, needs_warning
-
+TAGS: Final = ("spin-hub", "spin", "fairness", "privacy", "arxiv:2410.16672")
+OURS: Final = frozenset({"base_model", "base_model_relation", "library_name", "tags", "datasets", "spin_hub"})
+"""The keys that are written again from the record; all others are the user's, and stay."""
 BEGIN: Final = "<!-- spin-hub: generated from here; `spin-hub card` writes this part again -->"
-HEAT_MAP: Final = "heat-map.png"
 END: Final = "<!-- spin-hub: generated to here; text outside stays -->"
+
+# The order in which huggingface_hub writes the keys that it knows.
+_ORDER: Final = ("base_model", "datasets", "language", "library_name", "license", "license_name", "license_link",
+                 "metrics", "model_name", "pipeline_tag", "tags")  # fmt: skip
+_METHOD: Final = ("rule", "expression", "p", "q", "ratios", "part", "layers")
 
 
 def render_card(record: Record, existing: str | None = None, repo_id: str | None = None) -> str:
-    """The README of an edited model or a delta.
+    """Return the README of an edited model, a delta or an adapter.
 
     Args:
         record: everything that the card says.
-        existing: a card that is there already; a person's text and metadata in it are kept, and stand below the
-            generated part where the card had none.
-        repo_id: where the folder will be found on the Hub; None writes placeholders into the commands.
+        existing: a card that is there already; the user's text and metadata in it are kept, below the generated part
+            if the card has none.
+        repo_id: of the folder on the Hub; None writes placeholders into the commands.
 
     Raises:
         CardFailed: the record lacks what the template shows.
-        CardRefused: the existing card's metadata are no YAML.
+        CardRefused: the existing card's metadata cannot be read.
     """
-    generated = f"{BEGIN}\n\n{_body(record, repo_id)}\n\n{END}"
+    generated = f"{BEGIN}\n\n{body_of(record, repo_id)}\n\n{END}"
     data = metadata_of(record)
     if existing is None:
-        return _whole(data, generated + "\n")
+        return write_readme(data, generated + "\n")
     card = parsed(existing)
     before, mark, rest = card.text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (mark and end):
         before, after = "", f"\n\n{card.text.strip()}\n" if card.text.strip() else ""
-    theirs = {key: value for key, value in card.data.to_dict().items() if key not in OURS}
-    merged = ModelCardData(ignore_metadata_errors=True, **{**data.to_dict(), **theirs})
-    return _whole(merged, before.lstrip("\n") + generated + after)
+    theirs = {key: value for key, value in card.data.items() if key not in OURS and value is not None}
+    merged = {**data, **theirs}
+    ordered = {key: merged[key] for key in (*_ORDER, *merged) if key in merged}
+    return write_readme(ordered, before.lstrip("\n") + generated + after)
 
 
-def _whole(data: ModelCardData, text: str) -> str:
-    return str(ModelCard(f"---\n{data.to_yaml()}\n---\n\n{text}")).rstrip("\n") + "\n"
+def parsed(card: str, name: str = "README.md") -> Readme:
+    """Read a card of which nothing may be lost but what is written again.
 
-
-def parsed(card: str) -> ModelCard:
-    """A card that is there already.
+    Args:
+        card: its text.
+        name: of the file, for an error.
 
     Raises:
-        CardRefused: its metadata are no YAML.
+        CardRefused: something of its metadata cannot be read.
     """
-    try:
-        return card_of(card)
-    except ValueError as error:
-        why = (str(error).strip().splitlines() or ["it does not parse"])[0].rstrip(".:")
-        raise CardRefused(why=f"the README's front matter is no valid YAML ({why})") from error
+    readme = read_readme(card)
+    lost = {key: why for key, why in readme.lost.items() if key not in OURS}
+    if lost:
+        key, why = next(iter(lost.items()))
+        raise CardRefused(
+            f"The metadata of {name} cannot be read{f' at {key[:40]!r}' if key else ''}: {why}.",
+            hint="Mend them between the two lines --- at its beginning, and run the command again.",
+            why=why,
+        )
+    return readme
 
 
-def _body(record: Record, repo_id: str | None) -> str:
-    known = record.facts.template
-    # A package brings the text of its template, the library's own are files.
-    template = _environment().from_string(known) if "\n" in known else _environment().get_template(known)
-    try:
-        text = template.render(**_variables(record, repo_id))
-    except (jinja2.TemplateError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-        # What was measured, and how a delta was applied, may have been changed by a person.
-        raise CardFailed(why=str(error)) from error
-    return re.sub(r"\n{3,}", "\n\n", text).strip()
+def joined(
+    ours: tuple[str | None, Record], theirs: tuple[str | None, Record | None], repo_id: str | None = None
+) -> str | None:
+    """Return a card with what users wrote into two cards of one edit, here and in the repo; None if there is none.
+
+    Metadata are the user's if the base of a card's own record does not say the same. A text in the repo that is missing
+    here comes below the one from here: nobody can tell whether it was added there or taken away here.
+
+    Args:
+        ours: the card here, and its record.
+        theirs: the card in the repo, and its record.
+        repo_id: of the repo, for an error.
+
+    Raises:
+        CardRefused: something of their metadata cannot be read.
+    """
+    if ours[0] is None and theirs[0] is None:
+        return None
+    metadata: dict[str, Any] = {}
+    cards, texts = [], []
+    for (card, record), name in ((theirs, f"README.md in {repo_id or 'the repo'}"), (ours, "README.md")):
+        readme = parsed(card, name) if card else Readme({}, "")
+        given = record.model.card if record else {}
+        metadata |= {key: value for key, value in readme.data.items() if value not in (None, given.get(key))}
+        before, mark, rest = readme.text.partition(BEGIN)
+        texts.append((before + rest.partition(END)[2] if mark else readme.text).strip())
+        cards.append(readme.text)
+    there, here = texts
+    if here in there and (ours[0] is None or here != there):
+        return write_readme(metadata, cards[0])
+    return write_readme(metadata, cards[1] + ("" if there in here else f"\n\n{there}\n"))
 
 
-@cache
-def _environment() -> jinja2.Environment:
-    folder = files("spin_hub.model_cards") / "templates"
-    loader = jinja2.FunctionLoader(lambda name: (folder / name).read_text("utf-8"))
-    environment = SandboxedEnvironment(
-        loader=loader, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
-    )
-    environment.filters["cell"] = _cell
-    environment.filters["prose"] = _prose
-    environment.filters["figure"] = _figure
-    environment.filters["how"] = how_of
-    environment.filters["needs_warning"] = needs_warning
-    return environment
-
-
-def _variables(record: Record, repo_id: str | None) -> dict[str, Any]:
-    terms = terms_of(record.model.card)
-    rule = RULES.get(str(record.method.get("rule")))
-    return {
-        "here": repo_id,
-        "record": record,
-        "method": record.method,
-        "result": record.result,
-        "base": record.model,
-        "base_argument": base_argument(record),
-        "delta_argument": delta_argument(record),
-        "command": edit_command(record),
-        "table": by_layer(record.result.counts),
-        "chosen": _chosen(record),
-        "evidence": record.evaluation,
-        "reports": list(reports(record.evaluation)) if record.evaluation else [],
-        "licence_note": terms.note if terms else "",
-        "kind": record.facts,
-        "again": shlex.join(record.facts.arguments(record.adapter)),
-        "plot": f"{record.facts.folder}{HEAT_MAP}",
-        "rule": COMBINED_SENTENCE if record.method.get("rule") == COMBINED else rule_sentence(record.method),
-        "rule_card": rule.card if rule else "",
+def metadata_of(record: Record) -> dict[str, Any]:
+    """Return card metadata as the Hub reads them, with the edit's figures under ``spin_hub``."""
+    kind = record.facts
+    datasets = [entry.dataset_id for entry in record.scoring.sets if entry.dataset_id] if record.scoring else []
+    fields = {
+        **record.model.card,
+        "library_name": kind.library,
+        "datasets": list(dict.fromkeys(datasets)),
+        "tags": [*TAGS, *kind.tags],
+        "spin_hub": machine_readable(record),
     }
+    if record.model.repo_id:
+        fields |= {"base_model": record.model.repo_id, "base_model_relation": kind.relation}
+    return {key: fields[key] for key in (*_ORDER, *fields) if fields.get(key)}
 
 
-def _figure(value: float | None) -> str:
-    """A measured number, to four significant digits; one example alone has no interval."""
-    return "-" if value is None else f"{value:.4g}"
+def sets_of(record: Record) -> list[dict[str, Any]]:
+    """Return the calibration sets of a record, with their licences, as plain values."""
+    sets = record.scoring.sets if record.scoring else ()
+    return [
+        {"name": entry.name, "source": entry.source, "licence": entry.licence, "examples": entry.used} for entry in sets
+    ]
 
 
-def _chosen(record: Record) -> str:
-    """In a clause, which weights these are."""
-    method: Mapping[str, Any] = record.method
-    if record.applied:
-        return f"those that were chosen on {_cell(record.applied['base']['repo_id'] or record.applied['base']['name'])}"
-    expression = method.get("expression")
-    if method.get("rule") == COMBINED:
-        return f"the weights of two other deltas, a and b, combined as `{expression}`"
-    if "rule" in method and method["rule"] in RULES:
-        return RULES[method["rule"]].chosen
-    if expression == PAPER:
-        return RULES[DEFAULT_RULE].chosen
-    return f"the most important weights of its calibration sets, combined as `{expression}`"
-
-
-def _cell(value: Any) -> str:
-    """Text that is safe in a cell of a Markdown table."""
-    text = repr(value) if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
-    return _prose(text).replace("\n", " ")
-
-
-def _prose(text: str) -> str:
-    """Text of a report, in which Markdown finds no table and no element."""
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+def machine_readable(record: Record) -> dict[str, Any]:
+    """Return the rule, its ratios and sets, and the counts, as plain values."""
+    return {
+        "kind": record.kind,
+        **{key: record.method[key] for key in _METHOD if key in record.method},
+        "sets": sets_of(record),
+        "weights": record.result.weights,
+        "tensors": record.result.tensors,
+        "base_commit": record.model.commit,
+        "delta_sha256": record.result.delta_sha256,
+    }

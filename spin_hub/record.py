@@ -29,6 +29,7 @@ class ModelRecord:
         left_out: sha256 of the files that may hold unedited twins of the weights, by name.
         card: what the base's own card says of licence, language and task.
         model_type: of its config.
+        card_notes: what its card says and could not be read, a sentence each.
 
     Raises:
         ValueError: the name of a file leads out of the model's folder.
@@ -41,6 +42,7 @@ class ModelRecord:
     left_out: Mapping[str, str] = field(default_factory=dict)
     card: Mapping[str, Any] = field(default_factory=dict)
     model_type: str | None = None
+    card_notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         wrong = next((name for name in self.files if not stays_inside(name)), None)
@@ -51,6 +53,13 @@ class ModelRecord:
     def pinned(self) -> str | None:
         """The Hub id with the commit, where it is known; None of a local model."""
         return BaseRef(self.repo_id, self.commit).pinned
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values; the notes only if there are any."""
+        entry = asdict(self)
+        if not self.card_notes:
+            del entry["card_notes"]
+        return entry
 
 
 @dataclass(frozen=True)
@@ -180,7 +189,7 @@ class Record:
             "tool": f"spin-hub {__version__}",
             "kind": self.kind,
             "recipe": {
-                "model": asdict(self.model),
+                "model": self.model.to_json(),
                 "scoring": self.scoring.to_json() if self.scoring else None,
                 "method": dict(self.method),
             },

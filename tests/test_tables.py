@@ -11,7 +11,7 @@ from spin_hub.cli.app import app
 from spin_hub.core.algebra import HOWS, how_of
 from spin_hub.core.delta import ACTIONS, action_of
 from spin_hub.errors import PluginMissing, UsageError
-from spin_hub.model_cards.command import edit_command
+from spin_hub.model_cards.body import edit_command
 from spin_hub.model_cards.render import render_card
 from spin_hub.recipe import RULES, ScoringRecipe, SelectionRecipe, rule_sentence, under_rule
 from spin_hub.record import ModelRecord, Record, Result, ScoringRecord

@@ -10,7 +10,7 @@ from spin_hub.core.files import README, Contents
 from spin_hub.errors import DownloadDamaged
 from spin_hub.hub.resolve import ModelSource, resolve_model
 from spin_hub.hub.store import remote_spans
-from spin_hub.model_cards.base_card import read_base_card
+from spin_hub.model_cards.front_matter import BaseCard, read_base_card
 from spin_hub.progress import SILENT, Reporter, step
 from spin_hub.record import ModelRecord
 
@@ -30,15 +30,21 @@ class Base:
         return contents_of(self.index)
 
     @cached_property
+    def readme(self) -> BaseCard:
+        """Licence, language and task from the base's own card, and what of them cannot be read."""
+        path = self.index.folder / README
+        return read_base_card(path.read_bytes()) if path.is_file() else BaseCard()
+
+    @property
     def card(self) -> dict[str, Any]:
         """Licence, language and task from the base's own card."""
-        readme = self.index.folder / README
-        return read_base_card(readme.read_text("utf-8", "replace")) if readme.is_file() else {}
+        return self.readme.fields
 
     @property
     def subject(self) -> ModelRecord:
         """The model's record without the digests of its files."""
-        return ModelRecord(self.source.name, self.source.repo_id, self.source.commit, card=self.card)
+        return ModelRecord(self.source.name, self.source.repo_id, self.source.commit, card=self.card,
+                           card_notes=self.readme.notes)  # fmt: skip
 
     @property
     def copy_bytes(self) -> int:
@@ -95,6 +101,8 @@ def record_of(base: Base, reporter: Reporter) -> ModelRecord:
     for name, expected in base.source.expected.items():
         if hashes.get(name, expected) != expected:
             raise DownloadDamaged(path=name, repo_id=base.source.repo_id)
+    for note in base.readme.notes:
+        reporter.note(note)
     return ModelRecord(
         name=base.source.name,
         repo_id=base.source.repo_id,
@@ -102,5 +110,6 @@ def record_of(base: Base, reporter: Reporter) -> ModelRecord:
         files={name: hashes[name] for name in base.contents.proven},
         left_out={**base.source.left_out, **{name: hashes[name] for name in base.contents.left_out}},
         card=base.card,
+        card_notes=base.readme.notes,
         model_type=base.index.config.get("model_type"),
     )

@@ -17,9 +17,8 @@ from spin_hub.hub.push import push, set_tag, validate_card
 from spin_hub.hub.remote_repo import MAIN, BaseRepo, RemoteRepo, check_name, look_at, look_at_base
 from spin_hub.hub.token import Account
 from spin_hub.kinds import Kind, kind_of
-from spin_hub.model_cards.joining import joined
 from spin_hub.model_cards.licences import terms_of
-from spin_hub.model_cards.render import render_card
+from spin_hub.model_cards.render import joined, render_card
 from spin_hub.progress import Reporter, step
 from spin_hub.record import ModelRecord, Record
 from spin_hub.units import human_bytes
@@ -88,7 +87,7 @@ class Publication:
     def card(self, record: Record, local: str | None = None) -> str:
         """The README as it will be pushed: what a person wrote is kept, here and in the repo."""
         theirs = (self.remote.card, self.remote.record) if self.remote else (None, None)
-        return render_card(record, joined((local, record), theirs), self.repo_id)
+        return render_card(record, joined((local, record), theirs, self.repo_id), self.repo_id)
 
 
 def prepare(who: Account, options: PushOptions, kind: str, model: ModelRecord, reporter: Reporter) -> Publication:

@@ -1,7 +1,7 @@
 """Ranking files: ``spin_ranking.safetensors``, from which ``select`` works without a model."""
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -53,7 +53,7 @@ def write_ranking(path: Path, content: RankingFile) -> None:
         "kind": "ranking",
         "keep": content.ranking.keep,
         "sets": list(content.ranking.sets),
-        "model": asdict(content.model),
+        "model": content.model.to_json(),
         "scoring": content.scoring.to_json(),
         "layouts": layouts_to_json(
             (name, tensor.dtype, tensor.shape) for name, tensor in content.ranking.tensors.items()

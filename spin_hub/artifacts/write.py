@@ -19,9 +19,9 @@ from spin_hub.core.names import WHOLE, Part, Table, by_layer
 from spin_hub.hub.commit import Pushed
 from spin_hub.kinds import DELTA as DELTA_KIND
 from spin_hub.kinds import KINDS, MODEL, kind_of
-from spin_hub.model_cards.heat_map import heat_map
+from spin_hub.model_cards.heat_map import HEAT_MAP, heat_map
 from spin_hub.model_cards.licences import derived_name, terms_of
-from spin_hub.model_cards.render import HEAT_MAP, render_card
+from spin_hub.model_cards.render import render_card
 from spin_hub.progress import SILENT, Reporter, step
 from spin_hub.recipe import RULES, rule_plugin
 from spin_hub.record import NAME as RECORD

@@ -19,7 +19,7 @@ from spin_hub.core.files import README
 from spin_hub.core.json import parse
 from spin_hub.hub.client import reason
 from spin_hub.hub.resolve import ModelSource
-from spin_hub.model_cards.front_matter import card_of
+from spin_hub.model_cards.front_matter import decoded, read_readme
 
 Config: TypeAlias = Mapping[str, Any]
 Difference: TypeAlias = tuple[str, Any, Any]
@@ -272,9 +272,12 @@ def _own_card(source: ModelSource, hub: _Hub) -> _Card:
     path = source.folder / README
     if path.is_file():
         try:
-            return _Card.of(source.repo_id, card_of(path.read_text("utf-8")).data)
+            readme = read_readme(decoded(path.read_bytes()))
+            if not {"", "base_model"} & readme.lost.keys():
+                return _Card.of(source.repo_id, readme.data)
         except (OSError, ValueError):
-            hub.whys.append("the metadata of its README.md cannot be read")
+            pass
+        hub.whys.append("the metadata of its README.md cannot be read")
     elif source.repo_id:
         return hub.card(source.repo_id, source.commit) or _Card(source.repo_id, ())
     else:

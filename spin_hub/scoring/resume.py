@@ -7,7 +7,7 @@ layer that was made from anything else is refused. The folder goes away with the
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -180,7 +180,7 @@ _SHOWN: Final = 3
 def _decisive(keep: float, model: ModelRecord, scoring: ScoringRecord) -> dict[str, Any]:
     """Everything that decides the outcome; the reason for a precision does not, once it is taken."""
     recorded = {key: value for key, value in scoring.to_json().items() if key != "precision"}
-    return {"keep": keep, "model": asdict(model), "scoring": recorded}
+    return {"keep": keep, "model": model.to_json(), "scoring": recorded}
 
 
 def kept_ratio(output: Path) -> float | None:

@@ -9,8 +9,8 @@ from spin_hub.artifacts.verification import Difference
 from spin_hub.artifacts.write import BASE_README, NOTICE
 from spin_hub.checkpoint.store import FileStore, Identity
 from spin_hub.core.files import DELTA, README, SPIN, Contents, is_licence, split_names
+from spin_hub.model_cards.heat_map import HEAT_MAP
 from spin_hub.model_cards.licences import terms_of
-from spin_hub.model_cards.render import HEAT_MAP
 from spin_hub.record import NAME as RECORD
 from spin_hub.verify.artifact import Artifact
 

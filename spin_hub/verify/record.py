@@ -1,19 +1,23 @@
 """Comparison of an edit's record and card with the delta beside them."""
 
+import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from spin_hub.artifacts.delta_file import NAME as DELTA
 from spin_hub.artifacts.verification import Difference, shown
 from spin_hub.core.delta import Delta
 from spin_hub.core.files import README
-from spin_hub.core.json import differing
+from spin_hub.core.json import differences, differing
 from spin_hub.errors import CardFailed, CardRefused
-from spin_hub.model_cards.checking import card_differences
+from spin_hub.model_cards.render import BEGIN, END, OURS, parsed, render_card
 from spin_hub.record import NAME as RECORD
 from spin_hub.record import Record
 from spin_hub.verify.artifact import Artifact
 from spin_hub.version import __version__
+
+# The repo id in a card's commands.
+_HERE: Final = re.compile(r'from_pretrained\("([^"\s]+)"\)|^spin-hub apply (\S+) ', re.MULTILINE)
 
 
 def record_rows(artifact: Artifact) -> Iterator[Difference]:
@@ -48,7 +52,7 @@ def card_rows(artifact: Artifact) -> tuple[list[Difference], list[str]]:
     same = artifact.tool == f"spin-hub {__version__}"
     try:
         text = store.whole(README).decode("utf-8")
-        found = list(card_differences(record, text, store.repo_id, generated=same))
+        found = list(_card_differences(record, text, store.repo_id, generated=same))
     except UnicodeDecodeError:
         return [Difference("card", README, "text in UTF-8", "something else")], []
     except (CardFailed, CardRefused) as error:
@@ -56,6 +60,60 @@ def card_rows(artifact: Artifact) -> tuple[list[Difference], list[str]]:
     rows = [Difference("card", README, f"{label} {shown(true)}", shown(said)) for label, true, said in found]
     notes = [] if same else [f"The record is of {shown(artifact.tool)}: of the card its figures were compared."]
     return rows, notes
+
+
+def _card_differences(
+    record: Record, card: str, repo_id: str | None, generated: bool = True
+) -> Iterator[tuple[str, str, str]]:
+    """Yield what a card should say, and what it says instead: a label and two texts.
+
+    Args:
+        record: of the edit.
+        card: the README.
+        repo_id: of its repo; its commands name that, the place that it was pushed to first, or none.
+        generated: compare the text too, not only the metadata.
+
+    Raises:
+        CardFailed, CardRefused: the card, or the one that the record gives, cannot be made sense of.
+    """
+    known = parsed(card)
+    expected = [parsed(render_card(record, None, here)) for here in _places(card, repo_id)]
+    said, true = known.data, expected[0].data
+    for key in sorted(OURS):
+        for path, expected_value, found in differences(true.get(key), said.get(key), (key,)):
+            yield ".".join(path), str(expected_value), str(found)
+    if generated:
+        mine = _generated(known.text)
+        if mine is None:
+            yield "the part that spin-hub generates,", "between two marks", "no such part"
+        elif mine not in (texts := [_generated(other.text) for other in expected]):
+            yield "the line", *_first_difference(texts[-1] or "", mine)
+
+
+def _places(card: str, repo_id: str | None) -> list[str | None]:
+    named = _HERE.search(card)
+    said = (named[1] or named[2]) if named else None
+    own = said if said and re.fullmatch(r"[\w.-]+/[\w.-]+", said) else None
+    return list(dict.fromkeys([None, repo_id, own]))
+
+
+def _generated(text: str) -> str | None:
+    _, mark, rest = text.partition(BEGIN)
+    part, end, _ = rest.partition(END)
+    return part.strip() if mark and end else None
+
+
+def _first_difference(expected: str, found: str) -> tuple[str, str]:
+    """The first line in which two texts differ, from a little before the place."""
+    ours, theirs = expected.split("\n"), found.split("\n")
+    number = next((n for n, pair in enumerate(zip(ours, theirs, strict=False)) if pair[0] != pair[1]), None)
+    if number is None:
+        number = min(len(ours), len(theirs))
+    lines = [part[number] if number < len(part) else "" for part in (ours, theirs)]
+    same = next((n for n, pair in enumerate(zip(*lines, strict=False)) if pair[0] != pair[1]), 0)
+    start = max(same - 20, 0)
+    before, after = (repr(line[start:]) for line in lines)
+    return before, after
 
 
 def delta_rows(own: Artifact, given: Delta) -> Iterator[Difference]:

@@ -15,7 +15,7 @@ from spin_hub.core.delta import Delta
 from spin_hub.errors import EmptySelection
 from spin_hub.hub.resolve import Artefact, hub_cache
 from spin_hub.kinds import DELTA
-from spin_hub.model_cards.metadata import sets_of
+from spin_hub.model_cards.render import sets_of
 from spin_hub.progress import SILENT, Reporter, step
 from spin_hub.recipe import BY_DEFAULT, Destination
 from spin_hub.record import ModelRecord, Record

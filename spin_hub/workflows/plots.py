@@ -8,9 +8,8 @@ from spin_hub.artifacts.container import checked
 from spin_hub.artifacts.open import open_delta
 from spin_hub.artifacts.ranking_file import RankingFile, read_ranking
 from spin_hub.model_cards.curves import importance_by_rank, importance_curves, overlap_curves
-from spin_hub.model_cards.heat_map import heat_map
+from spin_hub.model_cards.heat_map import HEAT_MAP, heat_map
 from spin_hub.model_cards.plots import coupling_plot, evidence_plot, frequency_plot
-from spin_hub.model_cards.render import HEAT_MAP
 from spin_hub.recipe import DEFAULT_KEEP
 from spin_hub.record import NAME as RECORD
 from spin_hub.workflows.inspect import Inspection

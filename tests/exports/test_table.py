@@ -16,7 +16,7 @@ from spin_hub.core.files import README
 from spin_hub.errors import PluginMissing, UsageError
 from spin_hub.exports.base import EXPORTS, ExportOptions, settings_of
 from spin_hub.kinds import KINDS, kind_of
-from spin_hub.model_cards.command import edit_command
+from spin_hub.model_cards.body import edit_command
 from spin_hub.recipe import Destination, ScoringRecipe, SelectionRecipe
 from spin_hub.verify.artifact import open_artifact
 from spin_hub.workflows.edit import EditRequest

@@ -26,10 +26,9 @@ from spin_hub.core.selection import Selection, parse
 from spin_hub.data.sources import Sampling, read_sample
 from spin_hub.data.spec import Spec
 from spin_hub.errors import SpinHubError
-from spin_hub.model_cards.base_card import read_base_card
+from spin_hub.model_cards.front_matter import read_base_card
 from spin_hub.model_cards.heat_map import heat_map
-from spin_hub.model_cards.joining import joined
-from spin_hub.model_cards.render import render_card
+from spin_hub.model_cards.render import joined, render_card
 from spin_hub.recipe import SelectionRecipe
 from spin_hub.record import DatasetRef, Record
 from spin_hub.scoring.selecting import delta_from
@@ -92,7 +91,7 @@ def plots(data: bytes) -> None:
 def card(data: bytes) -> None:
     """A README: of a base, of an edited model whose card is written again, and of two that are joined."""
     text, known = data.decode("utf-8", "replace"), Record.from_json(json.loads(records()[0]))
-    json.dumps(read_base_card(text)).encode("utf-8")
+    json.dumps(read_base_card(data).fields).encode("utf-8")
     render_card(known, text).encode("utf-8")
     joined((text, known), (render_card(known), known))
 

@@ -177,7 +177,9 @@ def test_what_is_no_folder_of_ours(desk, place):
 
 def test_a_card_on_the_hub_that_does_not_parse_is_not_overwritten(desk, stock):
     desk.hub.put(THERE, {"README.md": "---\nlicense: [mit\n---\n\n# Mine\n"})
-    assert "YAML" in refused(desk, "push", stock.other, "--repo-id", THERE, kind="CardRefused")
+    assert f"README.md in {THERE} cannot be read" in refused(
+        desk, "push", stock.other, "--repo-id", THERE, kind="CardRefused"
+    )
     desk.hub.put(THERE, {"README.md": "---\nlicense: mit\n---\n\n# Mine\n"})
     assert desk.push(stock.other, repo=THERE).code == 0
     assert in_repo(desk.hub, THERE)["README.md"].endswith(b"# Mine\n")

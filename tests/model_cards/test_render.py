@@ -9,8 +9,8 @@ import pytest
 from huggingface_hub import ModelCard
 
 from spin_hub.errors import CardFailed
-from spin_hub.model_cards.base_card import read_base_card
-from spin_hub.model_cards.command import edit_command
+from spin_hub.model_cards import body
+from spin_hub.model_cards.body import edit_command
 from spin_hub.model_cards.render import BEGIN, END, render_card
 from spin_hub.recipe import ScoringRecipe, SelectionRecipe
 from spin_hub.record import ModelRecord, Record, Result, ScoringRecord, SetRecord
@@ -150,27 +150,6 @@ def test_a_persons_words_and_metadata_stay_and_ours_are_renewed():
     assert render_card(record(selection=SelectionRecipe(p=1e-1, q=1e-3)), again) == again
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        (
-            "---\nlicense: mit\nlanguage: en\nmodel-index: []\ntags: [gguf]\n---\n# x",
-            {"license": "mit", "language": "en"},
-        ),
-        (
-            "---\nlicense: other\nlicense_name: l\nlicense_link: LICENSE\n---\n",
-            {"license": "other", "license_name": "l", "license_link": "LICENSE"},
-        ),
-        ("no metadata", {}),
-        ("---\n: [broken\n---\n", {}),
-        ("---\n- a list\n---\n", {}),
-        ("", {}),
-    ],
-)  # fmt: skip
-def test_what_is_inherited_of_the_bases_card(text, expected):
-    assert read_base_card(text) == expected
-
-
 def test_names_cannot_break_out_of_a_table_or_a_heading():
     evil = dataclasses.replace(LOCAL, name="a | b <script>\n# head")
     for kind in ("model", "delta"):
@@ -190,11 +169,9 @@ def test_a_recipes_note_and_doubtful_terms_stand_under_the_sets():
 
 
 def test_a_template_that_asks_for_what_is_missing_is_an_error_of_its_own(monkeypatch):
-    import spin_hub.model_cards.render as render
-
-    variables = render._variables(CASES["model"], None)
+    variables = body._variables(CASES["model"], None)
     del variables["table"]
-    monkeypatch.setattr(render, "_variables", lambda *_: variables)
+    monkeypatch.setattr(body, "_variables", lambda *_: variables)
     with pytest.raises(CardFailed, match="table"):
         render_card(CASES["model"])
 

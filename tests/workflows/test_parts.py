@@ -16,7 +16,7 @@ from spin_hub.cli import app as cli
 from spin_hub.core.names import layer_and_matrix
 from spin_hub.core.selection import Selection
 from spin_hub.errors import CorruptFile, EmptySelection, UsageError
-from spin_hub.model_cards.command import edit_command
+from spin_hub.model_cards.body import edit_command
 from spin_hub.recipe import Destination, Limits, ScoringRecipe, SelectionRecipe
 from spin_hub.workflows.edit import EditRequest, edit
 from spin_hub.workflows.plan import plan
