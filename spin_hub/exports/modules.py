@@ -13,8 +13,9 @@ from transformers.pytorch_utils import Conv1D
 from spin_hub.core.delta import Delta, TensorEdit
 from spin_hub.core.dtypes import itemsize
 from spin_hub.core.factors import Factors, factors_of
-from spin_hub.errors import AdapterRefused
+from spin_hub.errors import AdapterRefused, NotEditable
 from spin_hub.exports.adapter import refusal
+from spin_hub.models.coordinates import parameter_of
 
 _NUMBER: Final = re.compile(r"(?<=\.)\d+(?=\.)")
 
@@ -97,7 +98,10 @@ def _kind(name: str) -> str:
 
 
 def _touched(name: str, edit: TensorEdit, model: Any, uses: Counter[int]) -> Touched:
-    path, _, last = name.rpartition(".")
+    try:
+        path, _, last = parameter_of(model, name).rpartition(".")
+    except NotEditable as error:
+        raise AdapterRefused(what=f"The tensor {name}", why="the model has it renamed or fused in memory") from error
     module = _module(model, path) if last == "weight" else None
     why = _unusual(edit) or _other_module(module, edit, model, uses) or refusal(edit)
     if why:

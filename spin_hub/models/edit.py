@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spin_hub.checkpoint.coordinates import parameter_of
 from spin_hub.core.delta import ZERO, BaseRef, Delta, TensorEdit
 from spin_hub.core.selection import Indices, Selection
 from spin_hub.errors import ModelChanged
+from spin_hub.models.coordinates import parameter_of
 from spin_hub.models.parameters import CODES, Place, as_bits, as_bytes, differing, originals, place
 
 Shape = tuple[int, ...]
@@ -26,13 +26,13 @@ def switched(model: Any, selection: Selection) -> Iterator[None]:
 
     Args:
         model: a loaded module, on any device.
-        selection: flat row-major positions by the names of ``model.named_parameters()``.
+        selection: flat row-major positions by the names of the checkpoint's tensors, or of the model's parameters.
 
     Raises:
         NotEditable: a parameter that the model lacks, that does not hold the positions, or in which no single
             element can be set.
     """
-    with zeroed(model, selection):
+    with zeroed(model, Selection({parameter_of(model, name): indices for name, indices in selection})):
         yield
 
 

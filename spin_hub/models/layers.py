@@ -1,6 +1,6 @@
 """The decoder layers of a model, and where their weights are while they are not used: in memory, or in the shards."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from typing import Final, Literal, Protocol
@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 
 from spin_hub.checkpoint.index import CheckpointIndex
 from spin_hub.errors import UnsupportedModel
+from spin_hub.models.coordinates import coordinates
 from spin_hub.models.device import Placement
 
 _CUSTOMARY: Final = ("layers", "h", "blocks", "block")
@@ -112,7 +113,7 @@ class ShardLayers:
         where: the device and the dtype of the weights.
 
     Raises:
-        UnsupportedModel: the layers' weights in memory are not the checkpoint's tensors of the same names.
+        UnsupportedModel: a layer's weight in memory is not one tensor of the checkpoint.
     """
 
     all_present = False
@@ -126,8 +127,12 @@ class ShardLayers:
         self._hollow = [layer.state_dict() for layer in self._layers]
         self._pool = ThreadPoolExecutor(1, "weights")
         self._coming: tuple[int, Future[dict[str, Tensor]]] | None = None
+        self._tensors = coordinates(model, index).tensors
         for number, state in enumerate(self._hollow):
-            self._check(number, state)
+            for name in state:
+                full = f"{self._prefix}.{number}.{name}"
+                if full not in self._tensors:
+                    raise UnsupportedModel(what=f"The parameter {full}", why="it is not a tensor of the checkpoint")
 
     @contextmanager
     def present(self, number: int, following: int | None = None) -> Iterator[None]:
@@ -149,16 +154,9 @@ class ShardLayers:
         """The state of a layer, on the device and in the dtype asked for."""
         found = {}
         for name in self._hollow[number]:
-            full = f"{self._prefix}.{number}.{name}"
-            with safe_open(self._index.folder / self._index.tensors[full].shard, framework="pt") as shard:
-                tensor = shard.get_tensor(full)
+            stored = self._tensors[f"{self._prefix}.{number}.{name}"]
+            with safe_open(self._index.folder / self._index.tensors[stored].shard, framework="pt") as shard:
+                tensor = shard.get_tensor(stored)
             dtype = self._where.dtype if tensor.is_floating_point() else tensor.dtype
             found[name] = tensor.to(self._where.device, dtype)
         return found
-
-    def _check(self, number: int, state: Mapping[str, Tensor]) -> None:
-        for name, value in state.items():
-            full = f"{self._prefix}.{number}.{name}"
-            place = self._index.tensors.get(full)
-            if place is None or place.span.shape != tuple(value.shape):
-                raise UnsupportedModel(what=f"The parameter {full}", why="it is not a tensor of the checkpoint")

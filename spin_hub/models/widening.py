@@ -18,9 +18,10 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from spin_hub.checkpoint.index import CheckpointIndex
+from spin_hub.models.coordinates import coordinates
 from spin_hub.models.device import Placement, free_memory, is_widened, stored_dtype
 from spin_hub.models.layers import LayerSource, LoadedLayers, decoder_layers
-from spin_hub.models.load import MODEL_ERRORS, load_model, shrunk
+from spin_hub.models.load import MODEL_ERRORS, load_model, load_skeleton, shrunk
 
 HALF: Final = (torch.bfloat16, torch.float16)
 """The precisions that are widened."""
@@ -102,9 +103,10 @@ def load_running(index: CheckpointIndex, where: Placement, trust_remote_code: bo
         trust_remote_code: whether the model's own code may run.
 
     Raises:
-        ModelNotLoadable: transformers refuses it, or the checkpoint lacks weights.
+        ModelNotLoadable: transformers refuses it, or its files are not those of the model.
         DeviceOutOfMemory: the model does not fit on the device.
     """
+    coordinates(load_skeleton(index, trust_remote_code), index)
     stored = stored_dtype(index)
     if is_widened(where, stored):
         size = sum(place.span.nbytes for place in index.tensors.values())

@@ -128,12 +128,13 @@ def _agreement(model: PreTrainedModel, targets: Sequence[Target], source: LayerS
 
 def _counterparts(model: PreTrainedModel, targets: Sequence[Target], small: PreTrainedModel) -> list[Target]:
     """The targets in any layer of a small model whose names within the layer are those of some of the model's."""
-    prefix, _ = decoder_layers(model)
-    within = {target.parameter.removeprefix(f"{prefix}.").partition(".")[2] for target in targets}
+    prefix, layers = decoder_layers(model)
+    chosen = {id(target.module) for target in targets}
+    within = {name for layer in layers for name, module in layer.named_modules() if id(module) in chosen}
     found: list[Target] = []
     for name in sorted(within):
         with suppress(NoTarget):
-            found += find_targets(small, f"{prefix}.*.{name}")
+            found += find_targets(small, f"{prefix}.*.{name}.weight")
     return found
 
 

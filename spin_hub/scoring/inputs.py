@@ -5,11 +5,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from spin_hub.artifacts.base_model import Base, open_base, record_of
+from spin_hub.checkpoint.index import CheckpointIndex
 from spin_hub.core.ranking import Shape
 from spin_hub.data.examples import Example, fingerprint, make_examples, pieces
-from spin_hub.data.sources import Sample, Sampling, read_sample
+from spin_hub.data.sampling import Sample, Sampling, read_sample
 from spin_hub.errors import UsageError
 from spin_hub.hub.datasets import resolve_dataset
+from spin_hub.models.coordinates import coordinates
 from spin_hub.models.device import place, stored_dtype
 from spin_hub.models.load import check_causal, load_skeleton, load_tokenizer
 from spin_hub.progress import SILENT, Reporter, step
@@ -90,7 +92,7 @@ def prepare(base: Base, recipe: ScoringRecipe, reporter: Reporter, part: Part = 
     reporter.note(where.sentence)
     with step(reporter, "Reading the model's architecture"):
         skeleton = load_skeleton(base.index, recipe.trust_remote_code)
-    targets = targets_within(skeleton, recipe.target, part)
+        targets = targets_within(skeleton, base.index, recipe.target, part, reporter)
     calibrations = calibrate(base, recipe, reporter)
     sets = tuple(entry.record for entry in calibrations.values())
     pinned = replace(
@@ -108,15 +110,29 @@ def prepare(base: Base, recipe: ScoringRecipe, reporter: Reporter, part: Part = 
     return ScoringInputs(base, demand, examples, record_of(base, reporter), record, part)
 
 
-def targets_within(model: Any, target: str, part: Part) -> tuple[Target, ...]:
-    """The linear weights that a target names in a part of a model.
+def targets_within(
+    model: Any, index: CheckpointIndex, target: str, part: Part, reporter: Reporter = SILENT
+) -> tuple[Target, ...]:
+    """The linear weights that a target names in a part of a model, under their names in the checkpoint.
+
+    Args:
+        model: loaded, or its modules without memory.
+        index: its checkpoint, of which every tensor is accounted for first.
+        target: ``mlp``, ``self_attn``, ``all``, or a glob pattern of names.
+        part: of the model.
+        reporter: called with a note on tensors that the model does not take.
 
     Raises:
+        ModelNotLoadable: the checkpoint lacks parameters, or has tensors that would change what the model computes.
         NoTarget: the target names nothing.
         UsageError: the part holds none of what it names.
         UnsupportedModel: no decoder layers, or a matching weight is not that of a plain linear map.
+        CoordinatesDiffer: a matching weight is not one tensor of the checkpoint.
     """
-    targets = find_targets(model, target)
+    found = coordinates(model, index)
+    if found.note:
+        reporter.note(found.note)
+    targets = find_targets(model, target, found)
     inside = tuple(entry for entry in targets if part.holds(entry.parameter))
     if not inside:
         raise UsageError(message=f"None of the matrices that are scored lies in the part {str(part)!r} of the model.")

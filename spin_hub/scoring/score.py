@@ -10,11 +10,11 @@ import torch
 
 from spin_hub.artifacts.atomic import existing_folder
 from spin_hub.artifacts.ranking_file import RankingFile
-from spin_hub.checkpoint.coordinates import check_identity
 from spin_hub.core.names import layer_and_matrix
 from spin_hub.core.ranking import RankedTensor, Ranking, TopWeights
 from spin_hub.errors import DeviceOutOfMemory, NotToMeasure, PartialDiffers
 from spin_hub.models.batches import usual_tokens
+from spin_hub.models.coordinates import check_identity
 from spin_hub.models.device import free_memory, name_of
 from spin_hub.models.layers import LayerSource, LoadedLayers, ShardLayers, hollow_map
 from spin_hub.models.load import load_model
@@ -109,7 +109,7 @@ def score_prepared(prepared: ScoringInputs, job: Job, reporter: Reporter) -> Sco
         raise NotToMeasure(model=base.source.name, why="its weights do not fit into memory at once")
     with step(reporter, "Loading the model"):
         model, source = _load(prepared, holding)
-    targets = targets_within(model, recipe.target, prepared.part)
+    targets = targets_within(model, base.index, recipe.target, prepared.part)
     if source.runnable:
         with step(reporter, "Comparing the weights with the checkpoint"):
             for target in targets:

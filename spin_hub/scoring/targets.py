@@ -12,6 +12,7 @@ from transformers.pytorch_utils import Conv1D
 
 from spin_hub.core.names import is_attention
 from spin_hub.errors import NoTarget, UnsupportedModel
+from spin_hub.models.coordinates import Coordinates
 from spin_hub.models.layers import decoder_layers
 
 _ROUTERS: Final = frozenset({"router", "gate", "shared_expert_gate", "gate_network"})
@@ -19,9 +20,10 @@ _ROUTERS: Final = frozenset({"router", "gate", "shared_expert_gate", "gate_netwo
 
 @dataclass(frozen=True, eq=False)
 class Target:
-    """One linear weight: its parameter's name, its module, and its orientation.
+    """One linear weight: its name, its module, and its orientation.
 
     Attributes:
+        parameter: its name in the checkpoint's files.
         transposed: the weight is (in, out), as in ``Conv1D``, instead of (out, in).
     """
 
@@ -37,26 +39,30 @@ class Target:
         return weight
 
 
-def find_targets(model: PreTrainedModel, target: str) -> tuple[Target, ...]:
+def find_targets(model: PreTrainedModel, target: str, coordinates: Coordinates | None = None) -> tuple[Target, ...]:
     """The linear weights of the decoder layers that a target names, in the model's order.
 
     Args:
         model: a causal language model.
-        target: ``mlp``, ``self_attn``, ``all``, or a glob pattern of parameter names.
+        target: ``mlp``, ``self_attn``, ``all``, or a glob pattern of parameter names, in the files or in memory.
+        coordinates: the names in the checkpoint's files; None if they are those in memory.
 
     Raises:
         NoTarget: nothing matches.
         UnsupportedModel: no decoder layers, or a matching weight is not that of a plain linear map.
+        CoordinatesDiffer: a matching weight is not one tensor of the checkpoint.
     """
     prefix, layers = decoder_layers(model)
     found = []
     for module_name, module, attention in _modules(prefix, layers):
         for name, parameter in module.named_parameters(recurse=False):
             full = f"{module_name}.{name}"
-            if parameter.dim() < 2 or not _wanted(target, full, attention):
+            in_file = coordinates.tensors.get(full, full) if coordinates else full
+            if parameter.dim() < 2 or not any(_wanted(target, name, attention) for name in (full, in_file)):
                 continue
             if isinstance(module, nn.Linear | Conv1D):
-                found.append(Target(full, module, isinstance(module, Conv1D)))
+                tensor = coordinates.tensor(full) if coordinates else full
+                found.append(Target(tensor, module, isinstance(module, Conv1D)))
             elif not type(module).__module__.startswith("torch.nn."):
                 why = f"it belongs to a {type(module).__name__}, not to a plain linear map"
                 raise UnsupportedModel(what=f"The parameter {full}", why=why)

@@ -10,7 +10,7 @@ from spin_hub.artifacts.publish import most_to_upload, prepare
 from spin_hub.artifacts.write import default_name, needed_bytes
 from spin_hub.core.ranking import Shape
 from spin_hub.hub.token import account
-from spin_hub.metrics.held_out import STATES, texts_for
+from spin_hub.metrics.likelihood import STATES, texts_for
 from spin_hub.models.device import place, stored_dtype
 from spin_hub.models.load import check_causal, load_skeleton
 from spin_hub.progress import SILENT, Reporter
@@ -19,7 +19,7 @@ from spin_hub.scoring.estimate import Reading, estimate
 from spin_hub.scoring.inputs import calibrate, targets_within
 from spin_hub.scoring.memory import MemoryRequest, hold
 from spin_hub.scoring.scores import score_named
-from spin_hub.search.grid import default_grid
+from spin_hub.search.search import default_grid
 from spin_hub.search.study import states_of
 from spin_hub.units import about, human_bytes
 from spin_hub.workflows.advice import shorter
@@ -117,7 +117,7 @@ def plan(request: EditRequest, reporter: Reporter = SILENT) -> Plan:
     score_named(scoring.score)
     where = place(scoring.device, scoring.dtype, base.index)
     skeleton = load_skeleton(base.index, scoring.trust_remote_code)
-    targets = targets_within(skeleton, scoring.target, selection.part)
+    targets = targets_within(skeleton, base.index, scoring.target, selection.part, reporter)
     publication = None
     if who and request.push:
         publication = prepare(who, request.push, request.kind, base.subject, reporter)

@@ -1,11 +1,12 @@
 import models
 import pytest
 import torch
-from architectures import CONFIGS, examples_of, scored
+from architectures import CONFIGS, SMALL, examples_of, random_model, scored
 from safetensors.torch import load_file, save_file
+from transformers import MixtralConfig
 
 from spin_hub.checkpoint.index import read_index
-from spin_hub.errors import UnsupportedModel
+from spin_hub.errors import ModelNotLoadable, UnsupportedModel
 from spin_hub.models.device import Placement
 from spin_hub.models.layers import ShardLayers, decoder_layers, hollow_map
 from spin_hub.models.load import load_model, load_skeleton
@@ -62,11 +63,18 @@ def test_the_same_layer_twice_in_a_row_is_there_both_times(tiny):
             assert devices(model)[3] == {"cpu"}
 
 
-def test_a_layer_whose_weights_have_other_names_in_the_checkpoint_is_refused(tmp_path):
+def test_a_layer_whose_weights_are_not_in_the_checkpoint_is_refused(tmp_path):
     folder = models.save_checkpoint(tmp_path / "model")
     model, _ = hollow(folder)
     tensors = load_file(folder / "model.safetensors")
     tensors["other"] = tensors.pop("model.layers.1.mlp.up_proj.weight")
     save_file(tensors, folder / "model.safetensors", {"format": "pt"})
-    with pytest.raises(UnsupportedModel, match=r"layers\.1\.mlp\.up_proj"):
+    with pytest.raises(ModelNotLoadable, match=r"layers\.1\.mlp\.up_proj"):
         ShardLayers(model, read_index(folder), Placement(CPU, torch.float32))
+
+
+def test_a_layer_whose_weights_are_joined_in_memory_is_refused(tmp_path):
+    config = MixtralConfig(**SMALL, num_local_experts=2)
+    folder = models.save_checkpoint(tmp_path / "mixtral", config)
+    with pytest.raises(UnsupportedModel, match="experts"):
+        ShardLayers(random_model(config), read_index(folder), Placement(CPU, torch.float32))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from spin_hub.recipe import DEFAULT_SCORE_SENTENCE
 from spin_hub.scoring.scores import Passed
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ class Taylor:
     """
 
     name: str = "taylor"
-    sentence: str = "its magnitude times the sum over the examples of the absolute gradient of the loss on the response"
+    sentence: str = DEFAULT_SCORE_SENTENCE
 
     def accumulate(self, sums: Tensor, passed: Passed) -> None:
         """Add ``|dL_i/dW|`` of every example i."""

@@ -4,9 +4,9 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, MixtralConfig
 
-from spin_hub.checkpoint.coordinates import check_identity, parameter_of
 from spin_hub.checkpoint.index import read_index
 from spin_hub.errors import CoordinatesDiffer, NotEditable
+from spin_hub.models.coordinates import check_identity, parameter_of
 
 NAME = "model.layers.1.mlp.up_proj.weight"
 
