@@ -15,11 +15,11 @@ from spin_hub.core.names import by_layer
 from spin_hub.core.rules import DEFAULT_RULE
 from spin_hub.core.selection import PAPER
 from spin_hub.errors import CardFailed
-from spin_hub.evidence import reports
+from spin_hub.evidence import reports, unmeasured
 from spin_hub.kinds import MODEL
 from spin_hub.model_cards.heat_map import HEAT_MAP
 from spin_hub.model_cards.licences import terms_of
-from spin_hub.recipe import DEFAULT_SCORE, RULES, rule_sentence
+from spin_hub.recipe import DEFAULT_SCORE, DEFAULT_SCORE_SENTENCE, RULES, rule_sentence
 from spin_hub.record import Record, needs_warning
 
 
@@ -58,6 +58,7 @@ def _environment() -> jinja2.Environment:
 def _variables(record: Record, repo_id: str | None) -> dict[str, Any]:
     terms = terms_of(record.model.card)
     rule = RULES.get(str(record.method.get("rule")))
+    score = (record.scoring.score if record.scoring else None) or {}
     return {
         "here": repo_id,
         "record": record,
@@ -77,6 +78,8 @@ def _variables(record: Record, repo_id: str | None) -> dict[str, Any]:
         "plot": f"{record.facts.folder}{HEAT_MAP}",
         "rule": COMBINED_SENTENCE if record.method.get("rule") == COMBINED else rule_sentence(record.method),
         "rule_card": rule.card if rule else "",
+        "importance": score.get("sentence", DEFAULT_SCORE_SENTENCE),
+        "unmeasured": [*unmeasured(record.evaluation), "other languages"],
     }
 
 

@@ -1,6 +1,7 @@
 """Measurements of an edit, for every state of the model, and the table of metrics that they are named after."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
@@ -73,6 +74,15 @@ def reports(evaluation: Mapping[str, Any]) -> Iterator[Report]:
         if report not in done:
             done.add(report)
             yield report(evaluation["about"])
+
+
+def unmeasured(evaluation: Mapping[str, Any] | None) -> Iterator[str]:
+    """Yield the abilities that metrics of this version measure, and that an evaluation, or none at all, did not."""
+    measured = {str(metric["name"]) for metric in evaluation["metrics"]} if evaluation else set()
+    for name in (name for name in METRICS if name not in measured):
+        with suppress(PluginFailed):
+            if ability := METRICS[name].ability:
+                yield ability
 
 
 @dataclass(frozen=True)

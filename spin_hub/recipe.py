@@ -25,6 +25,9 @@ DEFAULT_RATIO: Final = 5e-7
 DEFAULT_SAMPLES: Final = 128
 DEFAULT_KEEP: Final = 1e-4
 DEFAULT_SCORE: Final = "taylor"
+DEFAULT_SCORE_SENTENCE: Final = (
+    "its magnitude times the sum over the examples of the absolute gradient of the loss on the response"
+)
 
 # The core takes numbers and gives numbers, and looks for no installed packages: their rules join its own here.
 RULES: Final[Table[Rule]] = registered("spin_hub.rules", OWN_RULES)

@@ -37,6 +37,7 @@ METRIC: Final = AnswerMetric(
     name="awareness",
     label="Aware answers",
     better="higher",
+    ability="answers to questions",
     help="answers to unfair or private questions that a judge finds aware",
     suites=("answers", "full", "paper"),
     sets=(QuestionSet("fairness", "fairness"), QuestionSet("privacy", "privacy")),

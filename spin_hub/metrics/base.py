@@ -129,6 +129,7 @@ class Metric:
         suites: those that it belongs to, beside its own name.
         sets: questions that it asks.
         preparing: the step in which it is made ready, for progress.
+        ability: that a card calls not measured where this metric was not; "" if no card need say so.
         report: from ``about`` of an evaluation, a sentence for the card and more. Metrics that are reported together
             share this function.
     """
@@ -143,6 +144,7 @@ class Metric:
     suites: tuple[str, ...] = ()
     sets: tuple[QuestionSet, ...] = ()
     preparing: str = "Reading the questions"
+    ability: str = ""
     report: Callable[[Mapping[str, Any]], Report] = no_report
 
     def of(self, values: Mapping[str, Estimate], axis: str | None = None) -> Measurement:

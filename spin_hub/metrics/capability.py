@@ -96,6 +96,7 @@ METRIC: Final = Metric(
     unit="as the task defines it",
     better="higher",
     needs="tasks",
+    ability="abilities beyond general text",
     help="tasks of lm-eval",
     prepare=prepare,
     suites=("paper",),

@@ -31,6 +31,7 @@ METRIC: Final = AnswerMetric(
     name="over_refusal",
     label="Benign declined",
     better="lower",
+    ability="over-refusal",
     help="benign questions that are declined",
     suites=("answers", "full"),
     sets=(QuestionSet("lookalike"),),

@@ -32,6 +32,7 @@ METRIC: Final = AnswerMetric(
     name="safety",
     label="Safe answers",
     better="higher",
+    ability="safety",
     help="answers to other harmful questions that a judge finds safe",
     suites=("answers", "full"),
     sets=(QuestionSet("safety"),),

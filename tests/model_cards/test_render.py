@@ -1,6 +1,8 @@
 """Cards against golden files, and what every card must be."""
 
 import dataclasses
+import itertools
+import json
 import os
 import shlex
 from pathlib import Path
@@ -9,10 +11,12 @@ import pytest
 from huggingface_hub import ModelCard
 
 from spin_hub.errors import CardFailed
+from spin_hub.kinds import KINDS, kind_of
 from spin_hub.model_cards import body
 from spin_hub.model_cards.body import edit_command
+from spin_hub.model_cards.front_matter import read_readme
 from spin_hub.model_cards.render import BEGIN, END, render_card
-from spin_hub.recipe import ScoringRecipe, SelectionRecipe
+from spin_hub.recipe import RULES, ScoringRecipe, SelectionRecipe
 from spin_hub.record import ModelRecord, Record, Result, ScoringRecord, SetRecord
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -110,16 +114,7 @@ def test_every_card_has_the_metadata_that_the_hub_reads(name):
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_table_has_as_many_cells_in_every_row(name):
-    lines = render_card(CASES[name]).splitlines()
-    for number, line in enumerate(lines):
-        if line.startswith("|--") or line.startswith("|:-"):
-            width = line.count("|")
-            block = [lines[number - 1]]
-            for row in lines[number + 1 :]:
-                if not row.startswith("|"):
-                    break
-                block.append(row)
-            assert {row.replace("\\|", "").count("|") for row in block} == {width}, block
+    assert_tables_are_whole(render_card(CASES[name]))
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if name != "bare"])
@@ -148,6 +143,69 @@ def test_a_persons_words_and_metadata_stay_and_ours_are_renewed():
     assert "Before.\n\n" + BEGIN in again
     assert again.endswith(END + "\n\nAfter.\n")
     assert render_card(record(selection=SelectionRecipe(p=1e-1, q=1e-3)), again) == again
+
+
+APPLIED = {
+    "base": {"repo_id": "org/base", "commit": "1" * 40, "name": "base"},
+    "delta": {"repo_id": "org/base-spin-delta", "commit": "2" * 40, "sha256": "3" * 64},
+    "fit": {"weights": 1204, "equal": 1000, "changed": 200, "zero": 4, "changed_drift": 0.0123},
+    "lineage": {"chain": ["me/tuned", "org/base"], "linked": True, "config_differences": []},
+}
+ADAPTER = {"type": "LORA", "rank": 4, "modules": 3, "all_layers": False, "bytes": 4096, "dtypes": ["bfloat16"],
+           "peft_since": "0.20", "unmerged": None}  # fmt: skip
+ADAPTERS = {"peft": {**ADAPTER, "type": "TRAINABLE_TOKENS", "rank": None}, "lora": ADAPTER}
+
+
+@pytest.mark.parametrize("base", [BASE, LOCAL], ids=["hub", "local"])
+@pytest.mark.parametrize("rule", [*RULES, "expression"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_has_a_card_for_every_rule(kind, rule, base):
+    selection = SelectionRecipe(expression="fairness - general") if rule == "expression" else SelectionRecipe(rule)
+    plain = record(kind, base, selection=selection, adapter=ADAPTERS.get(kind))
+    for variant in (
+        plain,
+        dataclasses.replace(plain, evaluation=EVIDENCE),
+        dataclasses.replace(plain, applied=APPLIED),
+    ):
+        card = render_card(variant, None, "me/out")
+        assert render_card(variant, card, "me/out") == card
+        assert_tables_are_whole(card)
+        assert "\n\n\n" not in card
+        assert read_readme(card).data["library_name"] == kind_of(kind).library
+        assert card.count("```") % 2 == 0
+
+
+def assert_tables_are_whole(card):
+    lines = card.splitlines()
+    for number, line in enumerate(lines):
+        if line.startswith(("|--", "|:-")):
+            block = [lines[number - 1], *itertools.takewhile(lambda row: row.startswith("|"), lines[number + 1 :])]
+            assert {row.replace("\\|", "").count("|") for row in block} == {line.count("|")}, block
+
+
+def test_only_what_was_not_measured_is_called_so(monkeypatch):
+    assert "Not measured: answers to questions, over-refusal, safety," in render_card(CASES["evidence"])
+    metrics = [{**EVIDENCE["metrics"][0], "name": name} for name in ("awareness", "safety", "over_refusal")]
+    monkeypatch.setattr(body, "reports", lambda _: [])
+    full = {**EVIDENCE, "metrics": [*EVIDENCE["metrics"], *metrics]}
+    assert "- Not measured: abilities beyond general text, other languages." in render_card(record(evaluation=full))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_the_bases_card_says_and_nobody_can_read_is_on_the_card(kind):
+    notes = ("The licence of the base is unknown here, because x | y.", "The language cannot be read.")
+    base = dataclasses.replace(BASE, card={"license": "unknown"}, card_notes=notes)
+    licence = render_card(record(kind, base, adapter=ADAPTERS.get(kind))).partition("## Licence")[2]
+    assert "Inherited from the base: `unknown`." in licence
+    assert "because x \\| y." in licence
+    assert "The language cannot be read. See [the base's own card](https://huggingface.co/org/Tiny-7B" in licence
+    assert render_card(record(kind, base, adapter=ADAPTERS.get(kind))).startswith("---\nbase_model:")
+
+
+def test_a_record_keeps_what_the_bases_card_does_not_say_plainly():
+    noted = record(base=dataclasses.replace(BASE, card_notes=("One.", "Two.")))
+    assert Record.from_json(json.loads(json.dumps(noted.to_json()))).model.card_notes == ("One.", "Two.")
+    assert "card_notes" not in json.dumps(record().to_json())
 
 
 def test_names_cannot_break_out_of_a_table_or_a_heading():
