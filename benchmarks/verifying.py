@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 from measure import Usage, in_child, machine, seconds, table, used_by
@@ -36,12 +37,12 @@ from spin_hub.core.delta import Delta
 from spin_hub.progress import SILENT
 from spin_hub.recipe import SelectionRecipe
 from spin_hub.workflows.push import push
-from spin_hub.workflows.verify import VerifyOptions, verify
+from spin_hub.workflows.verify import verify
 
 ROUNDS, CROWD, AT_ONCE, TINY = 5, 50, 50, 2_000
 MIB = 1 << 20
 REPO = f"{USER}/edited"
-QUICK = VerifyOptions(quick=True)
+QUICK: dict[str, Any] = {"quick": True}
 
 
 def make_edited(model: str, target: Path) -> None:
@@ -59,11 +60,11 @@ def push_edited(folder: Path) -> None:
     push(folder, PushOptions(REPO), None, SILENT)
 
 
-def verify_usage(edited: str, options: VerifyOptions) -> Usage:
+def verify_usage(edited: str, options: dict[str, Any]) -> Usage:
     """What a verification takes; in a child. It ends the benchmark where something differs."""
 
     def action() -> None:
-        found = verify(edited, options)
+        found = verify(edited, **options)
         if not found.equal:
             raise SystemExit(f"{edited} differs: {found.differences[:3]}")
 
@@ -85,14 +86,14 @@ def speed(folder: Path, gigabytes: int) -> str:
         in_child(make_edited, "org/base", edited)
         in_child(push_edited, edited)
         os.environ["HF_HOME"] = str(folder / "hf")
-        here = VerifyOptions(base=str(source))
+        here: dict[str, Any] = {"base": str(source)}
         ways: dict[str, Callable[[], Usage]] = {
             "sha256sum, the edited shards": lambda: Usage(sha256sum(edited), 0, 0),
             "sha256sum, both models' shards": lambda: Usage(sha256sum(edited, source), 0, 0),
             "verify, folder and folder": lambda: in_child(verify_usage, str(edited), here),
-            "verify, Hub and cached base": lambda: in_child(verify_usage, REPO, VerifyOptions()),
+            "verify, Hub and cached base": lambda: in_child(verify_usage, REPO, {}),
             "verify, Hub and folder": lambda: in_child(verify_usage, REPO, here),
-            "verify --quick, folder and folder": lambda: in_child(verify_usage, str(edited), replace(here, quick=True)),
+            "verify --quick, folder and folder": lambda: in_child(verify_usage, str(edited), {**here, **QUICK}),
         }
         found: dict[str, list[Usage]] = {name: [] for name in ways}
         for number in range(ROUNDS):
@@ -101,7 +102,7 @@ def speed(folder: Path, gigabytes: int) -> str:
         # A machine with an empty cache streams the base, or reads pieces of it.
         os.environ["HF_HOME"] = str(folder / "empty")
         hub.reset_traffic()
-        found["verify, Hub and Hub, streamed"] = [in_child(verify_usage, REPO, VerifyOptions())]
+        found["verify, Hub and Hub, streamed"] = [in_child(verify_usage, REPO, {})]
         sent = hub.traffic["resolve"].bytes_out
         hub.reset_traffic()
         found["verify --quick, Hub and Hub"] = [in_child(verify_usage, REPO, QUICK)]
@@ -170,8 +171,8 @@ def many_shards(folder: Path) -> str:
     in_child(make_edited_tiny, source, edited)
     rows = []
     for name, options in (
-        ("full", VerifyOptions(base=str(source))),
-        ("--quick", VerifyOptions(str(source), None, True)),
+        ("full", {"base": str(source)}),
+        ("--quick", {"base": str(source), **QUICK}),
     ):
         usages = [in_child(verify_usage, str(edited), options) for _ in range(3)]
         best = min(usages, key=lambda usage: usage.seconds)

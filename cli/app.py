@@ -17,7 +17,7 @@ from spin_hub.cli.diff import diff
 from spin_hub.cli.edit import edit
 from spin_hub.cli.env import env
 from spin_hub.cli.errors import ending_of, report
-from spin_hub.cli.eval import EvalCommand, eval_
+from spin_hub.cli.eval import eval_
 from spin_hub.cli.export import export
 from spin_hub.cli.inspect import inspect
 from spin_hub.cli.list import list_
@@ -63,8 +63,8 @@ for _command in (
     env,
 ):
     app.command(cls=TableCommand)(_command)
-app.command("list")(list_)
-app.command("eval", cls=EvalCommand)(eval_)
+app.command("list", cls=TableCommand)(list_)
+app.command("eval", cls=TableCommand)(eval_)
 
 
 def _version(asked: bool) -> None:

@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 
 from spin_hub.cli import options as o
-from spin_hub.cli import publishing as pub
 from spin_hub.cli.errors import end
+from spin_hub.units import human_bytes
 
 
 def apply(
@@ -16,15 +16,15 @@ def apply(
     overwrite: o.Overwrite = False,
     force: Annotated[bool, typer.Option("--force", help="Go past a refusal that says so.")] = False,
     plan: Annotated[bool, typer.Option("--plan", help="Say how well it fits, and stop.")] = False,
-    push: pub.Push = False,
-    repo_id: pub.RepoId = None,
-    private: pub.Private = None,
-    create_pr: pub.CreatePr = False,
-    branch: pub.Branch = None,
-    message: pub.Message = None,
-    tag: pub.Tag = None,
-    yes: pub.Yes = False,
-    no_verify: pub.NoVerify = False,
+    push: o.Push = False,
+    repo_id: o.RepoId = None,
+    private: o.Private = None,
+    create_pr: o.CreatePr = False,
+    branch: o.Branch = None,
+    message: o.Message = None,
+    tag: o.Tag = None,
+    yes: o.Yes = False,
+    no_verify: o.NoVerify = False,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
 ) -> None:
@@ -41,25 +41,26 @@ def apply(
 
         spin-hub apply org/name-spin-delta me/my-fine-tune --push
     """
-    given = dict(locals())
-    pushing = pub.wanted(given)
+    options = dict(locals())
 
     from spin_hub.cli.console import Screen
-    from spin_hub.cli.show import show_edit, show_fit, show_planned
-    from spin_hub.recipe import Destination
+    from spin_hub.cli.show import show_edit, show_fit
+    from spin_hub.workflows.requests import destination, pushed
+
+    pushing = pushed(options)
     from spin_hub.workflows.apply import ApplyOptions
     from spin_hub.workflows.apply import apply as run
 
     screen = Screen(as_json, quiet)
-    options = ApplyOptions(force, plan, pushing)
-    outcome = run(delta, model, Destination(output, overwrite), options, screen.reporter)
+    outcome = run(delta, model, destination(options), ApplyOptions(force, plan, pushing), screen.reporter)
 
     def show() -> None:
         fit = outcome.fit
         if fit is not None and (plan or (outcome.output and fit["equal"] < fit["weights"])):
             show_fit(screen, fit)
         if outcome.planned:
-            show_planned(screen, *outcome.planned)
+            repo_id, upload = outcome.planned
+            screen.facts("", [("uploads", f"to {repo_id}, at most {human_bytes(upload)}")])
         show_edit(screen, outcome)
 
     screen.result(outcome.to_json(), outcome.place, show)

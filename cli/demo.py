@@ -22,8 +22,8 @@ def demo(
     # The reader of GGUF files draws a bar of its own, past every switch but this one.
     os.environ.setdefault("TQDM_DISABLE", "1")
     from spin_hub.cli.console import Screen
+    from spin_hub.cli.eval import show_evidence
     from spin_hub.cli.show import show_counts
-    from spin_hub.cli.show_evidence import show_evidence
     from spin_hub.recipe import Destination
     from spin_hub.units import duration
     from spin_hub.workflows.demo import DemoOutcome

@@ -1,16 +1,18 @@
 """spin-hub edit."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from spin_hub.cli import options as o
-from spin_hub.cli import publishing as pub
-from spin_hub.cli.config import merged
 from spin_hub.cli.errors import end
 from spin_hub.core.rules import DEFAULT_RULE
-from spin_hub.kinds import MODEL, kind_of
-from spin_hub.recipe import DEFAULT_SCORE, Destination, Limits
+from spin_hub.kinds import MODEL
+from spin_hub.recipe import DEFAULT_SCORE
+
+if TYPE_CHECKING:
+    from spin_hub.cli.console import Screen
+    from spin_hub.workflows.plan import Plan
 
 
 def edit(
@@ -19,7 +21,7 @@ def edit(
     privacy: o.Privacy = None,
     fairness: o.Fairness = None,
     general: o.General = None,
-    named_sets: o.NamedSets = None,
+    sets: o.Sets = None,
     samples: o.Samples = None,
     seed: o.Seed = 0,
     tokenization: o.TokenizationOption = None,
@@ -42,7 +44,7 @@ def edit(
     max_memory: o.MaxMemory = None,
     resumable: o.Resumable = False,
     trust_remote_code: o.TrustRemoteCode = False,
-    kind: o.As = MODEL.name,
+    as_: o.As = MODEL.name,
     peft_type: o.PeftType = None,
     all_layers: o.AllLayers = False,
     output: o.Output = None,
@@ -53,15 +55,15 @@ def edit(
     preset: o.Preset = "builtin",
     recipe: o.RecipeFile = None,
     plan: o.Plan = False,
-    push: pub.Push = False,
-    repo_id: pub.RepoId = None,
-    private: pub.Private = None,
-    create_pr: pub.CreatePr = False,
-    branch: pub.Branch = None,
-    message: pub.Message = None,
-    tag: pub.Tag = None,
-    yes: pub.Yes = False,
-    no_verify: pub.NoVerify = False,
+    push: o.Push = False,
+    repo_id: o.RepoId = None,
+    private: o.Private = None,
+    create_pr: o.CreatePr = False,
+    branch: o.Branch = None,
+    message: o.Message = None,
+    tag: o.Tag = None,
+    yes: o.Yes = False,
+    no_verify: o.NoVerify = False,
     force: Annotated[
         bool, typer.Option("--force", help="Push also what is beyond its limits.", rich_help_panel="Hub")
     ] = False,
@@ -92,47 +94,45 @@ def edit(
 
         spin-hub edit ./my-model --set law=law.jsonl --select "(law & privacy) - general"
     """
-    given = {name: value for name, value in locals().items() if name != "context"}
-    options = merged(context, given)
-    selection = o.selection_recipe(options)
-    named = {name: options[name] for name in ("privacy", "fairness", "general")}
-    sets = o.calibration_sets(named, options["named_sets"], selection.names, options["preset_sets"])
-    scoring = o.scoring_recipe(options, sets, selection.rule)
-    limits = None if options["no_eval"] else Limits(options["max_kl"], options["max_perplexity_ratio"])
-    destination = Destination(options["output"], options["overwrite"])
-    searching = o.searches(options)
-    kind_asked = o.kind_of(options["kind"])
-    free = ("yes",) if searching or "yes" in kind_of(kind_asked).knows else ()
-    pushing = pub.wanted(options, free)
+    options = dict(locals())
+    # Flags win over the recipe file, which wins over defaults.
+    given = [name for name in options if str(context.get_parameter_source(name)).endswith("COMMANDLINE")]
 
     from spin_hub.cli.console import Screen
-    from spin_hub.cli.show import show_edit, show_plan, show_tokens
-    from spin_hub.workflows.edit import EditRequest
-    from spin_hub.workflows.edit import edit as run
-    from spin_hub.workflows.plan import plan as look
+    from spin_hub.cli.show import show_edit, show_tokens
+    from spin_hub.workflows.requests import edit_request
 
-    screen = Screen(as_json, quiet)
+    screen, request = Screen(as_json, quiet), edit_request(model, options, given)
     if show_examples and not quiet:
-        show_tokens(screen, model, scoring, show_examples)
-    request = EditRequest(
-        model=model,
-        scoring=scoring,
-        selection=selection,
-        kind=kind_asked,
-        destination=destination,
-        limits=limits,
-        push=pushing,
-        force=options["force"],
-        search=searching,
-        anyway=options["yes"],
-        peft_type=options["peft_type"],
-        all_layers=options["all_layers"],
-    )
+        show_tokens(screen, model, request.scoring, show_examples)
     if plan:
+        from spin_hub.workflows.plan import plan as look
+
         found = look(request, screen.reporter)
-        screen.result(found.to_json(), found.output, lambda: show_plan(screen, found))
+        screen.result(found.to_json(), found.output, lambda: _show_plan(screen, found))
         return
+    from spin_hub.workflows.edit import edit as run
+
     outcome = run(request, screen.reporter)
     screen.result(outcome.to_json(), outcome.place, lambda: show_edit(screen, outcome))
     screen.warn(outcome.warnings)
     end(outcome.verification)
+
+
+def _show_plan(screen: "Screen", plan: "Plan") -> None:
+    names = list(plan.matrices[0].counts)
+    screen.table(
+        ("matrices", "shape", *(f"top {name}" for name in names)),
+        [
+            (str(entry.matrices), " x ".join(map(str, entry.shape)), *(f"{entry.counts[name]:,}" for name in names))
+            for entry in plan.matrices
+        ],
+    )
+    screen.line("")
+    screen.table(
+        ("set", "source", "licence", "examples", "tokens", "count"),
+        [(s.name, s.source, s.licence, str(s.examples), f"{s.tokens:,}", f"{s.counted:,}") for s in plan.sets],
+    )
+    screen.line("")
+    screen.facts("", plan.facts)
+    screen.line("\nNothing was scored or written.")

@@ -1,12 +1,15 @@
 """spin-hub eval."""
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from typer.core import TyperCommand
 
 from spin_hub.cli import options as o
+
+if TYPE_CHECKING:
+    from spin_hub.cli.console import Screen
 
 _ASK = "Questions"
 _READ = "Texts and tasks"
@@ -26,24 +29,6 @@ Questions = Annotated[
         "--questions", metavar="SET=SPEC", help="A file's questions for a set, or salad:NAME.", rich_help_panel=_ASK
     ),
 ]
-
-
-class EvalCommand(TyperCommand):
-    """The command eval, whose metrics come from their table."""
-
-    def get_params(self, ctx: Any) -> list[Any]:
-        """Return the parameters; the table is read when those of this command are needed, not at the start."""
-        params: list[Any] = super().get_params(ctx)
-        for suite in (param for param in params if param.name == "suite"):
-            suite.help = _suite_help()
-        return params
-
-
-def _suite_help() -> str:
-    from spin_hub.metrics.base import suites, usable
-
-    metrics = "; ".join(f"{name}: {metric.help}" for name, metric in usable().items())
-    return f"Suites ({', '.join(suites())}) or metrics, with commas between several. {metrics}."
 
 
 def eval_(
@@ -114,40 +99,65 @@ def eval_(
 
         spin-hub eval my-model-spin --suite capability --task hellaswag --task boolq
     """
+    options = dict(locals())
+
     from spin_hub.cli.console import Screen
-    from spin_hub.cli.show_evidence import show_details, show_evidence
-    from spin_hub.metrics.request import TASKS, WIKITEXT, EvalRequest
+    from spin_hub.workflows.requests import eval_request
+
+    screen, request = Screen(as_json, quiet), eval_request(model, options)
     from spin_hub.workflows.evaluate import evaluate
 
-    screen = Screen(as_json, quiet)
-    request = EvalRequest(
-        model=model,
-        delta=delta,
-        against=against,
-        suite=suite,
-        judge=judge,
-        questions=o.pairs(questions, "--questions"),
-        limit=limit,
-        new_tokens=new_tokens,
-        window=window,
-        task_dir=task_dir,
-        chat_template=chat_template,
-        seed=seed,
-        device=device,
-        dtype=dtype,
-        trust_remote_code=trust_remote_code,
-        record=not no_record,
-        answers=answers,
-        backend=backend,
-        text=text or WIKITEXT,
-        tasks=tuple(task or TASKS),
-    )
     outcome = evaluate(request, screen.reporter)
 
     def show() -> None:
         show_evidence(screen, outcome.evaluation)
-        show_details(screen, outcome.evaluation)
+        _show_details(screen, outcome.evaluation)
         if outcome.folder:
             screen.line(f"\nWritten into the record and the card of {outcome.folder}.")
 
     screen.result(outcome.to_json(), outcome.folder, show)
+
+
+def show_evidence(screen: "Screen", evaluation: Mapping[str, Any]) -> None:
+    """Show the measurements before, after and for the control, with 95 % intervals."""
+    states = evaluation["states"]
+    rows = []
+    for metric in evaluation["metrics"]:
+        name = f"{metric['axis']} {metric['name']}" if metric["axis"] else metric["name"]
+        values = [metric["values"].get(state) for state in states]
+        rows.append((name, *(f"{entry['value']:.4g}" if entry else "-" for entry in values)))
+        rows.append(("95 % interval", *(_interval(entry) for entry in values)))
+    screen.table(("measured", *states), rows)
+
+
+def _show_details(screen: "Screen", evaluation: Mapping[str, Any]) -> None:
+    """Show the changes answer by answer, and how the metrics were measured."""
+    from spin_hub.evidence import reports
+
+    found = list(reports(evaluation))
+    changes = [row for report in found for row in _changes(report.changes)]
+    if changes:
+        screen.line("")
+        screen.table(("answers", "against the base", "gained", "lost", "both", "neither", "p"), changes, left=2)
+    for grid in (grid for report in found for grid in report.grids):
+        screen.line("")
+        screen.table(grid.header, grid.rows, left=grid.left)
+    against = evaluation["about"].get("against")
+    facts = [("base", against)] if against else []
+    facts += [fact for report in found for fact in report.facts]
+    if facts:
+        screen.line("")
+        screen.facts("", facts)
+
+
+def _changes(paired: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    for label, states in paired.items():
+        for state, change in states.items():
+            counts = (str(change[name]) for name in ("gained", "lost", "both", "neither"))
+            yield (label, state, *counts, f"{change['p_value']:.2g}")
+
+
+def _interval(entry: Mapping[str, Any] | None) -> str:
+    if entry is None or entry["low"] is None:
+        return ""
+    return f"{entry['low']:.3g} - {entry['high']:.3g}"

@@ -11,7 +11,7 @@ _PANEL = "Adapter"
 
 def export(
     delta: Annotated[str, typer.Argument(help="A delta or an edited model: a file, a folder, or a Hub id.")],
-    form: o.AsExport,
+    as_: o.As,
     base: Annotated[
         str | None,
         typer.Option(help="The delta's base, where it is a folder or elsewhere than recorded.", rich_help_panel=_PANEL),
@@ -46,24 +46,15 @@ def export(
 
         spin-hub export org/name-spin-delta --as lora --all-layers
     """
+    options = dict(locals())
+
     from spin_hub.cli.console import Screen
-    from spin_hub.cli.show_adapter import show_adapter
-    from spin_hub.recipe import Destination
-    from spin_hub.workflows.export import ExportRequest
+    from spin_hub.cli.show import show_adapter
+    from spin_hub.workflows.requests import export_request
+
+    screen, request = Screen(as_json, quiet), export_request(delta, options)
     from spin_hub.workflows.export import export as run
 
-    request = ExportRequest(
-        delta=delta,
-        form=form,
-        base=base,
-        peft_type=peft_type,
-        all_layers=all_layers,
-        yes=yes,
-        measure=measure,
-        trust_remote_code=trust_remote_code,
-        destination=Destination(output, overwrite),
-    )
-    screen = Screen(as_json, quiet)
     outcome = run(request, screen.reporter)
     screen.result(outcome.to_json(), outcome.output, lambda: show_adapter(screen, outcome))
     screen.warn(outcome.warnings)

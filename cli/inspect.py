@@ -29,18 +29,12 @@ def inspect(
     from spin_hub.workflows.inspect import inspect as run
 
     screen = Screen(as_json, quiet)
-    found = run(artefact, screen.reporter)
-    if png is not None:
-        from spin_hub.progress import step
-        from spin_hub.workflows.plots import draw
-
-        with step(screen.reporter, "Drawing"):
-            drawn = draw(found, png)
-        if not (as_json or quiet):
-            screen.facts("Plots", [(file.stem, str(file)) for file in drawn])
-            screen.line("")
+    found = run(artefact, png, screen.reporter)
 
     def show() -> None:
+        if found.plots:
+            screen.facts("Plots", [(file.stem, str(file)) for file in found.plots])
+            screen.line("")
         show_counts(screen, found)
         screen.line("")
         screen.facts("", found.facts.items())

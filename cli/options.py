@@ -1,50 +1,25 @@
-"""Options that several commands share, and the recipes that they make."""
+"""Options that several commands share, and commands whose help lists the entries of tables."""
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal
 
 import typer
 from typer.core import TyperCommand, TyperOption
 
-from spin_hub.core.rules import DEFAULT_RULE
-from spin_hub.errors import PluginFailed, UnknownSet, UsageError
-from spin_hub.kinds import DELTA, KINDS, MODEL, helped
-from spin_hub.recipe import (
-    DEFAULT_RATIO,
-    PAPER_SETS,
-    RULES,
-    Accumulate,
-    Device,
-    DType,
-    EngineName,
-    Part,
-    ScoringRecipe,
-    SelectionRecipe,
-    Tokenization,
-    under_rule,
-)
-from spin_hub.scoring.scores import SCORES, score_named
+from spin_hub.errors import PluginFailed
+from spin_hub.recipe import Accumulate, Device, DType, EngineName, Tokenization
 
 _SETS, _RULE, _SCORE, _OUT = "Calibration", "Selection", "Scoring", "Output"
-_EVAL, _RECIPE, _ADAPTER = "Evidence", "Recipe", "Adapter"
+_EVAL, _RECIPE, _ADAPTER, _HUB = "Evidence", "Recipe", "Adapter", "Hub"
 
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object.", rich_help_panel=_OUT)]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print only the output's path.", rich_help_panel=_OUT)]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.", rich_help_panel=_OUT)]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Where to write.", rich_help_panel=_OUT)]
 
-# The values of --as are those of the table; a type checker sees words.
-_EXPORTED = tuple(name for name in KINDS if name not in (MODEL.name, DELTA.name))
-if TYPE_CHECKING:
-    KindName: TypeAlias = str
-    ExportName: TypeAlias = str
-else:
-    KindName, ExportName = Literal[tuple(KINDS)], Literal[_EXPORTED]
-As = Annotated[KindName, typer.Option("--as", help=helped(KINDS), rich_help_panel=_OUT)]
-AsExport = Annotated[ExportName, typer.Option("--as", help=helped(_EXPORTED), rich_help_panel=_ADAPTER)]
+# Their tables complete the help of --as, --rule and --score; see TableCommand.
+As = Annotated[str, typer.Option("--as", metavar="KIND", rich_help_panel=_OUT)]
 PeftType = Annotated[
     Literal["supertuning", "shira"] | None,
     typer.Option(help="Default: supertuning; shira is for PEFT before 0.21.", rich_help_panel=_ADAPTER),
@@ -61,7 +36,7 @@ SecondDelta = Annotated[str, typer.Argument(metavar="B", help="Another, of the s
 Privacy = Annotated[str | None, typer.Option(help="SPEC of the set privacy.", rich_help_panel=_SETS)]
 Fairness = Annotated[str | None, typer.Option(help="SPEC of the set fairness.", rich_help_panel=_SETS)]
 General = Annotated[str | None, typer.Option(help="SPEC of the set general.", rich_help_panel=_SETS)]
-NamedSets = Annotated[
+Sets = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=SPEC", help="A set of your own; may be repeated.", rich_help_panel=_SETS),
 ]
@@ -85,7 +60,6 @@ ShowExamples = Annotated[
 
 P = Annotated[float | None, typer.Option("--p", help="The ratio of general.", rich_help_panel=_RULE)]
 Q = Annotated[float | None, typer.Option("--q", help="The ratio of every other set.", rich_help_panel=_RULE)]
-# Their tables complete the help of these; see TableCommand.
 RuleOption = Annotated[str, typer.Option("--rule", metavar="NAME", rich_help_panel=_RULE)]
 Rules = Annotated[list[str] | None, typer.Option("--rule", metavar="NAME", rich_help_panel="Grid")]
 ScoreOption = Annotated[str, typer.Option("--score", metavar="NAME", rich_help_panel=_SCORE)]
@@ -141,181 +115,75 @@ RecipeFile = Annotated[
 ]
 Plan = Annotated[bool, typer.Option("--plan", help="Say what it would take, and stop.", rich_help_panel=_RECIPE)]
 
+Push = Annotated[bool, typer.Option("--push", help="Publish the result on the Hub.", rich_help_panel=_HUB)]
+RepoId = Annotated[
+    str | None,
+    typer.Option("--repo-id", metavar="OWNER/NAME", help="Default: you/BASE-spin.", rich_help_panel=_HUB),
+]
+Private = Annotated[
+    bool | None,
+    typer.Option("--private/--public", help="Of a new repo. A closed base makes it private.", rich_help_panel=_HUB),
+]
+CreatePr = Annotated[bool, typer.Option("--create-pr", help="Open a pull request.", rich_help_panel=_HUB)]
+Branch = Annotated[str | None, typer.Option("--branch", help="Commit to this branch.", rich_help_panel=_HUB)]
+Message = Annotated[str | None, typer.Option("--message", help="The commit's message.", rich_help_panel=_HUB)]
+Tag = Annotated[str | None, typer.Option("--tag", help="Name the commit.", rich_help_panel=_HUB)]
+Yes = Annotated[bool, typer.Option("--yes", help="Push into a repo that spin-hub did not make.", rich_help_panel=_HUB)]
+NoVerify = Annotated[bool, typer.Option("--no-verify", help="Do not look at what was pushed.", rich_help_panel=_HUB)]
+
 
 class TableCommand(TyperCommand):
-    """A command whose ``--rule`` and ``--score`` list the entries of their tables in its help."""
+    """A command whose help lists the entries of tables; these are read for the help alone."""
 
-    def get_params(self, ctx: Any) -> Any:
-        """Return the parameters; the tables are read only once those of this command are needed."""
-        params = super().get_params(ctx)
-        for parameter in params:
-            if parameter.name in _LISTED and isinstance(parameter, TyperOption):
-                parameter.help = _listed(parameter.name)
-        return params
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help."""
+        self.complete()
+        super().format_help(ctx, formatter)
+
+    def complete(self) -> None:
+        """Put the entries of the tables into the help of the options that name them."""
+        for parameter in self.params:
+            if isinstance(parameter, TyperOption) and parameter.name in _LISTED:
+                parameter.help = _LISTED[parameter.name](self.name or "")
 
 
-def _listed(name: str) -> str:
-    what, table = _LISTED[name]
+def _kinds(verb: str) -> str:
+    from spin_hub.kinds import KINDS, exported, helped
+
+    if verb == "push":
+        return "delta: of an edited model, the delta alone."
+    return helped(exported() if verb == "export" else KINDS)
+
+
+def _sentences(what: str, table: Mapping[str, Any]) -> str:
     entries = []
-    for entry in table:
+    for name in table:
         try:
-            entries.append(f"{entry}: {table[entry].sentence}")
+            entries.append(f"{name}: {table[name].sentence}")
         except PluginFailed:
             # It fails when it is asked for.
-            entries.append(entry)
+            entries.append(name)
     return f"{what}. {'; '.join(entries)}."
 
 
-def calibration_sets(
-    named: Mapping[str, str | None],
-    own: Sequence[str] | None,
-    needed: Sequence[str] | None,
-    usual: Mapping[str, str] = MappingProxyType({}),
-) -> dict[str, str]:
-    """The sets to score: the three of the paper unless an expression needs others, with what was given for each.
+def _rules(_: str) -> str:
+    from spin_hub.recipe import RULES
 
-    Args:
-        named: what --privacy, --fairness and --general say.
-        own: what --set says.
-        needed: the names that the selection reads; None where everything given is wanted.
-        usual: what a preset takes instead of the built-in sets.
-
-    Raises:
-        UsageError: a set is malformed, given twice, or not read by the selection.
-        UnknownSet: the selection reads a set that is not given.
-    """
-    given = {name: spec for name, spec in named.items() if spec is not None}
-    for name, spec in pairs(own, "--set").items():
-        if name in given:
-            raise UsageError(message=f"The set {name!r} is given twice.")
-        given[name] = spec
-    sets = {**{name: f"builtin:{name}" for name in PAPER_SETS}, **usual, **given}
-    if needed is None:
-        return given if own and not set(given) & set(PAPER_SETS) else sets
-    unread = [name for name in given if name not in needed]
-    if unread:
-        raise UsageError(message=f"The set {unread[0]!r} is given, but the selection does not read it.")
-    for name in needed:
-        if name not in sets:
-            raise UnknownSet(name=name, known=", ".join(sets))
-    return {name: sets[name] for name in needed}
+    return _sentences("Selection of weights", RULES)
 
 
-def selection_recipe(options: Mapping[str, Any]) -> SelectionRecipe:
-    """The selection recipe of --rule, --select, --p, --q, --ratio, --seed, --part and --layers.
+def _scores(_: str) -> str:
+    from spin_hub.scoring.scores import SCORES
 
-    Raises:
-        UsageError: values that are wrong or contradict each other.
-    """
-    ratios = {}
-    for name, text in pairs(options["ratio"], "--ratio").items():
-        try:
-            ratios[name] = float(text)
-        except ValueError:
-            raise UsageError(message=f"--ratio {name}={text}: {text!r} is not a number.") from None
-    recipe = SelectionRecipe(
-        rule=options["rule"],
-        expression=options["select"],
-        p=DEFAULT_RATIO if options["p"] is None else options["p"],
-        q=DEFAULT_RATIO if options["q"] is None else options["q"],
-        ratios=ratios,
-        seed=options["seed"],
-        part=Part(options["part"], str(options["layers"])),
-    )
-    alone = (options["p"] is None) != (options["q"] is None)
-    # The other one would be the paper's tiny ratio, and a q without a p of its size takes out general ability.
-    if alone and not ratios and "general" in recipe.names and len(recipe.names) > 1:
-        missing = "--p" if options["p"] is None else "--q"
-        raise UsageError(message=f"{missing} is missing: give both --p and --q, or neither.")
-    return recipe
+    return _sentences("Importance of a weight for a set of examples", SCORES)
 
 
-def searches(options: Mapping[str, Any]) -> bool:
-    """Whether p and q are to be found: none of the ratios is given, and the rule leaves them open."""
-    given = [name for name in ("p", "q", "ratio") if options[name] not in (None, [], ())]
-    return not given and RULES[options["rule"]].searchable
+def _suites(_: str) -> str:
+    from spin_hub.metrics.base import suites, usable
+
+    metrics = "; ".join(f"{name}: {metric.help}" for name, metric in usable().items())
+    return f"Suites ({', '.join(suites())}) or metrics, with commas between several. {metrics}."
 
 
-def scoring_recipe(options: Mapping[str, Any], sets: Mapping[str, str], rule: str = DEFAULT_RULE) -> ScoringRecipe:
-    """The scoring recipe of a command's options.
-
-    Raises:
-        UsageError: values that are wrong or contradict each other.
-    """
-    score_named(options["score"])
-    asked = {
-        "tokenization": options["tokenization"],
-        "accumulate": options["accumulate"],
-        "chat_template": options["chat_template"] or None,
-    }
-    recipe = ScoringRecipe(
-        sets=dict(sets),
-        tokenization=asked["tokenization"] or "exact",
-        accumulate=asked["accumulate"] or "float32",
-        max_memory=bytes_of(options["max_memory"]),
-        resumable=options["resumable"],
-        **{name: options[name] for name in _SAME},
-    )
-    return under_rule(recipe, rule, asked)
-
-
-def bytes_of(text: str | None) -> int | None:
-    """A size such as ``8GiB``, ``500 MB`` or ``123456`` in bytes.
-
-    Raises:
-        UsageError: it is no size.
-    """
-    if text is None:
-        return None
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?\s*", str(text).lower())
-    if not found:
-        raise UsageError(message=f"--max-memory must be a size such as 8GiB or 500MB, not {text!r}.")
-    return int(float(found[1]) * (1024 if found[3] else 1000) ** " kmgt".index(found[2] or " "))
-
-
-def kind_of(value: str) -> str:
-    """Return the value of --as, which a recipe file may give too.
-
-    Raises:
-        UsageError: it is not a known kind.
-    """
-    if value not in KINDS:
-        raise UsageError(message=f"--as must be one of {', '.join(KINDS)}, not {value!r}.")
-    return value
-
-
-def pairs(texts: Sequence[str] | None, option: str) -> dict[str, str]:
-    """What an option that takes NAME=VALUE and may be repeated gives.
-
-    Raises:
-        UsageError: a value of another form, or a name that stands twice.
-    """
-    found: dict[str, str] = {}
-    for text in texts or ():
-        name, equals, value = text.partition("=")
-        if not (name and equals and value):
-            raise UsageError(message=f"{option} takes NAME=VALUE, not {text!r}.")
-        if name in found:
-            raise UsageError(message=f"{option} gives {name!r} twice.")
-        found[name] = value
-    return found
-
-
-_SAME = (
-    "samples",
-    "seed",
-    "target",
-    "chat_template",
-    "max_length",
-    "device",
-    "dtype",
-    "engine",
-    "score",
-    "trust_remote_code",
-)
-
-_LISTED: Mapping[str, tuple[str, Mapping[str, Any]]] = {
-    "rule": ("Selection of weights", RULES),
-    "score": ("Importance of a weight for a set of examples", SCORES),
-}
-"""Parameter -> the beginning of its help, and its table."""
+_LISTED: Mapping[str, Callable[[str], str]] = {"as_": _kinds, "rule": _rules, "score": _scores, "suite": _suites}
+"""Parameter -> its help for a verb."""

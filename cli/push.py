@@ -6,24 +6,20 @@ from typing import Annotated
 import typer
 
 from spin_hub.cli import options as o
-from spin_hub.cli import publishing as pub
 from spin_hub.cli.errors import end
 
 
 def push(
     folder: Annotated[Path, typer.Argument(help="A folder that edit, select or apply wrote.")],
-    kind: Annotated[
-        o.KindName | None,
-        typer.Option("--as", help="delta: of an edited model, the delta alone.", show_default=False),
-    ] = None,
-    repo_id: pub.RepoId = None,
-    private: pub.Private = None,
-    create_pr: pub.CreatePr = False,
-    branch: pub.Branch = None,
-    message: pub.Message = None,
-    tag: pub.Tag = None,
-    yes: pub.Yes = False,
-    no_verify: pub.NoVerify = False,
+    as_: o.As | None = None,
+    repo_id: o.RepoId = None,
+    private: o.Private = None,
+    create_pr: o.CreatePr = False,
+    branch: o.Branch = None,
+    message: o.Message = None,
+    tag: o.Tag = None,
+    yes: o.Yes = False,
+    no_verify: o.NoVerify = False,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
 ) -> None:
@@ -37,15 +33,16 @@ def push(
 
         spin-hub push my-model-spin-delta --repo-id me/my-delta --private
     """
-    given = dict(locals())
-    options = pub.push_options(given)
+    options = dict(locals())
 
     from spin_hub.cli.console import Screen
     from spin_hub.cli.show import show_pushed
+    from spin_hub.workflows.requests import push_options
+
+    screen, how = Screen(as_json, quiet), push_options(options)
     from spin_hub.workflows.push import push as run
 
-    screen = Screen(as_json, quiet)
-    outcome = run(folder, options, kind, screen.reporter)
+    outcome = run(folder, how, as_, screen.reporter)
     screen.result(outcome.to_json(), outcome.place, lambda: show_pushed(screen, outcome))
     screen.warn(outcome.warnings)
     end(outcome.verification)

@@ -40,11 +40,11 @@ def reproduce(
         spin-hub reproduce my-model-spin --base ./my-model --set privacy=mine.csv
     """
     from spin_hub.cli.console import Screen
-    from spin_hub.workflows.reproduce import ReproduceRequest
     from spin_hub.workflows.reproduce import reproduce as run
+    from spin_hub.workflows.requests import pairs
 
     screen = Screen(as_json, quiet)
-    found = run(ReproduceRequest(artefact, base, o.pairs(sets, "--set"), device), screen.reporter)
+    found = run(artefact, base, pairs(sets, "--set"), device, screen.reporter)
     screen.result(found.to_json(), artefact, lambda: _show(screen, found))
     end(found)
 

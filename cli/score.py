@@ -13,7 +13,7 @@ def score(
     privacy: o.Privacy = None,
     fairness: o.Fairness = None,
     general: o.General = None,
-    named_sets: o.NamedSets = None,
+    sets: o.Sets = None,
     samples: o.Samples = None,
     seed: o.Seed = 0,
     tokenization: o.TokenizationOption = None,
@@ -46,19 +46,21 @@ def score(
         spin-hub score ./my-model --keep 1e-2 --privacy mine.csv --samples 64
     """
     options = dict(locals())
-    sets = o.calibration_sets({"privacy": privacy, "fairness": fairness, "general": general}, named_sets, None)
-    recipe = o.scoring_recipe(options, sets)
 
     from spin_hub.cli.console import Screen
     from spin_hub.cli.show import show_tokens
-    from spin_hub.recipe import Destination
-    from spin_hub.workflows.inspect import inspect
-    from spin_hub.workflows.score import score as run
+    from spin_hub.workflows.requests import check_keep, destination, scoring_recipe
 
+    recipe, place = scoring_recipe(options), destination(options)
+    check_keep(keep)
     screen = Screen(as_json, quiet)
     if show_examples and not quiet:
         show_tokens(screen, model, recipe, show_examples)
-    outcome = run(model, recipe, Destination(output, overwrite), keep, screen.reporter)
-    found = inspect(outcome.output, screen.reporter)
+
+    from spin_hub.workflows.inspect import inspect
+    from spin_hub.workflows.score import score as run
+
+    outcome = run(model, recipe, place, keep, screen.reporter)
+    found = inspect(outcome.output, reporter=screen.reporter)
     data = {"output": str(outcome.output), "seconds": round(outcome.seconds, 3), **found.data}
     screen.result(data, outcome.output, lambda: screen.facts("Ranking", found.facts.items()))

@@ -35,13 +35,15 @@ def select(
 
         spin-hub select ranking.safetensors --select "(fairness & privacy) - general" --ratio general=1e-2 --q 1e-3
     """
-    recipe = o.selection_recipe(dict(locals()))
+    options = dict(locals())
 
     from spin_hub.cli.console import Screen
     from spin_hub.cli.show import show_edit
-    from spin_hub.recipe import Destination
+    from spin_hub.workflows.requests import destination, selection_recipe
+
+    recipe, place = selection_recipe(options), destination(options)
     from spin_hub.workflows.select import select as run
 
     screen = Screen(as_json, quiet)
-    outcome = run(ranking, recipe, Destination(output, overwrite), base, screen.reporter)
+    outcome = run(ranking, recipe, place, base, screen.reporter)
     screen.result(outcome.to_json(), outcome.output, lambda: show_edit(screen, outcome))

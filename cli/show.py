@@ -6,16 +6,14 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from spin_hub.cli.console import Screen
-from spin_hub.cli.show_adapter import show_adapter
-from spin_hub.cli.show_evidence import show_evidence
-from spin_hub.cli.show_verification import show_after_push
+from spin_hub.cli.eval import show_evidence
+from spin_hub.cli.verify import show_verification
 from spin_hub.recipe import ScoringRecipe
 from spin_hub.units import human_bytes
 
 if TYPE_CHECKING:
     from spin_hub.artifacts.write import Outcome
     from spin_hub.workflows.inspect import Inspection
-    from spin_hub.workflows.plan import Plan
 
 _MOST = 12
 """Matrices that a table of a fit or an overlap shows."""
@@ -48,9 +46,22 @@ def show_edit(screen: Screen, outcome: "Outcome") -> None:
         screen.line("")
         show_adapter(screen, outcome)
         return
+    _show_usage(screen, outcome)
+
+
+def show_adapter(screen: Screen, outcome: "Outcome") -> None:
+    """Show what was exported, where it is exact, and how it is loaded."""
     from spin_hub.exports.base import EXPORTS
 
-    usage = EXPORTS[record.kind].usage(record, str(outcome.output))
+    shown = EXPORTS[outcome.record.kind].shown(outcome.record)
+    screen.facts("", [*shown, ("output", str(outcome.output))])
+    _show_usage(screen, outcome)
+
+
+def _show_usage(screen: Screen, outcome: "Outcome") -> None:
+    from spin_hub.exports.base import EXPORTS
+
+    usage = EXPORTS[outcome.record.kind].usage(outcome.record, str(outcome.output))
     if usage:
         screen.line(f"\n{usage}")
 
@@ -64,12 +75,15 @@ def show_pushed(screen: Screen, outcome: "Outcome") -> None:
     facts += [("pull request", pushed.pull_request)] if pushed.pull_request else []
     facts.append(("sent", human_bytes(pushed.sent) if pushed.changed else "nothing: all of it was there"))
     screen.facts("", facts)
-    show_after_push(screen, outcome.verification)
-
-
-def show_planned(screen: Screen, repo_id: str, upload: int) -> None:
-    """Where a push would go, and how much would travel at most."""
-    screen.facts("", [("uploads", f"to {repo_id}, at most {human_bytes(upload)}")])
+    found = outcome.verification
+    if found is None:
+        return
+    if found.equal:
+        checked = f"{found.checked:,} of {found.places:,} touched weights" + (", all files" if found.files else "")
+        screen.facts("", [("verified", f"{checked}: equal to the base with the edit")])
+    else:
+        screen.line("")
+        show_verification(screen, found)
 
 
 def show_fit(screen: Screen, fit: Mapping[str, Any]) -> None:
@@ -122,56 +136,6 @@ def show_counts(screen: Screen, found: "Outcome | Inspection") -> None:
     ]
     last = ("all", *(f"{total:,}" for total in table.totals), f"{sum(table.totals):,}")
     screen.table(header, [*body, last])
-
-
-def show_plan(screen: Screen, plan: "Plan") -> None:
-    """What an edit would read, compute and write."""
-    names = list(plan.matrices[0].counts)
-    screen.table(
-        ("matrices", "shape", *(f"top {name}" for name in names)),
-        [
-            (str(entry.matrices), " x ".join(map(str, entry.shape)), *(f"{entry.counts[name]:,}" for name in names))
-            for entry in plan.matrices
-        ],
-    )
-    screen.line("")
-    screen.table(
-        ("set", "source", "licence", "examples", "tokens", "count"),
-        [(s.name, s.source, s.licence, str(s.examples), f"{s.tokens:,}", f"{s.counted:,}") for s in plan.sets],
-    )
-    screen.line("")
-    screen.facts("", plan.facts)
-    screen.line("\nNothing was scored or written.")
-
-
-def show_sweep(screen: Screen, data: Mapping[str, Any]) -> None:
-    """Every edit that was tried: its cost, what it gains, and which are on the front."""
-    names = {data["best"]: "best", data["knee"]: "knee"} | (
-        {data["best"]: "best, knee"} if data["best"] == data["knee"] else {}
-    )
-    parts = len({row["part"] for row in data["rows"]}) > 1
-    body = []
-    for row in data["rows"]:
-        p, q = (row["ratios"].get(name) for name in ("general", "fairness"))
-        head = (str(row["row"]), *([row["part"]] if parts else []), *("-" if r is None else f"{r:g}" for r in (p, q)))
-        if row["why"]:
-            body.append((*head, f"{row['weights']:,}", *[""] * 5, row["why"]))
-            continue
-        gain = row["gain"]
-        mark = names.get(row["row"], "front" if row["row"] in data["front"] else "")
-        ends = ("" if end is None else f"{end:+.3f}" for end in (gain["low"], gain["high"]))
-        figures = (f"{row['kl']:.2g}", f"{row['perplexity_ratio']:.3f}", f"{gain['value']:+.3f}")
-        body.append((*head, f"{row['weights']:,}", *figures, *ends, mark))
-    header = ("row", *(["part"] if parts else []), "p", "q", "weights", "KL", "ppl x", "shift", "from", "to", "")
-    screen.table(header, body)
-    screen.line("")
-    facts = [
-        ("shift", "of the answers to the aware ones, nats per token, with its 95 % interval"),
-        ("folder", data["output"]),
-    ]
-    if data["picked"]:
-        facts = [("picked", f"row {data['picked']}. {data['why']}"), ("delta", data["delta"]), *facts]
-    screen.facts("", facts)
 
 
 def show_tokens(screen: Screen, model: str, recipe: ScoringRecipe, count: int) -> None:

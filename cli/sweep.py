@@ -1,12 +1,15 @@
 """spin-hub sweep."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from spin_hub.cli import options as o
-from spin_hub.core.rules import DEFAULT_RULE
-from spin_hub.recipe import DEFAULT_SCORE, Limits
+from spin_hub.recipe import DEFAULT_SCORE
+
+if TYPE_CHECKING:
+    from spin_hub.cli.console import Screen
 
 _GRID = "Grid"
 
@@ -44,7 +47,7 @@ def sweep(
     privacy: o.Privacy = None,
     fairness: o.Fairness = None,
     general: o.General = None,
-    named_sets: o.NamedSets = None,
+    sets: o.Sets = None,
     samples: o.Samples = None,
     seed: o.Seed = 0,
     tokenization: o.TokenizationOption = None,
@@ -80,32 +83,43 @@ def sweep(
         spin-hub sweep ./my-model --layers 0-9 --layers 10-19 --pick best
     """
     options = dict(locals())
-    sets = o.calibration_sets({"privacy": privacy, "fairness": fairness, "general": general}, named_sets, None)
-    scoring = o.scoring_recipe(options, sets)
-    limits = Limits(max_kl, max_perplexity_ratio)
 
     from spin_hub.cli.console import Screen
-    from spin_hub.cli.show import show_sweep
-    from spin_hub.recipe import Destination
-    from spin_hub.workflows.sweep import SweepRequest
+    from spin_hub.workflows.requests import sweep_request
+
+    screen, request = Screen(as_json, quiet), sweep_request(model, options)
     from spin_hub.workflows.sweep import sweep as run
 
-    screen = Screen(as_json, quiet)
-    request = SweepRequest(
-        model=model,
-        base=base,
-        scoring=scoring,
-        ps=tuple(p or ()),
-        qs=tuple(q or ()),
-        rules=tuple(rule or (DEFAULT_RULE,)),
-        expression=select,
-        targets=tuple(part or ("all",)),
-        layers=tuple(layers or ("all",)),
-        limits=limits,
-        pick=pick,
-        keep=keep,
-        destination=Destination(output, overwrite),
-    )
     outcome = run(request, screen.reporter)
     data = outcome.to_json()
-    screen.result(data, outcome.delta.output if outcome.delta else outcome.output, lambda: show_sweep(screen, data))
+    screen.result(data, outcome.delta.output if outcome.delta else outcome.output, lambda: _show(screen, data))
+
+
+def _show(screen: "Screen", data: Mapping[str, Any]) -> None:
+    """Every edit that was tried: its cost, what it gains, and which are on the front."""
+    names = {data["best"]: "best", data["knee"]: "knee"} | (
+        {data["best"]: "best, knee"} if data["best"] == data["knee"] else {}
+    )
+    parts = len({row["part"] for row in data["rows"]}) > 1
+    body = []
+    for row in data["rows"]:
+        p, q = (row["ratios"].get(name) for name in ("general", "fairness"))
+        head = (str(row["row"]), *([row["part"]] if parts else []), *("-" if r is None else f"{r:g}" for r in (p, q)))
+        if row["why"]:
+            body.append((*head, f"{row['weights']:,}", *[""] * 5, row["why"]))
+            continue
+        gain = row["gain"]
+        mark = names.get(row["row"], "front" if row["row"] in data["front"] else "")
+        ends = ("" if end is None else f"{end:+.3f}" for end in (gain["low"], gain["high"]))
+        figures = (f"{row['kl']:.2g}", f"{row['perplexity_ratio']:.3f}", f"{gain['value']:+.3f}")
+        body.append((*head, f"{row['weights']:,}", *figures, *ends, mark))
+    header = ("row", *(["part"] if parts else []), "p", "q", "weights", "KL", "ppl x", "shift", "from", "to", "")
+    screen.table(header, body)
+    screen.line("")
+    facts = [
+        ("shift", "of the answers to the aware ones, nats per token, with its 95 % interval"),
+        ("folder", data["output"]),
+    ]
+    if data["picked"]:
+        facts = [("picked", f"row {data['picked']}. {data['why']}"), ("delta", data["delta"]), *facts]
+    screen.facts("", facts)

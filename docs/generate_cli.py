@@ -21,6 +21,7 @@ def reference() -> str:
         "3 a check found a difference (verify, reproduce), 130 interrupted.",
     ]
     for name, command in group.commands.items():
+        command.complete()
         context = command.context_class(command)
         parts += [f"## spin-hub {name}", _text(command.callback.__doc__), _table(command.get_params(context))]
     return "\n\n".join(parts) + "\n"

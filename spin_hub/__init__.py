@@ -20,25 +20,31 @@ if TYPE_CHECKING:
     from spin_hub.metrics.request import EvalRequest
     from spin_hub.models.edit import applied, apply_, revert_
     from spin_hub.recipe import Destination, ScoringRecipe, SelectionRecipe
-    from spin_hub.workflows.apply import ApplyOptions
-    from spin_hub.workflows.calls import apply, edit, score, select
+    from spin_hub.workflows.calls import (
+        apply,
+        combine,
+        edit,
+        evaluate,
+        export,
+        plan,
+        push,
+        revert,
+        score,
+        select,
+        sweep,
+    )
     from spin_hub.workflows.card import card
-    from spin_hub.workflows.combine import combine
     from spin_hub.workflows.diff import diff
     from spin_hub.workflows.edit import EditRequest
-    from spin_hub.workflows.evaluate import evaluate
-    from spin_hub.workflows.export import ExportRequest, export
+    from spin_hub.workflows.export import ExportRequest
     from spin_hub.workflows.from_pretrained import from_pretrained
     from spin_hub.workflows.inspect import inspect
     from spin_hub.workflows.load_delta import load_delta
-    from spin_hub.workflows.push import push
-    from spin_hub.workflows.reproduce import ReproduceRequest, reproduce
-    from spin_hub.workflows.revert import revert
-    from spin_hub.workflows.sweep import SweepRequest, sweep
-    from spin_hub.workflows.verify import VerifyOptions, verify
+    from spin_hub.workflows.reproduce import reproduce
+    from spin_hub.workflows.sweep import SweepRequest
+    from spin_hub.workflows.verify import verify
 
 _PLACES = {
-    "ApplyOptions": "workflows.apply",
     "Delta": "core.delta",
     "Destination": "recipe",
     "Difference": "artifacts.verification",
@@ -48,40 +54,38 @@ _PLACES = {
     "Overlap": "core.algebra",
     "Part": "core.names",
     "PushOptions": "artifacts.publish",
-    "ReproduceRequest": "workflows.reproduce",
     "ScoringRecipe": "recipe",
     "SelectionRecipe": "recipe",
     "SpinHubError": "errors",
     "SweepRequest": "workflows.sweep",
     "Verification": "artifacts.verification",
-    "VerifyOptions": "workflows.verify",
     "applied": "models.edit",
     "apply": "workflows.calls",
     "apply_": "models.edit",
     "card": "workflows.card",
-    "combine": "workflows.combine",
+    "combine": "workflows.calls",
     "diff": "workflows.diff",
     "edit": "workflows.calls",
-    "evaluate": "workflows.evaluate",
-    "export": "workflows.export",
+    "evaluate": "workflows.calls",
+    "export": "workflows.calls",
     "from_pretrained": "workflows.from_pretrained",
     "inspect": "workflows.inspect",
     "load_delta": "workflows.load_delta",
     "overlap": "core.algebra",
-    "push": "workflows.push",
+    "plan": "workflows.calls",
+    "push": "workflows.calls",
     "read_delta": "artifacts.delta_file",
     "reproduce": "workflows.reproduce",
-    "revert": "workflows.revert",
+    "revert": "workflows.calls",
     "revert_": "models.edit",
     "score": "workflows.calls",
     "select": "workflows.calls",
-    "sweep": "workflows.sweep",
+    "sweep": "workflows.calls",
     "verify": "workflows.verify",
     "weight_patches": "exports.live",
 }
 
 __all__ = [
-    "ApplyOptions",
     "Delta",
     "Destination",
     "Difference",
@@ -91,13 +95,11 @@ __all__ = [
     "Overlap",
     "Part",
     "PushOptions",
-    "ReproduceRequest",
     "ScoringRecipe",
     "SelectionRecipe",
     "SpinHubError",
     "SweepRequest",
     "Verification",
-    "VerifyOptions",
     "__version__",
     "applied",
     "apply",
@@ -112,6 +114,7 @@ __all__ = [
     "inspect",
     "load_delta",
     "overlap",
+    "plan",
     "push",
     "read_delta",
     "reproduce",

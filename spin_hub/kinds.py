@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from spin_hub.errors import PluginFailed
+from spin_hub.errors import PluginFailed, UsageError
 from spin_hub.plugins import Plugin, Table, registered
 
 GROUP: Final = "spin_hub.exports"
@@ -142,6 +142,23 @@ def kind_of(name: str, plugins: Iterable[Plugin] = ()) -> Kind:
     found = KINDS.needed(name, plugins)
     kind: Kind = found if isinstance(found, Kind) else found.facts
     return kind
+
+
+def asked_kind(name: str, among: Iterable[str] = KINDS) -> Kind:
+    """Return the kind that ``--as`` names.
+
+    Raises:
+        UsageError: there is none of this name.
+        PluginFailed: its package cannot be loaded.
+    """
+    if name not in (known := tuple(among)):
+        raise UsageError(message=f"--as must be one of {', '.join(known)}, not {name!r}.")
+    return kind_of(name)
+
+
+def exported() -> tuple[str, ...]:
+    """Return the names of the kinds that a delta is exported as."""
+    return tuple(name for name in KINDS if name not in (MODEL.name, DELTA.name))
 
 
 def helped(names: Iterable[str]) -> str:

@@ -3,10 +3,13 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Generic, TypeVar, cast
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from spin_hub.errors import PluginFailed, PluginMissing
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 T = TypeVar("T")
 
@@ -108,13 +111,17 @@ def registered(group: str, own: Mapping[str, T | str]) -> Table[T]:
 
 
 @lru_cache
-def _points(group: str) -> Mapping[str, EntryPoint]:
+def _points(group: str) -> Mapping[str, "EntryPoint"]:
+    # It takes tens of milliseconds, and most commands name no entry of a package.
+    from importlib.metadata import entry_points
+
     return {point.name: point for point in sorted(entry_points(group=group), key=lambda point: point.name)}
 
 
 @lru_cache
 def _loaded(place: str) -> Any:
-    return EntryPoint("", place, "").load()
+    module, _, name = place.partition(":")
+    return getattr(import_module(module), name)
 
 
 @lru_cache

@@ -25,7 +25,9 @@ from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
 from spin_hub import plugins
-from spin_hub.metrics import held_out as evidence
+from spin_hub.cli import app
+from spin_hub.data import builtin
+from spin_hub.data import examples as tokens
 from spin_hub.workflows.demo import NAME, PACKAGE, unpack
 
 # Where the tests are run in the background, Ctrl-C is ignored, and what they start would inherit that.
@@ -72,10 +74,11 @@ def smollm2(run_folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def few_texts() -> Iterator[None]:
     """Evidence of an edit by a few texts and pairs: all of them take seconds for every state of a tiny model."""
-    rows, pairs = evidence.builtin_rows, evidence.pair_examples
+    rows, answers = builtin.builtin_rows, tokens.pair_examples
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evidence, "builtin_rows", lambda *given: rows(*given)[:8])
-        patch.setattr(evidence, "pair_examples", lambda *given: pairs(*given)[:12])
+        # Calibration sources hold these functions under names of their own.
+        patch.setattr(builtin, "builtin_rows", lambda *given: rows(*given)[:8])
+        patch.setattr(tokens, "pair_examples", lambda *given: answers(*given)[:12])
         yield
 
 
@@ -112,6 +115,18 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
     """Every test works in a folder of its own, with a Hub cache of its own."""
     monkeypatch.chdir(tmp_path)
     yield tmp_path
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Runs the command line in this process: ``cli("inspect", path)`` returns exit code, stdout and stderr."""
+
+    def run(*words: object) -> tuple[int, str, str]:
+        code = app.run([str(word) for word in words])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
 
 
 @pytest.fixture

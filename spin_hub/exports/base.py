@@ -20,7 +20,7 @@ from spin_hub.checkpoint.store import FileStore
 from spin_hub.core.delta import Delta
 from spin_hub.core.ranking import Shape
 from spin_hub.errors import UsageError
-from spin_hub.kinds import DELTA, GROUP, LORA, MODEL, PEFT, Kind, kinds
+from spin_hub.kinds import DELTA, GROUP, LORA, MODEL, PEFT, Kind, asked_kind, kinds
 from spin_hub.plugins import Table, registered
 from spin_hub.progress import Reporter, step
 from spin_hub.recipe import SelectionRecipe
@@ -54,12 +54,10 @@ class ExportOptions:
     trust_remote_code: bool = False
 
     def __post_init__(self) -> None:
-        known = {kind.name: kind for kind in kinds()}
-        if self.form not in known:
-            raise UsageError(message=f"--as must be one of {', '.join(known)}, not {self.form!r}.")
+        kind = asked_kind(self.form)
         for option in ("peft_type", "all_layers", "measure"):
-            if getattr(self, option) and option not in known[self.form].knows:
-                knowing = " and ".join(kind.name for kind in known.values() if option in kind.knows)
+            if getattr(self, option) and option not in kind.knows:
+                knowing = " and ".join(kind.name for kind in kinds() if option in kind.knows)
                 raise UsageError(message=f"--{option.replace('_', '-')} is for --as {knowing}, not for {self.form}.")
 
 

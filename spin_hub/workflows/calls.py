@@ -3,132 +3,42 @@
     spin_hub.edit("org/model", p=1e-2, q=1e-3, output="model-spin")
     spin_hub.edit("org/model", p=1e-2, q=1e-3, as_="delta", push=True, repo_id="me/model-spin-delta")
 
-Options whose names are words of Python end with an underscore: ``as_``. A request object in place of the model is
-taken as it is.
+``edit``, ``sweep``, ``evaluate`` and ``export`` also take one request object that has all options.
 """
 
-from collections.abc import Mapping
-from dataclasses import fields
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
-from spin_hub.artifacts.publish import PushOptions
-from spin_hub.artifacts.write import Outcome
-from spin_hub.core.names import Part
-from spin_hub.errors import UnknownSet, UsageError
-from spin_hub.kinds import MODEL
+from spin_hub.errors import UsageError
 from spin_hub.progress import SILENT, Reporter
-from spin_hub.recipe import PAPER_SETS, Destination, Limits, ScoringRecipe, SelectionRecipe, under_rule
-from spin_hub.workflows import apply as apply_verb
-from spin_hub.workflows import edit as edit_verb
-from spin_hub.workflows import score as score_verb
-from spin_hub.workflows import select as select_verb
-from spin_hub.workflows.edit import EditRequest
+from spin_hub.workflows import keywords, requests
+from spin_hub.workflows.keywords import known
+
+if TYPE_CHECKING:
+    from spin_hub.artifacts.write import Outcome
+    from spin_hub.core.algebra import How
+    from spin_hub.metrics.request import EvalRequest
+    from spin_hub.workflows.edit import EditRequest
+    from spin_hub.workflows.evaluate import EvalOutcome
+    from spin_hub.workflows.export import ExportRequest
+    from spin_hub.workflows.plan import Plan
+    from spin_hub.workflows.revert import RevertOutcome
+    from spin_hub.workflows.score import ScoreOutcome
+    from spin_hub.workflows.sweep import SweepOutcome, SweepRequest
 
 T = TypeVar("T")
 
 
-class OutputKeywords(TypedDict, total=False):
-    """Where an output goes."""
-
-    output: str | Path
-    overwrite: bool
-
-
-class SetKeywords(TypedDict, total=False):
-    """Calibration sets as SPECs, by name; ``sets`` takes names of one's own."""
-
-    privacy: str
-    fairness: str
-    general: str
-    sets: Mapping[str, str]
-
-
-class ScoringKeywords(SetKeywords, total=False):
-    """How importance is measured; see :class:`spin_hub.ScoringRecipe`."""
-
-    samples: int
-    seed: int
-    target: str
-    tokenization: str
-    accumulate: str
-    chat_template: bool
-    max_length: int
-    device: str
-    dtype: str
-    engine: str
-    score: str
-    trust_remote_code: bool
-    max_memory: int
-    resumable: bool
-
-
-class SelectionKeywords(TypedDict, total=False):
-    """Which weights are selected; see :class:`spin_hub.SelectionRecipe`."""
-
-    p: float
-    q: float
-    ratio: Mapping[str, float]
-    rule: str
-    select: str
-    part: str
-    layers: str | int
-
-
-class PushKeywords(TypedDict, total=False):
-    """Where the output is published; see :class:`spin_hub.PushOptions`."""
-
-    push: bool
-    repo_id: str
-    private: bool
-    create_pr: bool
-    branch: str
-    message: str
-    tag: str
-    yes: bool
-
-
-class EditKeywords(ScoringKeywords, SelectionKeywords, OutputKeywords, PushKeywords, total=False):
-    """Options of ``spin-hub edit``."""
-
-    as_: str
-    peft_type: str
-    all_layers: bool
-    force: bool
-    no_eval: bool
-    max_kl: float
-    max_perplexity_ratio: float
-
-
-class ScoreKeywords(ScoringKeywords, OutputKeywords, total=False):
-    """Options of ``spin-hub score``."""
-
-    keep: float
-
-
-class SelectKeywords(SelectionKeywords, OutputKeywords, total=False):
-    """Options of ``spin-hub select``."""
-
-    base: str
-    seed: int
-
-
-class ApplyKeywords(OutputKeywords, PushKeywords, total=False):
-    """Options of ``spin-hub apply``."""
-
-    force: bool
-    plan: bool
-
-
-def edit(model: str | Path | EditRequest, reporter: Reporter = SILENT, **options: Unpack[EditKeywords]) -> Outcome:
+def edit(model: "str | Path | EditRequest", reporter: Reporter = SILENT, **options: Unpack[keywords.Edit]) -> "Outcome":
     """Score a model, select the coupled weights, set them to zero, measure what that does, write it, publish it.
 
     Without ``p``, ``q`` and ``ratio`` several ratios are tried and the best within the limits is taken.
 
     Args:
-        model: a folder or Hub id such as ``org/name@revision``, or a request that has all options.
+        model: a folder or Hub id such as ``org/name@revision``, or a request.
         reporter: called with progress and notes.
-        **options: those of ``spin-hub edit``, such as ``p=1e-2, q=1e-3, as_="delta", output="out"``.
+        **options: such as ``p=1e-2, q=1e-3, as_="delta", output="out"``.
 
     Returns:
         Output folder, record, and what was pushed.
@@ -144,146 +54,208 @@ def edit(model: str | Path | EditRequest, reporter: Reporter = SILENT, **options
         >>> outcome.record.result.weights  # doctest: +SKIP
         241
     """
-    if isinstance(model, EditRequest):
-        _all_known(options, None)
-        return edit_verb.edit(model, reporter)
-    _all_known(options, EditKeywords)
-    known: dict[str, Any] = dict(options)
-    selection = _selection(known)
-    searching = not {"p", "q", "ratio"} & known.keys() and selection.rule == "paper"
-    request = EditRequest(
-        model=str(model),
-        scoring=_scoring(known, selection),
-        selection=selection,
-        kind=known.get("as_", MODEL.name),
-        destination=_destination(known),
-        limits=None if known.get("no_eval") else _of(Limits, known),
-        push=_push(known),
-        force=known.get("force", False),
-        search=searching,
-        anyway=known.get("yes", False),
-        peft_type=known.get("peft_type"),
-        all_layers=known.get("all_layers", False),
-    )
-    return edit_verb.edit(request, reporter)
+    from spin_hub.workflows.edit import EditRequest
+    from spin_hub.workflows.edit import edit as run
+
+    return run(_request(model, EditRequest, known(options, keywords.Edit), requests.edit_request), reporter)
 
 
-def score(
-    model: str | Path,
-    recipe: ScoringRecipe | None = None,
-    reporter: Reporter = SILENT,
-    **options: Unpack[ScoreKeywords],
-) -> score_verb.ScoreOutcome:
+def plan(model: "str | Path | EditRequest", reporter: Reporter = SILENT, **options: Unpack[keywords.Edit]) -> "Plan":
+    """Return what an edit would read, compute and write, without doing it: ``spin-hub edit --plan``.
+
+    Args:
+        model: a folder or Hub id, or a request.
+        reporter: called with progress and notes.
+        **options: those of the edit.
+
+    Raises:
+        SpinHubError: anything that the edit itself would refuse at this point.
+    """
+    from spin_hub.workflows.edit import EditRequest
+    from spin_hub.workflows.plan import plan as run
+
+    return run(_request(model, EditRequest, known(options, keywords.Edit), requests.edit_request), reporter)
+
+
+def score(model: str | Path, reporter: Reporter = SILENT, **options: Unpack[keywords.Score]) -> "ScoreOutcome":
     """Score a model and write its ranking, from which ``select`` needs no model.
 
     Args:
         model: a folder or Hub id.
-        recipe: how importance is measured, in place of keyword arguments.
         reporter: called with progress and notes.
-        **options: those of ``spin-hub score``, such as ``samples=64, keep=1e-2, output="ranking.safetensors"``.
+        **options: such as ``samples=64, keep=1e-2, output="ranking.safetensors"``.
 
     Raises:
-        SpinHubError: anything wrong with the model, the sets or the output.
+        SpinHubError: anything wrong with the options, the model, the sets or the output.
     """
-    _all_known(options, ScoreKeywords)
-    known: dict[str, Any] = dict(options)
-    keep = {"keep": known["keep"]} if "keep" in known else {}
-    return score_verb.score(str(model), recipe or _scoring(known), _destination(known), reporter=reporter, **keep)
+    given = known(options, keywords.Score)
+    recipe, place = requests.scoring_recipe(given), requests.destination(given)
+    keep = {"keep": requests.check_keep(given["keep"])} if "keep" in given else {}
+    from spin_hub.workflows.score import score as run
+
+    return run(str(model), recipe, place, reporter=reporter, **keep)
 
 
-def select(
-    ranking: str | Path,
-    recipe: SelectionRecipe | None = None,
-    reporter: Reporter = SILENT,
-    **options: Unpack[SelectKeywords],
-) -> Outcome:
+def select(ranking: str | Path, reporter: Reporter = SILENT, **options: Unpack[keywords.Select]) -> "Outcome":
     """Select weights from a ranking and write a delta folder.
 
     Args:
         ranking: a ranking file, or a folder that holds one.
-        recipe: rule or expression, and ratios, in place of keyword arguments.
         reporter: called with progress and notes.
-        **options: those of ``spin-hub select``, such as ``p=1e-2, q=1e-3, output="delta"``.
+        **options: such as ``p=1e-2, q=1e-3, output="delta"``.
 
     Raises:
-        SpinHubError: anything wrong with the ranking, the recipe or the output.
+        SpinHubError: anything wrong with the options, the ranking or the output.
     """
-    _all_known(options, SelectKeywords)
-    known: dict[str, Any] = dict(options)
-    return select_verb.select(ranking, recipe or _selection(known), _destination(known), known.get("base"), reporter)
+    given = known(options, keywords.Select)
+    recipe, base = requests.selection_recipe(given), given.get("base")
+    from spin_hub.workflows.select import select as run
+
+    return run(ranking, recipe, requests.destination(given), None if base is None else str(base), reporter)
+
+
+def sweep(
+    model: "str | Path | SweepRequest", reporter: Reporter = SILENT, **options: Unpack[keywords.Sweep]
+) -> "SweepOutcome":
+    """Try many edits of one model out in memory; the same call goes on with a study that was broken off.
+
+    Args:
+        model: a folder or Hub id, a ranking, or a request.
+        reporter: called with progress and notes.
+        **options: such as ``p=[1e-2, 5e-2], q=[1e-3], pick="best"``.
+
+    Raises:
+        SpinHubError: anything wrong with the options, the model, the ranking or the output.
+    """
+    from spin_hub.workflows.sweep import SweepRequest
+    from spin_hub.workflows.sweep import sweep as run
+
+    return run(_request(model, SweepRequest, known(options, keywords.Sweep), requests.sweep_request), reporter)
 
 
 def apply(
-    delta: str | Path, model: str | Path, reporter: Reporter = SILENT, **options: Unpack[ApplyKeywords]
-) -> Outcome:
+    delta: str | Path, model: str | Path, reporter: Reporter = SILENT, **options: Unpack[keywords.Apply]
+) -> "Outcome":
     """Write a copy of a model, the delta's base or a variant of it, with the delta's weights set to zero.
 
     Args:
         delta: a delta file or folder, an edited model, or the Hub id of one.
         model: a folder or Hub id.
         reporter: called with progress and notes.
-        **options: those of ``spin-hub apply``, such as ``output="out", force=True``.
+        **options: such as ``output="out", force=True``.
 
     Raises:
-        SpinHubError: the delta does not fit, or anything wrong with the model, the output or the Hub.
+        SpinHubError: the delta does not fit, or anything wrong with the options, the model, the output or the Hub.
     """
-    _all_known(options, ApplyKeywords)
-    known: dict[str, Any] = dict(options)
-    how = apply_verb.ApplyOptions(known.get("force", False), known.get("plan", False), _push(known))
-    return apply_verb.apply(delta, model, _destination(known), how, reporter)
+    given = known(options, keywords.Apply)
+    push = requests.pushed(given)
+    from spin_hub.workflows.apply import ApplyOptions
+    from spin_hub.workflows.apply import apply as run
+
+    how = ApplyOptions(given.get("force", False), given.get("plan", False), push)
+    return run(delta, model, requests.destination(given), how, reporter)
 
 
-def _all_known(options: Mapping[str, object], keywords: type | None) -> None:
-    known = set(keywords.__annotations__) if keywords else set()
-    for name in options:
-        if name not in known:
-            hint = ", ".join(sorted(known)) or "none beside a request"
-            raise UsageError(message=f"There is no option {name!r}; known: {hint}.")
+def evaluate(
+    model: "str | Path | EvalRequest", reporter: Reporter = SILENT, **options: Unpack[keywords.Evaluate]
+) -> "EvalOutcome":
+    """Measure a model before and after an edit, beside as many random weights set to zero.
+
+    Args:
+        model: a base or an edited model, a folder or Hub id, or a request.
+        reporter: called with progress and notes.
+        **options: such as ``delta="org/name-spin-delta", suite="quick"``.
+
+    Raises:
+        SpinHubError: anything wrong with the options, the models, the edit, the questions or the judge.
+    """
+    from spin_hub.metrics.request import EvalRequest
+    from spin_hub.workflows.evaluate import evaluate as run
+
+    return run(_request(model, EvalRequest, known(options, keywords.Evaluate), requests.eval_request), reporter)
 
 
-def _of(part: type[T], options: Mapping[str, Any]) -> T:
-    """A dataclass with those of the options that are its fields."""
-    names = {field.name for field in fields(part)}  # type: ignore[arg-type]
-    return part(**{name: value for name, value in options.items() if name in names})
+def export(
+    delta: "str | Path | ExportRequest", reporter: Reporter = SILENT, **options: Unpack[keywords.Export]
+) -> "Outcome":
+    """Write an adapter that makes a delta's weights zero on the delta's own base.
+
+    Args:
+        delta: a delta file or folder, an edited model, the Hub id of one, or a request.
+        reporter: called with progress and notes.
+        **options: such as ``as_="lora", base="my-model", output="my-lora"``.
+
+    Raises:
+        SpinHubError: the adapter cannot be made, or anything wrong with the options, the base or the output.
+    """
+    from spin_hub.workflows.export import ExportRequest
+    from spin_hub.workflows.export import export as run
+
+    return run(_request(delta, ExportRequest, known(options, keywords.Export), requests.export_request), reporter)
 
 
-def _destination(options: Mapping[str, Any]) -> Destination:
-    output = options.get("output")
-    return Destination(None if output is None else Path(output), options.get("overwrite", False))
+def push(folder: str | Path, reporter: Reporter = SILENT, **options: Unpack[keywords.PushFolder]) -> "Outcome":
+    """Publish a folder that ``edit``, ``select`` or ``apply`` wrote, in one commit.
+
+    Args:
+        folder: an edited model or a delta folder.
+        reporter: called with progress and notes.
+        **options: such as ``repo_id="me/my-delta", private=True, as_="delta"``.
+
+    Raises:
+        NotPushable: the folder is not whole.
+        SpinHubError: anything wrong with the options, the token, the repo or the Hub; nothing was changed there.
+    """
+    given = known(options, keywords.PushFolder)
+    how = requests.push_options(given)
+    from spin_hub.workflows.push import push as run
+
+    return run(folder, how, given.get("as_"), reporter)
 
 
-def _push(options: Mapping[str, Any]) -> PushOptions | None:
-    if options.get("push"):
-        return _of(PushOptions, options)
-    stray = [name for name in ("repo_id", "private", "create_pr", "branch", "message", "tag") if name in options]
-    if stray:
-        raise UsageError(message=f"{stray[0]} says where to push: give push=True as well.")
-    return None
+def combine(
+    a: str | Path, b: str | Path, how: "How", reporter: Reporter = SILENT, **options: Unpack[keywords.Output]
+) -> "Outcome":
+    """Write the delta of the weights that two deltas share, that either has, or that only the first has.
+
+    Args:
+        a, b: deltas or edited models: files, folders or Hub ids.
+        how: ``and``, ``or``, or ``sub`` for the weights of a that b does not have.
+        reporter: called with progress.
+        **options: such as ``output="shared"``.
+
+    Raises:
+        BasesDiffer: the two are not of one base.
+        EmptySelection: no weight is left.
+        SpinHubError: anything wrong with the options, the deltas or the output.
+    """
+    place = requests.destination(known(options, keywords.Output))
+    from spin_hub.workflows.combine import combine as run
+
+    return run(a, b, how, place, reporter)
 
 
-def _selection(options: Mapping[str, Any]) -> SelectionRecipe:
-    ratios: dict[str, Any] = {"ratios": dict(options["ratio"])} if "ratio" in options else {}
-    part = Part(options.get("part", "all"), str(options.get("layers", "all")))
-    named = {name: options[name] for name in ("rule", "p", "q", "seed") if name in options}
-    if ("p" in options) != ("q" in options) and not ratios:
-        recipe = SelectionRecipe(expression=options.get("select"), part=part, **named)
-        if "general" in recipe.names and len(recipe.names) > 1:
-            raise UsageError(message="Give both p and q, or neither.")
-    return SelectionRecipe(expression=options.get("select"), part=part, **named, **ratios)
+def revert(edited: str | Path, reporter: Reporter = SILENT, **options: Unpack[keywords.Output]) -> "RevertOutcome":
+    """Write the base that an edited model was made from, byte for byte.
+
+    Args:
+        edited: a folder that ``edit`` or ``apply`` wrote, or the Hub id of one.
+        reporter: called with progress.
+        **options: such as ``output="my-model-again"``.
+
+    Raises:
+        DeltaNotFound: the folder is not an edited model.
+        RevertFailed: the folder was changed since, so that the base does not come back exactly.
+    """
+    place = requests.destination(known(options, keywords.Output))
+    from spin_hub.workflows.revert import revert as run
+
+    return run(edited, place, reporter)
 
 
-def _scoring(options: Mapping[str, Any], selection: SelectionRecipe | None = None) -> ScoringRecipe:
-    given = {name: options[name] for name in PAPER_SETS if name in options} | dict(options.get("sets", {}))
-    sets = {name: f"builtin:{name}" for name in PAPER_SETS} | given
-    if selection is None:
-        chosen = given if given and not given.keys() & set(PAPER_SETS) else sets
-    else:
-        unread = sorted(given.keys() - set(selection.names))
-        if unread:
-            raise UsageError(message=f"The set {unread[0]!r} is given, but the selection does not read it.")
-        missing = [name for name in selection.names if name not in sets]
-        if missing:
-            raise UnknownSet(name=missing[0], known=", ".join(sets))
-        chosen = {name: sets[name] for name in selection.names}
-    recipe = _of(ScoringRecipe, {**options, "sets": chosen})
-    return under_rule(recipe, selection.rule, options) if selection else recipe
+def _request(first: Any, kind: type[T], options: dict[str, Any], make: Callable[[Any, dict[str, Any]], T]) -> T:
+    if not isinstance(first, kind):
+        return make(first, options)
+    if options:
+        raise UsageError(message=f"A request has all options: leave out {', '.join(options)}.")
+    return first

@@ -1,7 +1,7 @@
 """inspect: what a delta, an edited model or a ranking holds, as tables."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ class Inspection:
         facts: label -> text.
         counts: weights per tensor.
         data: the same and more as plain JSON values.
+        plots: the files that were drawn.
     """
 
     path: Path
@@ -39,6 +40,7 @@ class Inspection:
     facts: Mapping[str, str]
     counts: Mapping[str, int]
     data: Mapping[str, Any]
+    plots: tuple[Path, ...] = ()
 
     @property
     def table(self) -> Table:
@@ -46,15 +48,30 @@ class Inspection:
         return by_layer(self.counts)
 
 
-def inspect(artefact: str | Path, reporter: Reporter = SILENT) -> Inspection:
-    """Reads a delta file or folder, an edited model, or a ranking; a delta or an edited model may be a Hub id.
+def inspect(artefact: str | Path, png: str | Path | None = None, reporter: Reporter = SILENT) -> Inspection:
+    """Read a delta file or folder, an edited model, or a ranking.
+
+    Args:
+        artefact: a path, or the Hub id of a delta or an edited model.
+        png: a folder for plots, or None to draw none.
+        reporter: called with progress.
 
     Raises:
         ArtefactNotFound, DeltaNotFound: there is nothing of the kind.
         CorruptFile, UnsupportedFormat: it cannot be read.
     """
+    found = _found(str(artefact), reporter)
+    if png is None:
+        return found
+    from spin_hub.workflows.plots import draw
+
+    with step(reporter, "Drawing"):
+        return replace(found, plots=draw(found, Path(png)))
+
+
+def _found(artefact: str, reporter: Reporter) -> Inspection:
     with step(reporter, "Fetching the delta"):
-        path = resolve_delta(str(artefact)).path
+        path = resolve_delta(artefact).path
     ranking = path / RANKING if path.is_dir() else path
     if ranking.is_file() and _is_ranking(ranking):
         with step(reporter, "Reading the ranking"):

@@ -73,37 +73,34 @@ class Reproduction:
         return {**asdict(self), "equal": self.equal, "missing": self.missing, "extra": self.extra}
 
 
-@dataclass(frozen=True)
-class ReproduceRequest:
-    """What is made again.
+def reproduce(
+    artefact: str | Path,
+    base: str | Path | None = None,
+    sets: Mapping[str, str] | None = None,
+    device: Device | None = None,
+    reporter: Reporter = SILENT,
+) -> Reproduction:
+    """Score and select again as the record says, and compare; nothing is kept.
 
-    Attributes:
+    Args:
         artefact: an edited model, a delta or an adapter: a folder, a file beside its record, or a Hub id.
-        base: the base, where the record names a local folder.
+        base: the base, if the record names a local folder.
         sets: name -> SPEC, for calibration sets that were local files.
         device: another device than the recorded one.
-    """
-
-    artefact: str
-    base: str | None = None
-    sets: Mapping[str, str] | None = None
-    device: Device | None = None
-
-
-def reproduce(request: ReproduceRequest, reporter: Reporter = SILENT) -> Reproduction:
-    """Scores and selects again as the record says, and compares; nothing is kept.
+        reporter: called with progress.
 
     Raises:
         NotReproducible: there is no record that says how, or the base or a set is not the recorded one.
         SpinHubError: anything wrong with the model, the sets or the machine.
     """
-    delta, record, scoring = _recorded(request.artefact, reporter)
-    selection = checked(Path(request.artefact), lambda: SelectionRecipe.from_json(record.method))
+    name = str(artefact)
+    delta, record, scoring = _recorded(name, reporter)
+    selection = checked(Path(name), lambda: SelectionRecipe.from_json(record.method))
     check_recipe(selection, tuple(scoring.recipe.sets), scoring.recipe)
-    base = open_base(request.base or _base_of(request.artefact, record), reporter)
-    prepared = prepare(base, _recipe(request, scoring), reporter, selection.part)
-    _check_base(request.artefact, record, prepared)
-    _check_sets(request.artefact, scoring, prepared)
+    model = open_base(str(base or _base_of(name, record)), reporter)
+    prepared = prepare(model, _recipe(scoring, dict(sets or {}), device), reporter, selection.part)
+    _check_base(name, record, prepared)
+    _check_sets(name, scoring, prepared)
     check_ratios(prepared.shapes, selection)
     keep = max(selection.all_ratios.values())
     # The name may be a stranger's; finished layers lie beside it until the scoring ends.
@@ -111,13 +108,13 @@ def reproduce(request: ReproduceRequest, reporter: Reporter = SILENT) -> Reprodu
     job = Job(place.absolute(), keep)
     scored = score_prepared(prepared, job, reporter)
     with step(reporter, "Choosing the weights"):
-        found = delta_from(scored.content, selection, base if selection.entry.draws else None)
+        found = delta_from(scored.content, selection, model if selection.entry.draws else None)
     scored.partial.remove()
     # What came out says which model it was made for; the recorded one is what the file must say to be the same.
     same_file = replace(found, base=delta.base)
     with step(reporter, "Comparing the deltas"):
         return Reproduction(
-            name=request.artefact,
+            name=name,
             weights=delta.weights,
             shared=(delta.selection & found.selection).weights,
             tensors=_differences(delta, found),
@@ -148,14 +145,14 @@ def _base_of(artefact: str, record: Record) -> str:
     return model.pinned
 
 
-def _recipe(request: ReproduceRequest, scoring: ScoringRecord) -> ScoringRecipe:
-    """The recorded recipe, with the local files that are named in place of theirs."""
-    recipe, given = scoring.recipe, dict(request.sets or {})
+def _recipe(scoring: ScoringRecord, given: dict[str, str], device: Device | None) -> ScoringRecipe:
+    """Return the recorded recipe with the local files that are given in place of its own."""
+    recipe = scoring.recipe
     score_named(recipe.score, scoring.score)
     unknown = [name for name in given if name not in recipe.sets]
     if unknown:
         raise UsageError(message=f"The record has no set {unknown[0]!r} (it has: {', '.join(recipe.sets)}).")
-    return replace(recipe, sets={**recipe.sets, **given}, device=request.device or recipe.device)
+    return replace(recipe, sets={**recipe.sets, **given}, device=device or recipe.device)
 
 
 def _check_base(artefact: str, record: Record, prepared: ScoringInputs) -> None:

@@ -1,9 +1,8 @@
 """verify: check that an edited model is its base with the delta's weights set to zero, byte for byte."""
 
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Final
 
 from spin_hub.artifacts.open import fetch_delta
 from spin_hub.artifacts.publish import PushOptions
@@ -21,25 +20,13 @@ from spin_hub.verify.record import card_rows, delta_rows, record_rows
 from spin_hub.verify.weights import Weights, place_rows, shard_rows, weights_of
 
 
-@dataclass(frozen=True)
-class VerifyOptions:
-    """Options of a verification.
-
-    Attributes:
-        base: a folder or Hub id, or None for the one that the delta names.
-        delta: the delta that the edit must have, or None for the edit's own.
-        quick: read headers and touched weights alone.
-    """
-
-    base: str | None = None
-    delta: str | None = None
-    quick: bool = False
-
-
-_USUAL: Final = VerifyOptions()
-
-
-def verify(edited: str | Path, options: VerifyOptions = _USUAL, reporter: Reporter = SILENT) -> Verification:
+def verify(
+    edited: str | Path,
+    base: str | Path | None = None,
+    delta: str | Path | None = None,
+    quick: bool = False,
+    reporter: Reporter = SILENT,
+) -> Verification:
     """Compare an edited model with its base and its delta, here or on the Hub.
 
     Nothing is downloaded to keep, but for the config of an adapter's base, which goes to the Hub's cache.
@@ -51,7 +38,9 @@ def verify(edited: str | Path, options: VerifyOptions = _USUAL, reporter: Report
 
     Args:
         edited: an edited model, a delta or an adapter: a folder or a Hub id.
-        options: with which base and delta, and whether quickly.
+        base: a folder or Hub id, or None for the base that the delta names.
+        delta: the delta that the edit must have, or None for the edit's own.
+        quick: read headers and touched weights alone.
         reporter: called with progress.
 
     Returns:
@@ -68,30 +57,30 @@ def verify(edited: str | Path, options: VerifyOptions = _USUAL, reporter: Report
         with step(reporter, "Fetching the edit"):
             artifact = stack.enter_context(open_artifact(str(edited)))
             rows = [*record_rows(artifact)]
-        if options.delta:
-            _, given, _ = fetch_delta(options.delta, reporter)
+        if delta:
+            _, given, _ = fetch_delta(str(delta), reporter)
             rows += delta_rows(artifact, given)
             artifact = replace(artifact, delta=given)
         with step(reporter, "Looking at the base"):
-            base = open_base(options.base, str(edited), artifact.delta)
-            weights = weights_of(base, artifact.store if artifact.facts.whole else None, artifact.delta)
-            claimed, notes = _claims(artifact, base)
-        comparison = Comparison(artifact, base, weights.shards, options.quick)
+            source = open_base(None if base is None else str(base), str(edited), artifact.delta)
+            weights = weights_of(source, artifact.store if artifact.facts.whole else None, artifact.delta)
+            claimed, notes = _claims(artifact, source)
+        comparison = Comparison(artifact, source, weights.shards, quick)
         with step(reporter, "Comparing the files"):
             filed, remarks = _files(comparison, weights)
         with step(reporter, "Making the adapter again"):
-            adapted = _own(artifact, _named(base))
-        checked, weighed = _weights(weights, options.quick, reporter)
+            adapted = _own(artifact, _named(source))
+        checked, weighed = _weights(weights, quick, reporter)
         return Verification(
             edited=_named(artifact.store),
-            base=_named(base),
+            base=_named(source),
             kind=artifact.kind,
-            quick=options.quick,
+            quick=quick,
             places=artifact.delta.weights,
             checked=checked,
             files=len(comparison.names) if weights.edited else len(artifact.facts.files),
             differences=(*rows, *claimed, *filed, *adapted, *weighed),
-            notes=(*notes, *remarks, *_hint(weights, options.quick, weighed)),
+            notes=(*notes, *remarks, *_hint(weights, quick, weighed)),
         )
 
 
@@ -112,7 +101,7 @@ def verified(outcome: Outcome, options: PushOptions, base: ModelSource | None, r
     folder = str(base.folder) if base and base.repo_id is None else None
     name = f"{pushed.repo_id}@{pushed.commit}"
     try:
-        found = verify(name, VerifyOptions(folder, None, quick=True), reporter)
+        found = verify(name, folder, quick=True, reporter=reporter)
     except BaseNotNamed:
         command = f"`spin-hub verify {pushed.repo_id} --base FOLDER`"
         reporter.note(f"{pushed.repo_id} was not verified, for its base is a local folder: {command} does it.")

@@ -43,14 +43,14 @@ def run(capsys):
     ],
 )
 def test_combine_writes_a_delta_that_is_applied_and_reverted(tiny, pair, tmp_path, how, expected):
-    outcome = spin_hub.combine(*pair, how, Destination(tmp_path / "c"))
+    outcome = spin_hub.combine(*pair, how, output=tmp_path / "c")
     found = spin_hub.load_delta(tmp_path / "c")
     assert {name: array.tolist() for name, array in found.selection} == dict(sorted(expected.items()))
     assert {path.name for path in outcome.output.iterdir()} == {
         "README.md", "heat-map.png", "spin.json", "spin_delta.safetensors",
     }  # fmt: skip
     verbs.apply(tmp_path / "c", str(tiny), Destination(tmp_path / "model"))
-    spin_hub.revert(tmp_path / "model", Destination(tmp_path / "back"))
+    spin_hub.revert(tmp_path / "model", output=tmp_path / "back")
     assert (tmp_path / "back" / "model.safetensors").read_bytes() == (tiny / "model.safetensors").read_bytes()
     assert "two other deltas" in (tmp_path / "model" / "README.md").read_text()
 
@@ -60,7 +60,7 @@ def test_the_card_names_both_deltas_with_their_sets_and_claims_nothing(sharded, 
     for name, q in {"a": 1e-1, "b": 5e-2}.items():
         selection = SelectionRecipe(p=1e-2, q=q)
         spin_hub.edit(EditRequest(str(sharded), scoring, selection, "delta", Destination(tmp_path / name)))
-    outcome = spin_hub.combine(tmp_path / "a", tmp_path / "b", "sub", Destination(tmp_path / "c"))
+    outcome = spin_hub.combine(tmp_path / "a", tmp_path / "b", "sub", output=tmp_path / "c")
     text = " ".join((tmp_path / "c" / "README.md").read_text().split())
     record = outcome.record
     assert record.evaluation is record.scoring is None
@@ -78,21 +78,21 @@ def test_the_card_names_both_deltas_with_their_sets_and_claims_nothing(sharded, 
 
 def test_the_same_deltas_give_the_same_folder(pair, tmp_path):
     for name in ("one", "two"):
-        spin_hub.combine(*pair, "or", Destination(tmp_path / name))
+        spin_hub.combine(*pair, "or", output=tmp_path / name)
     for path in (tmp_path / "one").iterdir():
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
 
 
 def test_combined_deltas_are_combined_again(pair, tmp_path):
-    spin_hub.combine(*pair, "or", Destination(tmp_path / "c"))
-    again = spin_hub.combine(tmp_path / "c", pair[0], "sub", Destination(tmp_path / "d"))
+    spin_hub.combine(*pair, "or", output=tmp_path / "c")
+    again = spin_hub.combine(tmp_path / "c", pair[0], "sub", output=tmp_path / "d")
     assert again.record.result.weights == 2
     assert (tmp_path / "d" / "README.md").is_file()
 
 
 def test_nothing_left_is_an_error_and_nothing_is_written(pair, tmp_path):
     with pytest.raises(EmptySelection, match="'a - b' leaves none"):
-        spin_hub.combine(pair[0], pair[0], "sub", Destination(tmp_path / "c"))
+        spin_hub.combine(pair[0], pair[0], "sub", output=tmp_path / "c")
     assert not (tmp_path / "c").exists()
 
 
@@ -100,7 +100,7 @@ def test_an_output_that_is_there_is_left_alone(pair, tmp_path):
     (tmp_path / "c").mkdir()
     (tmp_path / "c" / "mine.txt").write_text("precious")
     with pytest.raises(OutputExists):
-        spin_hub.combine(*pair, "or", Destination(tmp_path / "c"))
+        spin_hub.combine(*pair, "or", output=tmp_path / "c")
     assert (tmp_path / "c" / "mine.txt").read_text() == "precious"
 
 
@@ -109,7 +109,7 @@ def test_deltas_of_other_bases_are_refused(pair, sharded, tiny, tmp_path):
     known = delta_of(tiny)
     write_delta(tmp_path / "unknown.safetensors", Delta(known.edits, BaseRef(), known.method))
     for other in ("other", "unknown"):
-        for verb in (spin_hub.diff, lambda a, b: spin_hub.combine(a, b, "or", Destination(tmp_path / "c"))):
+        for verb in (spin_hub.diff, lambda a, b: spin_hub.combine(a, b, "or", output=tmp_path / "c")):
             with pytest.raises(BasesDiffer):
                 verb(pair[0], tmp_path / f"{other}.safetensors")
     assert not (tmp_path / "c").exists()

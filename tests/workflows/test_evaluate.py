@@ -96,7 +96,7 @@ def test_answers_are_judged_paired_and_written_into_record_and_card(own, tmp_pat
     assert "answers" in json.loads((own / "spin" / "spin.json").read_text())["evaluation"]["about"]
     assert again.folder == own
     # What is known of the edit stays what undoes it.
-    assert spin_hub.revert(str(own), Destination(tmp_path / "back")).weights > 0
+    assert spin_hub.revert(str(own), output=tmp_path / "back").weights > 0
 
 
 def test_measuring_again_changes_no_byte(own):

@@ -81,7 +81,7 @@ def test_transformers_loads_it(edited):
 
 def test_revert_gives_the_base_back_byte_for_byte(sharded, edited, tmp_path):
     (edited / "notes.txt").write_text("added later")
-    outcome = spin_hub.revert(edited, Destination(tmp_path / "back"))
+    outcome = spin_hub.revert(edited, output=tmp_path / "back")
     (edited / "notes.txt").unlink()
     assert files_of(tmp_path / "back") == files_of(sharded)
     assert outcome.files == len(files_of(sharded))
@@ -108,7 +108,7 @@ def test_apply_works_from_a_bare_delta_file(sharded, edited, tmp_path):
     differing = {name for name in expected if found[name] != expected[name]}
     assert differing == {"README.md", "spin/spin.json"}
     assert "without the recipe" in found["README.md"].decode()
-    spin_hub.revert(tmp_path / "model", Destination(tmp_path / "back"))
+    spin_hub.revert(tmp_path / "model", output=tmp_path / "back")
     assert files_of(tmp_path / "back") == files_of(sharded)
 
 
@@ -125,7 +125,7 @@ def test_a_delta_folder_instead_of_a_model(tiny, tmp_path):
     assert outcome.record.kind == "delta"
     assert set(files_of(tmp_path / "delta")) == {"spin_delta.safetensors", "spin.json", "README.md", "heat-map.png"}
     verbs.apply(tmp_path / "delta", str(tiny), Destination(tmp_path / "model"))
-    spin_hub.revert(tmp_path / "model", Destination(tmp_path / "back"))
+    spin_hub.revert(tmp_path / "model", output=tmp_path / "back")
     assert files_of(tmp_path / "back") == files_of(tiny)
 
 
@@ -142,7 +142,7 @@ def test_every_float_type_is_edited_and_reverted(tmp_path, dtype):
     tensors = {name: tensor.to(dtype) for name, tensor in load_file(base / "model.safetensors").items()}
     save_file(tensors, base / "model.safetensors", {"format": "pt"})
     edit(base, tmp_path / "edited", scoring=ScoringRecipe(samples=2, dtype="auto"))
-    spin_hub.revert(tmp_path / "edited", Destination(tmp_path / "back"))
+    spin_hub.revert(tmp_path / "edited", output=tmp_path / "back")
     assert files_of(tmp_path / "back") == files_of(base)
     assert files_of(tmp_path / "edited")["model.safetensors"] != files_of(base)["model.safetensors"]
 
@@ -171,7 +171,7 @@ def test_the_random_rule_draws_as_many_weights_per_matrix(sharded, edited, ranki
     assert drawn.record.result.counts == {name: len(indices) for name, indices in delta.selection}
     assert spin_hub.read_delta(tmp_path / "delta" / "spin_delta.safetensors").selection != delta.selection
     verbs.apply(tmp_path / "delta", str(sharded), Destination(tmp_path / "model"))
-    spin_hub.revert(tmp_path / "model", Destination(tmp_path / "back"))
+    spin_hub.revert(tmp_path / "model", output=tmp_path / "back")
     assert files_of(tmp_path / "back") == files_of(sharded)
     with pytest.raises(UsageError, match="--base"):
         verbs.select(ranking, recipe, Destination(tmp_path / "other"))
@@ -263,16 +263,16 @@ def test_an_edited_model_that_was_changed_since_is_not_reverted(edited, tmp_path
     folder = shutil.copytree(edited, tmp_path / "model")
     (folder / "config.json").write_text((folder / "config.json").read_text() + " ")
     with pytest.raises(RevertFailed, match=r"config\.json"):
-        spin_hub.revert(folder, Destination(tmp_path / "back"))
+        spin_hub.revert(folder, output=tmp_path / "back")
     (folder / "tokenizer.json").unlink()
     with pytest.raises(RevertFailed, match=r"tokenizer\.json is missing"):
-        spin_hub.revert(folder, Destination(tmp_path / "back"))
+        spin_hub.revert(folder, output=tmp_path / "back")
     assert not (tmp_path / "back").exists()
 
 
 def test_revert_of_something_else(tiny, tmp_path):
     with pytest.raises(DeltaNotFound):
-        spin_hub.revert(tiny, Destination(tmp_path / "back"))
+        spin_hub.revert(tiny, output=tmp_path / "back")
 
 
 def test_a_damaged_record_is_named(edited, tmp_path):

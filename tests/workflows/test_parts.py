@@ -20,7 +20,7 @@ from spin_hub.model_cards.body import edit_command
 from spin_hub.recipe import Destination, Limits, ScoringRecipe, SelectionRecipe
 from spin_hub.workflows.edit import EditRequest, edit
 from spin_hub.workflows.plan import plan
-from spin_hub.workflows.reproduce import ReproduceRequest, reproduce
+from spin_hub.workflows.reproduce import reproduce
 from spin_hub.workflows.sweep import SweepRequest, sweep
 
 pytestmark = pytest.mark.moderate
@@ -66,7 +66,7 @@ def test_an_edit_of_a_part_is_that_part_of_the_whole_edit(edited, ranking, tmp_p
 
 
 def test_an_edit_of_a_part_is_made_again_from_its_record(edited, sharded, tmp_path):
-    found = reproduce(ReproduceRequest(str(edited), base=str(sharded)))
+    found = reproduce(str(edited), base=str(sharded))
     assert (found.equal, found.file_equal) == (True, True)
     options = read_recipe_file(edited / "spin.json")
     assert (options["part"], options["layers"]) == (PART.target, PART.layers)
@@ -80,7 +80,7 @@ def test_a_part_that_a_sweep_picked_is_made_again(sharded, tmp_path, rule):
     outcome = sweep(request)
     assert {layer_and_matrix(name)[0] for name in outcome.delta.record.result.counts} <= {1, 2}
     assert outcome.delta.record.method["layers"] == "1-2"
-    found = reproduce(ReproduceRequest(str(outcome.delta.output), base=str(sharded)))
+    found = reproduce(str(outcome.delta.output), base=str(sharded))
     assert (found.equal, found.file_equal) == (True, True)
 
 

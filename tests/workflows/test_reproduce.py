@@ -12,8 +12,9 @@ from spin_hub.cli import app as cli
 from spin_hub.errors import NotReproducible, UsageError
 from spin_hub.recipe import Destination, ScoringRecipe, SelectionRecipe
 from spin_hub.workflows import reproduce as workflow
+from spin_hub.workflows.apply import ApplyOptions
 from spin_hub.workflows.edit import EditRequest, edit
-from spin_hub.workflows.reproduce import ReproduceRequest, reproduce
+from spin_hub.workflows.reproduce import reproduce
 
 pytestmark = pytest.mark.moderate
 
@@ -37,7 +38,7 @@ def made(folder, base, selection, kind="delta", **recipe):
 @pytest.mark.parametrize("name", list(SELECTIONS))
 def test_the_same_delta_comes_out_byte_by_byte(tmp_path, tiny, name):
     delta = made(tmp_path / "delta", tiny, SELECTIONS[name])
-    found = reproduce(ReproduceRequest(str(delta), base=str(tiny)))
+    found = reproduce(str(delta), base=str(tiny))
     assert (found.equal, found.file_equal, found.tensors, found.versions) == (True, True, {}, {})
     assert found.shared == found.weights > 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["delta"]
@@ -47,7 +48,7 @@ def test_the_same_delta_comes_out_byte_by_byte(tmp_path, tiny, name):
 @pytest.mark.parametrize("engine", ["whole", "layerwise"])
 def test_an_edited_model_and_an_adapter_by_the_engine_that_made_them(tmp_path, sharded, kind, engine):
     folder = made(tmp_path / "out", sharded, SELECTIONS["paper"], kind, engine=engine, seed=5)
-    found = reproduce(ReproduceRequest(str(folder), base=str(sharded)))
+    found = reproduce(str(folder), base=str(sharded))
     assert found.equal
     assert found.file_equal
 
@@ -62,13 +63,13 @@ def test_a_set_of_ones_own_must_hold_the_same_rows(tmp_path, tiny):
     elsewhere = tmp_path / "elsewhere.jsonl"
     shutil.move(mine, elsewhere)
     with pytest.raises(spin_hub.SpinHubError, match="privacy"):
-        reproduce(ReproduceRequest(**request))
-    assert reproduce(ReproduceRequest(**request, sets={"privacy": str(elsewhere)})).file_equal
+        reproduce(**request)
+    assert reproduce(**request, sets={"privacy": str(elsewhere)}).file_equal
     elsewhere.write_text(elsewhere.read_text().replace("nobody", "somebody"))
     with pytest.raises(NotReproducible, match="'privacy'.*other rows"):
-        reproduce(ReproduceRequest(**request, sets={"privacy": str(elsewhere)}))
+        reproduce(**request, sets={"privacy": str(elsewhere)})
     with pytest.raises(UsageError, match="no set 'law'"):
-        reproduce(ReproduceRequest(**request, sets={"law": str(elsewhere)}))
+        reproduce(**request, sets={"law": str(elsewhere)})
 
 
 def test_another_base_is_told_before_anything_is_scored(tmp_path, tiny, monkeypatch):
@@ -76,24 +77,24 @@ def test_another_base_is_told_before_anything_is_scored(tmp_path, tiny, monkeypa
     monkeypatch.setattr(workflow, "score_prepared", lambda *_: pytest.fail("it was scored"))
     other = models.save_checkpoint(tmp_path / "other", seed=1)
     with pytest.raises(NotReproducible, match="model.safetensors"):
-        reproduce(ReproduceRequest(str(delta), base=str(other)))
+        reproduce(str(delta), base=str(other))
     with pytest.raises(UsageError, match="--base"):
-        reproduce(ReproduceRequest(str(delta)))
+        reproduce(str(delta))
 
 
 def test_what_no_record_describes_cannot_be_made_again(tmp_path, tiny):
     delta = made(tmp_path / "delta", tiny, SELECTIONS["paper"])
     other = made(tmp_path / "other", tiny, SELECTIONS["own ratio"])
-    spin_hub.combine(str(delta), str(other), "or", Destination(tmp_path / "both"))
+    spin_hub.combine(str(delta), str(other), "or", output=tmp_path / "both")
     with pytest.raises(NotReproducible, match="how its weights were scored"):
-        reproduce(ReproduceRequest(str(tmp_path / "both")))
+        reproduce(str(tmp_path / "both"))
     variant = models.save_checkpoint(tmp_path / "variant", seed=1)
-    verbs.apply(str(delta), str(variant), Destination(tmp_path / "applied"), spin_hub.ApplyOptions(force=True))
+    verbs.apply(str(delta), str(variant), Destination(tmp_path / "applied"), ApplyOptions(force=True))
     with pytest.raises(NotReproducible, match="take that delta"):
-        reproduce(ReproduceRequest(str(tmp_path / "applied")))
+        reproduce(str(tmp_path / "applied"))
     (delta / "spin.json").unlink()
     with pytest.raises(NotReproducible, match="no record"):
-        reproduce(ReproduceRequest(str(delta)))
+        reproduce(str(delta))
 
 
 def test_a_difference_is_exit_3_with_where_and_which_versions(tmp_path, tiny, monkeypatch, capsys):

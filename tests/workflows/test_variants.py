@@ -62,7 +62,7 @@ def test_a_fine_tune_gets_zeros_at_the_same_positions_and_comes_back(edited, tun
         assert torch.equal(after[name].reshape(-1)[torch.tensor(~touched)], tensor.reshape(-1)[torch.tensor(~touched)])
     assert outcome.fit["changed"] > 0
     assert outcome.fit["drift"] < 0.5
-    spin_hub.revert(tmp_path / "out", Destination(tmp_path / "back"))
+    spin_hub.revert(tmp_path / "out", output=tmp_path / "back")
     assert files_of(tmp_path / "back") == files_of(tuned)
 
 
@@ -99,7 +99,7 @@ def test_another_type_and_other_shards_do_not_matter(edited, sharded, tmp_path):
     assert outcome.fit["equal"] == outcome.fit["weights"]
     delta = spin_hub.read_delta(tmp_path / "out" / "spin" / "spin_delta.safetensors")
     assert {edit.dtype for edit in delta.edits.values()} == {"F32"}
-    spin_hub.revert(tmp_path / "out", Destination(tmp_path / "back"))
+    spin_hub.revert(tmp_path / "out", output=tmp_path / "back")
     assert files_of(tmp_path / "back") == files_of(tmp_path / "cast")
 
 
@@ -112,7 +112,7 @@ def test_a_copy_of_the_base_that_differs_elsewhere_is_a_variant(edited, sharded,
     outcome = verbs.apply(edited, folder, Destination(tmp_path / "out"))
     assert outcome.fit["equal"] == outcome.fit["weights"]
     assert json.loads((tmp_path / "out" / "spin" / "spin.json").read_text())["applied"]
-    spin_hub.revert(tmp_path / "out", Destination(tmp_path / "back"))
+    spin_hub.revert(tmp_path / "out", output=tmp_path / "back")
     assert files_of(tmp_path / "back") == files_of(folder)
 
 
@@ -123,7 +123,7 @@ def test_a_stranger_is_refused_unless_forced(edited, tmp_path):
         verbs.apply(edited, other, Destination(tmp_path / "out"))
     assert not (tmp_path / "out").exists()
     verbs.apply(edited, other, Destination(tmp_path / "out"), ApplyOptions(force=True))
-    spin_hub.revert(tmp_path / "out", Destination(tmp_path / "back"))
+    spin_hub.revert(tmp_path / "out", output=tmp_path / "back")
     assert files_of(tmp_path / "back") == files_of(other)
 
 

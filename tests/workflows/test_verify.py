@@ -25,7 +25,7 @@ from spin_hub.progress import SILENT
 from spin_hub.recipe import Destination
 from spin_hub.workflows.apply import apply
 from spin_hub.workflows.card import card
-from spin_hub.workflows.verify import VerifyOptions, verify
+from spin_hub.workflows.verify import verify
 
 README = "---\nlicense: apache-2.0\n---\n\n# The base\n"
 
@@ -60,7 +60,7 @@ def quick(request: pytest.FixtureRequest) -> bool:
 
 def verified(place: Path, quick: bool = False, **options: Any) -> Verification:
     found = {"base": str(place / "base"), **options}
-    return verify(place / "edited", VerifyOptions(quick=quick, **found))
+    return verify(place / "edited", quick=quick, **found)
 
 
 def rows(found: Verification) -> set[tuple[str, str]]:
@@ -307,10 +307,10 @@ def test_the_text_of_another_version_s_card_is_not_compared_but_its_figures_are(
 
 
 def test_a_delta_folder(place, quick):
-    found = verify(place / "delta", VerifyOptions(base=str(place / "base"), quick=quick))
+    found = verify(place / "delta", base=str(place / "base"), quick=quick)
     assert (found.kind, found.differences) == ("delta", ())
     flip(place / "delta" / DELTA)
-    found = verify(place / "delta", VerifyOptions(base=str(place / "base"), quick=quick))
+    found = verify(place / "delta", base=str(place / "base"), quick=quick)
     assert {row.what for row in found.differences} == {"record", "delta"}
 
 
@@ -322,9 +322,9 @@ def test_a_variant_is_its_own_base(place, quick):
         flip(variant / path.name, start + 2 * 70)
         flip(variant / path.name, start + 2 * 9)
     apply(place / "delta", variant, Destination(place / "made"))
-    found = verify(place / "made", VerifyOptions(base=str(variant), quick=quick))
+    found = verify(place / "made", base=str(variant), quick=quick)
     assert found.differences == ()
-    against = verify(place / "made", VerifyOptions(base=str(place / "base"), quick=quick))
+    against = verify(place / "made", base=str(place / "base"), quick=quick)
     assert {row.what for row in against.differences} >= {"delta"}
 
 
@@ -347,13 +347,13 @@ def test_a_base_that_lacks_a_tensor(place, quick):
 
 def test_what_cannot_be_verified(place, quick, tmp_path):
     with pytest.raises(BaseNotNamed, match="local folder"):
-        verify(place / "edited", VerifyOptions(quick=quick))
+        verify(place / "edited", quick=quick)
     with pytest.raises(ModelNotFound):
         verified(place, quick, base=str(tmp_path / "nowhere"))
     with pytest.raises(ArtefactNotFound, match="spin_delta"):
-        verify(place / "base", VerifyOptions(quick=quick))
+        verify(place / "base", quick=quick)
     with pytest.raises(ArtefactNotFound):
-        verify(tmp_path / "nowhere", VerifyOptions(quick=quick))
+        verify(tmp_path / "nowhere", quick=quick)
 
 
 def test_an_interrupted_proof_ends_at_once(place):
@@ -375,7 +375,7 @@ def test_an_interrupted_proof_ends_at_once(place):
             return Stop()
 
     with pytest.raises(KeyboardInterrupt):
-        verify(place / "edited", VerifyOptions(base=str(place / "base")), Impatient())
+        verify(place / "edited", base=str(place / "base"), reporter=Impatient())
 
 
 @pytest.mark.parametrize("text", ["---\na: [1\n---\n", "---\nmodel-index: 7\n---\n", "---\n- 1\n---\nx"])

@@ -18,7 +18,7 @@ from spin_hub.recipe import Destination, ScoringRecipe, SelectionRecipe
 from spin_hub.workflows.card import card
 from spin_hub.workflows.edit import EditRequest, edit
 from spin_hub.workflows.export import ExportRequest, export
-from spin_hub.workflows.verify import VerifyOptions, verify
+from spin_hub.workflows.verify import verify
 
 FORMS = {
     "supertuning": {"form": "peft"},
@@ -47,7 +47,7 @@ def place(made, tmp_path):
 
 
 def rows(place, name, quick=False):
-    found = verify(place / name, VerifyOptions(base=str(place / "base"), quick=quick))
+    found = verify(place / name, base=str(place / "base"), quick=quick)
     return [(row.what, row.file, row.expected, row.found) for row in found.differences], found.notes
 
 
@@ -55,7 +55,7 @@ def rows(place, name, quick=False):
 @pytest.mark.parametrize("name", FORMS)
 def test_an_adapter_that_was_written_is_that_of_its_delta(made, name, quick):
     assert rows(made, name, quick) == ([], ())
-    assert verify(made / name, VerifyOptions(base=str(made / "base"), quick=quick)).files == 2
+    assert verify(made / name, base=str(made / "base"), quick=quick).files == 2
 
 
 @pytest.mark.parametrize("name", FORMS)
@@ -213,4 +213,4 @@ def test_a_base_of_another_architecture_is_refused(place):
     base = place / "other"
     models.save_checkpoint(base, models.tiny_config(num_hidden_layers=1))
     with pytest.raises(DeltaMismatch):
-        verify(place / "lora", VerifyOptions(base=str(base)))
+        verify(place / "lora", base=str(base))
