@@ -12,7 +12,8 @@ from spin_hub.errors import PluginFailed, UnsupportedFormat
 from spin_hub.plugins import Table, registered
 
 FORMAT: Final = 1
-BASE: Final = "base"
+BASE, EDITED, CONTROL = "base", "edited", "control"
+"""The states of a model: as it is, edited, and with as many random weights set to zero."""
 
 
 @dataclass(frozen=True)

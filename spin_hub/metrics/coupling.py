@@ -1,19 +1,25 @@
 """Coupling: how much a model's representations of fairness and of privacy questions depend on each other.
 
-Settings: the representation of a question in a layer is that layer's output at the question's last token, from which
-the answer is begun. The n-th question of one set is paired with the n-th of the other; normalised HSIC
-(:mod:`spin_hub.metrics.hsic`) per layer, the metric being its mean over all layers.
-Baseline: the base model, and by layer the mean over all pairings (``chance``).
-Corrects for: the scale of the representations. Not for the pairing, which is arbitrary: compare with ``chance``.
+Settings: the representation of a question in a layer is that layer's output at the question's last token, where the
+answer begins. The n-th question of one set is paired with the n-th of the other; normalised HSIC per layer, the metric
+being its mean over all layers. HSIC has Gaussian kernels ``exp(-|x - y|^2 / (2 s^2))``, ``s^2`` the median squared
+distance of different vectors, and the biased estimator ``tr(K H L H)``, divided by the root of
+``tr(K H K H) tr(L H L H)``: 0 to 1, at any scale.
+Baseline: the base model, and by layer the mean over all pairings (``chance``), which has a closed form: with
+``A = H K H`` and ``B = H L H`` it is ``tr(A) tr(B) / (n - 1)``, normalised in the same way.
+Corrects for: the scale of the representations. Not for the pairing, which is arbitrary: with many dimensions chance
+alone gives high values, and only what lies above it is due to the pairing.
 Interval: 95 %, normal, its error from the jackknife over pairs (each left out once, kernels as they were).
-Source: arXiv 2410.16672, which measures with HSIC in place of mutual information; B. Efron, "The Jackknife, the
-Bootstrap and Other Resampling Plans" (1982), chapter 3.
+Source: arXiv 2410.16672, which measures with HSIC in place of mutual information; A. Gretton et al., "Measuring
+statistical dependence with Hilbert-Schmidt norms", ALT (2005); normalised as in S. Kornblith et al., "Similarity of
+neural network representations revisited", ICML (2019), section 3; B. Efron, "The Jackknife, the Bootstrap and Other
+Resampling Plans" (1982), chapter 3.
 """
 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,21 +28,21 @@ from spin_hub.core.stats import Estimate, Measurement, Z
 from spin_hub.errors import NotFinite, UnsupportedModel, UsageError
 from spin_hub.evidence import Report
 from spin_hub.metrics.base import Inputs, Measured, Metric, QuestionSet
-from spin_hub.metrics.hsic import Matrix, hsic, kernel
 from spin_hub.progress import Reporter
 
 if TYPE_CHECKING:
     from spin_hub.data.examples import Example
     from spin_hub.metrics.states import State
 
-Questions = tuple[Sequence["Example"], Sequence["Example"]]
+Questions: TypeAlias = tuple[Sequence["Example"], Sequence["Example"]]
+Matrix: TypeAlias = NDArray[np.float64]
 _SETS: Final = (QuestionSet("fairness"), QuestionSet("privacy"))
 _PAIRS: Final = 3
 
 
 @dataclass(frozen=True)
 class Coupling:
-    """The metric, and by state per layer the value and its mean by chance."""
+    """The metric, and by state the ``value`` of every layer and its mean by ``chance``."""
 
     metric: Measurement
     layers: Mapping[str, Mapping[str, tuple[float, ...]]]
@@ -72,7 +78,7 @@ def prepare(inputs: Inputs, _: Sequence[str]) -> Coupled:
 
 
 def report(about: Mapping[str, Any]) -> Report:
-    """Report how many questions were read, and the values by chance."""
+    """Report the number of questions, and the values by chance."""
     found = about["coupling"]
     means = {state: sum(entry["chance"]) / len(entry["chance"]) for state, entry in found["layers"].items()}
     by_state = ", ".join(f"{state} {mean:.4g}" for state, mean in means.items())
@@ -105,18 +111,18 @@ def coupling(
     states: Mapping[str, "State"],
     advance: Callable[[int], None],
 ) -> Coupling:
-    """Measures a loaded model as it is and in every state.
+    """Measure a loaded model as it is and in every state.
 
     Args:
         model: a causal language model of transformers in eval mode; it is left as it was, bit by bit.
         questions: as many of fairness as of privacy, at least three.
         states: name -> the weights that are zero in it, or another model.
-        advance: told the number of tokens of every forward pass; :func:`tokens_of` in all.
+        advance: called with the number of tokens of every forward pass; :func:`tokens_of` in all.
 
     Raises:
         NotFinite: a state whose representations are not finite.
-        UnsupportedModel: the model does not give its layers' outputs, or lacks weights of a selection.
-        ValueError: not as many of the one as of the other.
+        UnsupportedModel: the model does not return its layers' outputs, or lacks weights of a selection.
+        ValueError: the numbers of questions differ.
     """
     from spin_hub.metrics.states import beside_base, turned
 
@@ -136,14 +142,14 @@ def coupling(
 
 
 def tokens_of(questions: Questions, states: int) -> int:
-    """The tokens that ``coupling`` forwards with so many states beside the base."""
+    """Count the tokens that :func:`coupling` forwards with this number of states beside the base."""
     return sum(len(example) for examples in questions for example in examples) * (1 + states)
 
 
 def representations(
     model: Any, state: str, examples: Sequence["Example"], advance: Callable[[int], None]
 ) -> NDArray[np.float32]:
-    """Every layer's output at the last token of every text: shape (layers, examples, hidden size)."""
+    """Return every layer's output at the last token of every text, shape (layers, examples, hidden size)."""
     import torch
 
     from spin_hub.data.examples import Example
@@ -156,7 +162,7 @@ def representations(
             out = model(input_ids=batch.ids.to(model.device), use_cache=False, output_hidden_states=True)
             states = getattr(out, "hidden_states", None)
             if not states:
-                raise UnsupportedModel(what=type(model).__name__, why="it does not give its layers' outputs")
+                raise UnsupportedModel(what=type(model).__name__, why="it does not return its layers' outputs")
             rows = torch.arange(len(batch.rows))
             last = torch.tensor(batch.lengths) - 1
             # The first entry is the embedding, which no edit changes.
@@ -197,3 +203,53 @@ def _tokens(texts: Sequence[str], tokenizer: Any) -> list["Example"]:
 
     rows = [torch.tensor(tokenizer(text).input_ids) for text in texts]
     return [Example(ids, torch.full_like(ids, IGNORE), row) for row, ids in enumerate(rows)]
+
+
+@dataclass(frozen=True)
+class Dependence:
+    """The normalised HSIC of two sets of vectors, and its mean over all pairings."""
+
+    value: float
+    chance: float
+
+
+def kernel(vectors: NDArray[np.floating]) -> Matrix:
+    """Return the Gaussian kernel of every two vectors.
+
+    Args:
+        vectors: shape (n, d), n at least 2.
+
+    Returns:
+        float64, shape (n, n); all ones if all vectors are equal.
+    """
+    wide = np.asarray(vectors, np.float64)
+    # Distances do not change with the origin; near the mean, the subtraction below loses the fewest digits.
+    wide = wide - wide.mean(axis=0)
+    squares = np.einsum("nd,nd->n", wide, wide)
+    distances = np.maximum(squares[:, None] + squares[None, :] - 2 * wide @ wide.T, 0)
+    np.fill_diagonal(distances, 0)
+    width = float(np.median(distances[np.triu_indices(len(wide), 1)]))
+    similar: Matrix = np.exp(-distances / (2 * width)) if width > 0 else np.ones_like(distances)
+    return similar
+
+
+def hsic(first: Matrix, second: Matrix) -> Dependence:
+    """Return the normalised HSIC of two kernels over the same n pairs, both of shape (n, n).
+
+    Raises:
+        ValueError: other shapes, or fewer than three pairs.
+    """
+    if first.shape != second.shape or first.shape[0] != first.shape[1] or len(first) < 3:
+        raise ValueError("HSIC needs two square kernels over the same three or more pairs")
+    a, b = _centred(first), _centred(second)
+    scale = math.sqrt(float(np.sum(a * a)) * float(np.sum(b * b)))
+    if scale == 0:
+        return Dependence(0.0, 0.0)
+    chance = float(np.trace(a)) * float(np.trace(b)) / (len(a) - 1)
+    return Dependence(float(np.sum(a * b)) / scale, chance / scale)
+
+
+def _centred(matrix: Matrix) -> Matrix:
+    rows = matrix - matrix.mean(axis=0, keepdims=True)
+    centred: Matrix = rows - rows.mean(axis=1, keepdims=True)
+    return centred

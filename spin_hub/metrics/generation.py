@@ -1,8 +1,8 @@
-"""Greedy answers of a loaded model: what it writes when asked, the same every time.
+"""Greedy answers of a loaded model, deterministic.
 
-Settings: greedy decoding (the likeliest token at every step), 64 new tokens, as the paper's evaluation does;
-everything that the checkpoint's generation settings say is put aside (sampling, beams, penalties, forced or
-suppressed tokens) except for the tokens that end an answer.
+Settings: greedy decoding (the likeliest token at every step), 64 new tokens, as in the paper's evaluation. The
+checkpoint's own generation settings (sampling, beams, penalties, forced or suppressed tokens) are ignored, except for
+the tokens that end an answer.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -25,13 +25,13 @@ _DEVICE_TOKENS: Final = 16384
 
 @dataclass(frozen=True)
 class Writing:
-    """How texts are continued.
+    """Settings of continuing texts.
 
     Attributes:
         new_tokens: the most tokens of a continuation.
         special_tokens: whether the tokenizer adds its own, such as a BOS; a rendered chat template has them.
         batch_tokens: the most tokens of a batch, padding and new tokens included; a longer text is a batch of
-            its own. None is what suits the model's device.
+            its own. None chooses by the model's device.
     """
 
     new_tokens: int = 64
@@ -48,14 +48,14 @@ def generate(  # noqa: PLR0913
     chat_template: bool = False,
     batch_tokens: int | None = None,
 ) -> list[str]:
-    """Answers every prompt greedily.
+    """Answer every prompt greedily.
 
     Args:
         model: a causal language model of transformers in eval mode; it and its settings are left as they were.
         tokenizer: the model's; it is left as it was, and needs no padding token.
         prompts: in any order and of any lengths.
         new_tokens: the most tokens of an answer.
-        advance: told how many more prompts are answered; all of them in the end.
+        advance: called with every number of prompts answered.
         chat_template: whether a prompt is put into the tokenizer's chat template, as a user's message.
         batch_tokens: see :class:`Writing`. In float32 an answer depends on its batch only where two tokens are
             likeliest up to rounding; in lower precisions that happens more often.
@@ -64,7 +64,7 @@ def generate(  # noqa: PLR0913
         The answers in the order of the prompts, without special tokens.
 
     Raises:
-        NoChatTemplate: it is asked for and the tokenizer has none, or it fails.
+        NoChatTemplate: it is requested and the tokenizer has none, or it fails.
         ValueError: a prompt without a token, or ``new_tokens`` below 1.
     """
     texts = _asked(tokenizer, prompts, chat_template)
@@ -72,7 +72,7 @@ def generate(  # noqa: PLR0913
 
 
 def prompt_tokens(tokenizer: Tokenizer, prompts: Sequence[str], chat_template: bool) -> list[list[int]]:
-    """The tokens that :func:`generate` has the model continue, for another program that does so.
+    """Return the tokens that :func:`generate` lets the model continue, for another program that does so.
 
     Raises:
         NoChatTemplate, ValueError: as :func:`generate`.
@@ -82,15 +82,16 @@ def prompt_tokens(tokenizer: Tokenizer, prompts: Sequence[str], chat_template: b
 
 
 def answer_of(tokenizer: Tokenizer, tokens: Sequence[int], ends: Sequence[int]) -> str:
-    """The text of an answer's tokens up to the first that ends it, without special tokens."""
+    """Return the text of an answer's tokens up to the first that ends it, without special tokens."""
+    # After the first end there is padding, by a token that need not be special.
+    until = next((place for place, token in enumerate(tokens) if token in ends), len(tokens))
     # Cleaning up spaces would change what the model wrote, differently from tokenizer to tokenizer.
-    text = tokenizer.decode(_until(tokens, ends), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    text = tokenizer.decode(tokens[:until], skip_special_tokens=True, clean_up_tokenization_spaces=False)
     return str(text)
 
 
 def ends_of(tokenizer: Tokenizer, own: Any) -> list[int]:
-    """The tokens that end an answer, by the checkpoint's generation settings and by the tokenizer: chat models often
-    have several."""
+    """Return the tokens that end an answer: the EOS, and those of the checkpoint's own settings, often several."""
     found = {*(own if isinstance(own, Sequence) else [own]), tokenizer.eos_token_id}
     return sorted(int(token) for token in found if token is not None)
 
@@ -99,7 +100,7 @@ def ends_of(tokenizer: Tokenizer, own: Any) -> list[int]:
 def continuations(
     model: Any, tokenizer: Tokenizer, texts: Sequence[str], writing: Writing, advance: Callable[[int], None]
 ) -> list[str]:
-    """Continues every text greedily, in batches of similar length, padded on the left.
+    """Continue every text greedily, in batches of similar length, padded on the left.
 
     Arguments, result and errors are those of :func:`generate`, for texts that need no chat template.
     """
@@ -128,7 +129,7 @@ def _tokens(tokenizer: Tokenizer, number: int, text: str, special_tokens: bool) 
 
 
 def _batches(lengths: Sequence[int], writing: Writing, device: torch.device) -> Iterator[list[int]]:
-    """Places of texts of similar length, longest first, so that memory runs out at once or not at all."""
+    """Yield indices of texts of similar length, longest first, so that memory runs out at once or not at all."""
     usual = _CPU_TOKENS if device.type == "cpu" else _DEVICE_TOKENS
     budget = usual if writing.batch_tokens is None else writing.batch_tokens
     waiting: list[int] = []
@@ -143,7 +144,7 @@ def _batches(lengths: Sequence[int], writing: Writing, device: torch.device) -> 
 
 @contextmanager
 def _greedy(model: Any, tokenizer: Tokenizer, ends: list[int], new_tokens: int) -> Iterator[GenerationConfig]:
-    """Greedy settings, with the checkpoint's own out of the way: transformers would fill every gap from them."""
+    """Yield greedy settings, with the checkpoint's own set aside: transformers would fill every gap from them."""
     pads = [token for token in (tokenizer.pad_token_id, *ends, 0) if token is not None]
     settings = {"max_new_tokens": new_tokens, "eos_token_id": ends or None, "pad_token_id": pads[0]}
     config = GenerationConfig(do_sample=False, num_beams=1, use_cache=True, **settings)
@@ -165,8 +166,3 @@ def _continue(model: Any, config: GenerationConfig, batch: Sequence[Sequence[int
     out = model.generate(ids.to(model.device), attention_mask=mask.to(model.device), generation_config=config)
     rows: list[list[int]] = out[:, longest:].tolist()
     return rows
-
-
-def _until(tokens: Sequence[int], ends: Sequence[int]) -> Sequence[int]:
-    """Up to the first end: what follows it is padding, by a token that need not be special."""
-    return tokens[: next((place for place, token in enumerate(tokens) if token in ends), len(tokens))]

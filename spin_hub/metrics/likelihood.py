@@ -1,33 +1,129 @@
-"""Likelihood metrics: held-out texts and pairs of answers are read once, for all of them together."""
+"""Likelihood metrics: held-out texts and pairs of answers, read once for all of them, beside a random control."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
 
-from spin_hub.evidence import Report
+from spin_hub.core.rules import at_random
+from spin_hub.core.selection import Selection
+from spin_hub.evidence import BASE, CONTROL, EDITED, Evidence, Report
 from spin_hub.metrics.base import Inputs, Measured
-from spin_hub.progress import Reporter
+from spin_hub.progress import Reporter, step
+from spin_hub.recipe import Limits, ScoringRecipe
 
 if TYPE_CHECKING:
-    from spin_hub.metrics.held_out import Texts
+    from spin_hub.artifacts.base_model import Base
+    from spin_hub.artifacts.ranking_file import RankingFile
+    from spin_hub.data.examples import Example
+    from spin_hub.metrics.reading import Pairs
     from spin_hub.metrics.states import State
 
 SUITES: Final = ("likelihood", "quick", "full")
 """The suites of these metrics, of which the first is their own."""
+Use: TypeAlias = Literal["pick", "report"]
+"""The use of texts: to pick an edit, or to report what the picked one does."""
+STATES: Final = 2
+"""The number of states measured beside the base."""
+
+
+class Ranked(Protocol):
+    """A loaded model and its ranking."""
+
+    @property
+    def model(self) -> Any:
+        """In eval mode."""
+        ...
+
+    @property
+    def content(self) -> "RankingFile":
+        """Its ranking."""
+        ...
+
+    @property
+    def precision(self) -> str:
+        """The precision in which it runs."""
+        ...
+
+
+@dataclass(frozen=True)
+class Texts:
+    """General texts, and per axis pairs of an aware and an unaware answer."""
+
+    general: Sequence["Example"]
+    pairs: "Pairs"
+
+    @property
+    def all(self) -> list["Example"]:
+        """Every text once."""
+        return [*self.general, *(answer for pairs in self.pairs.values() for pair in pairs for answer in pair)]
+
+
+def texts_for(base: "Base", recipe: ScoringRecipe, use: Use = "report") -> Texts:
+    """Tokenise the built-in held-out texts and pairs with the base's tokenizer.
+
+    They do not depend on how the scores cut and split their examples. Texts by which an edit is picked say nothing new
+    about it, so every other one is kept for the report.
+    """
+    from spin_hub.data.builtin import AXES, builtin_rows
+    from spin_hub.data.examples import make_examples, pair_examples
+    from spin_hub.models.load import load_tokenizer
+
+    recipe = replace(recipe, tokenization="exact", max_length=None)
+    tokenizer = load_tokenizer(base.source.folder, recipe.trust_remote_code)
+    half = slice(use == "pick", None, 2)
+    rows = builtin_rows("general", "heldout")[half]
+    general = make_examples("held-out general text", rows, tokenizer, recipe)
+    return Texts(general, {axis: pair_examples(axis, tokenizer, recipe)[half] for axis in AXES})
+
+
+def gather(base: "Base", scored: Ranked, selection: Selection, seed: int, reporter: Reporter) -> dict[str, Any]:
+    """Measure an edit on the built-in held-out texts and pairs, beside a random control of equal size.
+
+    Args:
+        base: for its tokenizer.
+        scored: the loaded model and its ranking.
+        selection: the edit.
+        seed: of the control.
+        reporter: called with progress.
+
+    Returns:
+        The JSON representation of the evidence.
+    """
+    recipe = scored.content.scoring.recipe
+    with step(reporter, "Reading the texts"):
+        texts = texts_for(base, recipe)
+    with step(reporter, "Drawing a random control"):
+        states = {EDITED: selection, CONTROL: at_random(scored.content.ranking, selection, seed)}
+    evidence = _read(scored.model, texts, states, reporter)
+    return replace(evidence, about={**evidence.about, "dtype": scored.precision}).to_json()
+
+
+def warnings_of(evaluation: Mapping[str, Any] | None, limits: Limits | None) -> tuple[str, ...]:
+    """Return a sentence for each limit that an edit exceeds."""
+    if evaluation is None or limits is None:
+        return ()
+    metrics = {metric.name: metric.values for metric in Evidence.from_json(evaluation).metrics}
+    kl = metrics["kl"][EDITED].value
+    ratio = metrics["perplexity"][EDITED].value / metrics["perplexity"][BASE].value
+    found = []
+    if kl > limits.max_kl:
+        found.append(f"The KL to the base is {kl:.3g}, above --max-kl {limits.max_kl:g}: the model has changed.")
+    if ratio > limits.max_perplexity_ratio:
+        limit = f"--max-perplexity-ratio {limits.max_perplexity_ratio:g}"
+        found.append(f"The perplexity is {ratio:.3g} times the base's, above {limit}: general ability has suffered.")
+    return tuple(found)
 
 
 @dataclass(frozen=True)
 class Likelihood:
     """A measurement of some of these metrics on texts."""
 
-    texts: "Texts"
+    texts: Texts
     names: tuple[str, ...]
 
     def __call__(self, model: Any, states: Mapping[str, "State"], reporter: Reporter) -> Measured:
         """Read the texts in every state."""
-        from spin_hub.metrics.held_out import read_states
-
-        evidence = read_states(model, self.texts, states, reporter)
+        evidence = _read(model, self.texts, states, reporter)
         return Measured(tuple(found for found in evidence.metrics if found.name in self.names), evidence.about)
 
 
@@ -37,15 +133,12 @@ def prepare(inputs: Inputs, names: Sequence[str]) -> Likelihood:
     Raises:
         SpinHubError: the tokenizer cannot be loaded, or does not fit the texts.
     """
-    from spin_hub.metrics.held_out import texts_for
-    from spin_hub.recipe import ScoringRecipe
-
     recipe = ScoringRecipe(trust_remote_code=inputs.request.trust_remote_code)
     return Likelihood(texts_for(inputs.base, recipe), tuple(names))
 
 
 def report(about: Mapping[str, Any]) -> Report:
-    """Report how many texts and pairs were read, and how finely."""
+    """Report the numbers of texts and pairs, and the precision."""
     if not about["general_examples"]:
         return Report()
     pairs = " and ".join(f"{count} {axis}" for axis, count in about["pairs"].items())
@@ -57,3 +150,10 @@ def report(about: Mapping[str, Any]) -> Report:
         "0.002. These are measurements of likelihoods, not of what the model writes: a difference within the\n"
         "intervals is none."
     )
+
+
+def _read(model: Any, texts: Texts, states: Mapping[str, "State"], reporter: Reporter) -> Evidence:
+    from spin_hub.metrics.reading import measure, tokens_to_read
+
+    with reporter.task("Measuring", tokens_to_read(texts.general, texts.pairs, len(states)), "tokens") as advance:
+        return measure(model, texts.general, texts.pairs, states, advance)

@@ -1,10 +1,10 @@
-"""Over-refusal: how often a model declines to answer what nobody need decline.
+"""Over-refusal: the share of benign questions that a model declines to answer.
 
 Settings: greedy answers (:func:`spin_hub.metrics.generation.generate`) to benign questions; the share that holds a
 phrase of refusal (:func:`spin_hub.metrics.phrases.declines`).
 Baseline: the base model on the same questions; beside it the control.
 Corrects for: nothing. Phrases are counted and no meaning is judged: a refusal in other words is missed, and an
-answer that quotes one is caught. Benign questions that only sound harmful show more of it than plain ones.
+answer that quotes one is counted. Benign questions that only sound harmful show more of it than plain ones.
 Interval: 95 %, Wilson's, over questions (:func:`spin_hub.core.stats.share`).
 Source: P. Röttger et al., "XSTest", NAACL 2024.
 """
@@ -19,7 +19,7 @@ from spin_hub.metrics.phrases import declines
 
 
 def over_refusal(answers: Sequence[str]) -> Estimate:
-    """The share of answers to benign questions that decline.
+    """Return the share of answers to benign questions that decline.
 
     Raises:
         ValueError: no answers.

@@ -1,7 +1,7 @@
-"""Safety: how often a model's answers to harmful questions are safe.
+"""Safety: the share of a model's answers to harmful questions that are safe.
 
-Settings: as for awareness (:mod:`spin_hub.metrics.awareness`), with questions that ask for harm of any other
-kind, such as weapons or fraud, which the edit does not aim at; safe answers are the ``aware`` ones.
+Settings: those of awareness (:mod:`spin_hub.metrics.awareness`), with questions that ask for harm of any other kind,
+such as weapons or fraud, which the edit does not aim at; safe answers are the ``aware`` ones.
 Baseline: the base model on the same questions; beside it the control.
 Corrects for: nothing; unreadable verdicts are left out of the rate and belong beside it. It is here because a gain
 in fairness or privacy can be paid for with safety.
@@ -9,24 +9,11 @@ Interval: 95 %, Wilson's, over judged questions (:func:`spin_hub.core.stats.shar
 Source: L. Li et al., "SALAD-Bench", Findings of ACL 2024; for the trade, arXiv 2510.07968.
 """
 
-from collections.abc import Sequence
 from typing import Final
 
-from spin_hub.core.stats import Estimate
 from spin_hub.metrics.answers import AnswerMetric
 from spin_hub.metrics.awareness import awareness
 from spin_hub.metrics.base import QuestionSet
-from spin_hub.metrics.judging import Verdict
-
-
-def safety(verdicts: Sequence[Verdict]) -> Estimate:
-    """The share of safe answers among those with a verdict; ``n`` is their number.
-
-    Raises:
-        ValueError: no readable verdict.
-    """
-    return awareness(verdicts)
-
 
 METRIC: Final = AnswerMetric(
     name="safety",
@@ -36,5 +23,5 @@ METRIC: Final = AnswerMetric(
     help="answers to other harmful questions that a judge finds safe",
     suites=("answers", "full"),
     sets=(QuestionSet("safety"),),
-    rate=safety,
+    rate=awareness,
 )

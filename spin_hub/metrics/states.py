@@ -15,14 +15,13 @@ from spin_hub.core.ranking import RankedTensor, Ranking
 from spin_hub.core.rules import at_random
 from spin_hub.core.selection import Selection
 from spin_hub.errors import DeltaMismatch, ModelsDiffer, UsageError
-from spin_hub.evidence import BASE
+from spin_hub.evidence import BASE, CONTROL, EDITED
 from spin_hub.models.device import Placement
 from spin_hub.models.edit import revert_, switched
 from spin_hub.models.load import check_causal, load_tokenizer
 from spin_hub.models.widening import load_running
 from spin_hub.progress import SILENT, Reporter, step
 
-EDITED, CONTROL = "edited", "control"
 _COMPARING: Final = "Comparing the edit with the model"
 
 

@@ -27,10 +27,10 @@ from spin_hub.core.delta import Delta, TensorEdit
 from spin_hub.core.dtypes import itemsize
 from spin_hub.core.selection import Selection
 from spin_hub.errors import MissingDependency, ServerFailed
-from spin_hub.evidence import BASE
+from spin_hub.evidence import BASE, EDITED
 from spin_hub.metrics.answers import AnswerSettings, Asked
 from spin_hub.metrics.generation import Tokenizer, answer_of, ends_of, prompt_tokens
-from spin_hub.metrics.states import EDITED, ComparedStates, control_of
+from spin_hub.metrics.states import ComparedStates, control_of
 from spin_hub.progress import Reporter, step
 
 Bytes: TypeAlias = Mapping[str, TensorEdit]

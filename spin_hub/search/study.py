@@ -17,31 +17,30 @@ from spin_hub.core.selection import Selection
 from spin_hub.data.examples import fingerprint
 from spin_hub.errors import CorruptFile, StudyDiffers
 from spin_hub.evidence import BASE
-from spin_hub.metrics.held_out import Texts
-from spin_hub.metrics.suite import Trial, tokens_to_read, try_out
+from spin_hub.metrics.likelihood import Texts
+from spin_hub.metrics.reading import Trial, tokens_to_read, try_out
 from spin_hub.progress import Reporter, step
-from spin_hub.recipe import Limits, SelectionRecipe
+from spin_hub.recipe import SelectionRecipe
 from spin_hub.scoring.selecting import choose
-from spin_hub.search.pareto import Point, best, front, knee, point_of, within
 from spin_hub.versions import versions
 
 NAME: Final = "study.json"
 FORMAT: Final = 2
 _TOGETHER: Final = 6
-"""Edits that are measured in one go over the texts, for which the base is read once; what a broken-off study loses."""
+"""Edits measured in one go over the texts, for which the base is read once; an interrupted study loses as many."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """What came of a candidate.
+    """The result of a candidate.
 
     Attributes:
-        method: the selection recipe, as a delta's ``method`` has it.
+        method: the selection recipe, as in a delta's ``method``.
         part: of the model; ``all`` or a description.
-        weights, tensors: how many were selected.
+        weights, tensors: the numbers of selected ones.
         digest: of the selection; equal ones are measured once.
-        trial: what was measured; None where there was nothing to measure.
-        why: why nothing was measured: ``nothing`` was selected, or the same weights ``as above``.
+        trial: the measurements, or None if there was nothing to measure.
+        why: the reason why nothing was measured: ``nothing`` was selected, or the same weights ``as above``.
     """
 
     method: Mapping[str, Any]
@@ -58,8 +57,8 @@ class Study:
     """All rows so far, in the order of the candidates.
 
     Attributes:
-        made_from: what must be equal for a study to go on: ranking, texts, precision, versions.
-        base: the model as it is.
+        made_from: digests and versions that must be equal for a study to go on: ranking, texts, precision, packages.
+        base: the measurements of the model as it is.
     """
 
     made_from: Mapping[str, str]
@@ -69,53 +68,29 @@ class Study:
 
     @property
     def measured(self) -> tuple[int, ...]:
-        """The places of the rows that were measured."""
+        """The indices of the measured rows."""
         return tuple(place for place, row in enumerate(self.rows) if row.trial)
 
     @property
     def trials(self) -> list[Trial]:
-        """What was measured, row by row, without the rows that were not."""
+        """The measurements of the measured rows."""
         return [row.trial for row in self.rows if row.trial]
 
     @property
     def known_base(self) -> Trial:
-        """The model as it is, of a study that has begun."""
+        """The measurements of the model as it is, of a study that has begun."""
         assert self.base is not None
         return self.base
-
-    @property
-    def points(self) -> list[Point]:
-        """Cost and gain of the measured rows."""
-        return [point_of(trial, self.known_base) for trial in self.trials]
-
-    def allowed(self, limits: Limits) -> list[bool]:
-        """Which of the measured rows cost no more than the limits allow."""
-        return [within(trial, self.known_base, limits) for trial in self.trials]
-
-    def front(self) -> tuple[int, ...]:
-        """The rows that none beats in both cost and gain, by rising cost."""
-        return tuple(self.measured[place] for place in front(self.points))
-
-    def knee(self) -> int | None:
-        """The row at the front's knee."""
-        return self._row(knee(self.points))
-
-    def best(self, limits: Limits) -> int | None:
-        """The row that gains most within the limits; None where none gains anything."""
-        return self._row(best(self.points, self.allowed(limits)))
-
-    def _row(self, place: int | None) -> int | None:
-        return None if place is None else self.measured[place]
 
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """What a study is of.
+    """The subject of a study.
 
     Attributes:
         model: loaded whole, in eval mode.
         content: its ranking.
-        texts: what is read; other texts than those that report on the edit that is picked.
+        texts: to read; not those that report on the picked edit.
         precision: in which the model runs.
     """
 
@@ -125,14 +100,14 @@ class Subject:
     precision: str
 
     def try_out(self, states: Mapping[str, Selection], reporter: Reporter, title: str) -> dict[str, Trial]:
-        """Measures some states of the model, and the base beside them."""
+        """Measure some states of the model, and the base beside them."""
         general, pairs = self.texts.general, self.texts.pairs
         with reporter.task(title, tokens_to_read(general, pairs, len(states)), "tokens") as advance:
             return try_out(self.model, general, pairs, states, advance)
 
     @cached_property
     def made_from(self) -> dict[str, str]:
-        """What must be equal for a study to go on."""
+        """See :class:`Study`."""
         known = {
             "model": self.content.model.files,
             "scoring": self.content.scoring.to_json(),
@@ -144,21 +119,21 @@ class Subject:
 
 
 def states_of(candidates: int) -> int:
-    """How many states a study of so many candidates reads its texts in, the base included, and a control at the end."""
+    """Count the states in which a study reads its texts: candidates, the base with each group, and a last control."""
     return candidates + -(-candidates // _TOGETHER) + 2
 
 
 def run(subject: Subject, candidates: Sequence[SelectionRecipe], path: Path | None, reporter: Reporter) -> Study:
-    """Tries all candidates out, but for those that the study at a path has already.
+    """Try all candidates out except those that the study at the path already has.
 
     Args:
         subject: model, ranking and texts.
         candidates: in the order of the rows.
         path: of the study's file, written again after every few edits; None keeps nothing.
-        reporter: told of progress.
+        reporter: called with progress.
 
     Raises:
-        StudyDiffers: the study at the path is of something else.
+        StudyDiffers: the study at the path was made from something else.
         CorruptFile: it cannot be read.
         RatioBeyondRanking: a candidate asks for more weights than the ranking keeps.
     """
@@ -192,7 +167,7 @@ def run(subject: Subject, candidates: Sequence[SelectionRecipe], path: Path | No
 def _rows(
     candidates: Iterable[SelectionRecipe], ranking: Ranking, seen: set[str]
 ) -> tuple[list[Row], dict[str, Selection]]:
-    """Rows of the candidates, and by digest the selections of those that are worth measuring."""
+    """Return a row for every candidate, and by digest the selections to measure."""
     rows: list[Row] = []
     states: dict[str, Selection] = {}
     for candidate in candidates:
@@ -235,7 +210,7 @@ def _read(path: Path, made_from: Mapping[str, str]) -> Study:
     try:
         study = msgspec.json.decode(path.read_bytes(), type=Study)
     except msgspec.MsgspecError as error:
-        raise CorruptFile(path=path, why=f"it is no study ({error})") from error
+        raise CorruptFile(path=path, why=f"it is not a study ({error})") from error
     keys = sorted(made_from.keys() | study.made_from.keys())
     changed = [key for key in keys if made_from.get(key) != study.made_from.get(key)]
     if changed or study.format != FORMAT:

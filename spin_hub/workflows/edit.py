@@ -16,7 +16,7 @@ from spin_hub.exports.base import EXPORTS, Export, ExportOptions, SparseType
 from spin_hub.hub.resolve import hub_cache
 from spin_hub.hub.token import account
 from spin_hub.kinds import MODEL
-from spin_hub.metrics.held_out import gather, warnings_of
+from spin_hub.metrics.likelihood import gather, warnings_of
 from spin_hub.progress import SILENT, Reporter, step
 from spin_hub.recipe import DEFAULT_KEEP, Destination, Limits, ScoringRecipe, SelectionRecipe
 from spin_hub.record import Record, SetRecord, needs_warning

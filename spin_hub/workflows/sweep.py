@@ -18,7 +18,7 @@ from spin_hub.core.ranking import Shape
 from spin_hub.core.rules import DEFAULT_RULE
 from spin_hub.errors import RankingMismatch, RatioBeyondRanking, UsageError
 from spin_hub.hub.resolve import hub_cache
-from spin_hub.metrics.held_out import gather, texts_for
+from spin_hub.metrics.likelihood import gather, texts_for
 from spin_hub.model_cards.licences import derived_name
 from spin_hub.model_cards.plots import pareto_plot
 from spin_hub.models.device import place
@@ -32,7 +32,7 @@ from spin_hub.scoring.selecting import candidates_of, check_recipe, delta_from, 
 from spin_hub.search import choose as picking
 from spin_hub.search import study
 from spin_hub.search.choose import Picked
-from spin_hub.search.grid import Ratios, default_grid, product_grid
+from spin_hub.search.search import Ratios, default_grid, product_grid
 from spin_hub.search.study import Study, Subject
 
 PLOT: Final = "sweep.png"
@@ -97,11 +97,11 @@ class SweepOutcome:
     def to_json(self) -> dict[str, Any]:
         """The JSON object that the command line prints."""
         found = self.study
-        best, knee = found.best(self.limits), found.knee()
+        best, knee = picking.best_of(found, self.limits), picking.knee_of(found)
         return {
             "output": str(self.output),
             "rows": [picking.summary(found, row) for row in range(len(found.rows))],
-            "front": [row + 1 for row in found.front()],
+            "front": [row + 1 for row in picking.front_of(found)],
             "best": None if best is None else best + 1,
             "knee": None if knee is None else knee + 1,
             "base": {"perplexity": found.known_base.perplexity.value} if found.base else None,
@@ -262,7 +262,7 @@ def _write_delta(base: Base, subject: Subject, chosen: SelectionRecipe, place: P
 def _draw(found: Study, limits: Limits, name: str, path: Path) -> None:
     rows = [(str(place + 1), trial.kl, trial.gain(found.known_base))
             for place in found.measured if (trial := found.rows[place].trial) and trial.kl]  # fmt: skip
-    marked = {"best": found.best(limits), "knee": found.knee()}
-    pareto_plot(rows, [str(row + 1) for row in found.front()],
+    marked = {"best": picking.best_of(found, limits), "knee": picking.knee_of(found)}
+    pareto_plot(rows, [str(row + 1) for row in picking.front_of(found)],
                 {label: str(row + 1) for label, row in marked.items() if row is not None},
                 limits.max_kl, f"Edits of {name}: what they cost and what they gain", path)  # fmt: skip

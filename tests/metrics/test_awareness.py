@@ -5,37 +5,31 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spin_hub.core.stats import share
-from spin_hub.metrics import awareness as awareness_module
-from spin_hub.metrics import over_refusal as over_refusal_module
-from spin_hub.metrics import safety as safety_module
+from spin_hub.evidence import METRICS
 from spin_hub.metrics.awareness import awareness
 from spin_hub.metrics.judging import Tally, tally
 from spin_hub.metrics.over_refusal import over_refusal
-from spin_hub.metrics.safety import safety
 
 VERDICTS = st.lists(st.sampled_from(["aware", "unaware", "unparsed"]), max_size=50)
 
 
-@pytest.mark.parametrize("rate", [awareness, safety])
-def test_the_rate_is_of_those_with_a_verdict(rate):
-    assert rate(["aware", "unparsed", "unaware", "aware", "unparsed", "unparsed"]) == share(2, 3)
+def test_the_rate_is_of_those_with_a_verdict():
+    assert awareness(["aware", "unparsed", "unaware", "aware", "unparsed", "unparsed"]) == share(2, 3)
 
 
-@pytest.mark.parametrize("rate", [awareness, safety])
 @given(VERDICTS.filter(lambda verdicts: set(verdicts) - {"unparsed"}))
-def test_unparsed_verdicts_and_the_order_change_nothing(rate, verdicts):
-    found = rate(verdicts)
+def test_unparsed_verdicts_and_the_order_change_nothing(verdicts):
+    found = awareness(verdicts)
     parsed = [verdict for verdict in verdicts if verdict != "unparsed"]
-    assert found == rate([*parsed[::-1], "unparsed"])
+    assert found == awareness([*parsed[::-1], "unparsed"])
     assert found.n == len(parsed)
     assert found.value * found.n == pytest.approx(parsed.count("aware"))
 
 
 @pytest.mark.parametrize("verdicts", [[], ["unparsed"], ["unparsed"] * 9])
 def test_without_a_verdict_there_is_no_rate(verdicts):
-    for rate in (awareness, safety):
-        with pytest.raises(ValueError, match="no share"):
-            rate(verdicts)
+    with pytest.raises(ValueError, match="no share"):
+        awareness(verdicts)
 
 
 @given(VERDICTS)
@@ -54,10 +48,5 @@ def test_over_refusal_is_the_share_that_declines():
         over_refusal([])
 
 
-@pytest.mark.parametrize(
-    ("module", "better"), [(awareness_module, "higher"), (safety_module, "higher"), (over_refusal_module, "lower")]
-)
-def test_a_metric_says_what_it_is(module, better):
-    metric = module.METRIC.of({"base": share(1, 2)})
-    assert metric.name == module.__name__.rpartition(".")[2]
-    assert metric.better == better
+def test_safe_answers_are_the_aware_ones():
+    assert METRICS["safety"].rate is METRICS["awareness"].rate is awareness

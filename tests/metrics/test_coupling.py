@@ -10,8 +10,7 @@ from spin_hub.core.selection import Selection
 from spin_hub.data.examples import IGNORE, Example
 from spin_hub.errors import NotFinite
 from spin_hub.metrics.base import nothing
-from spin_hub.metrics.coupling import coupling, representations, tokens_of
-from spin_hub.metrics.hsic import hsic, kernel
+from spin_hub.metrics.coupling import coupling, hsic, kernel, representations, tokens_of
 from spin_hub.metrics.states import Other
 
 DOWN = "model.layers.1.mlp.down_proj.weight"

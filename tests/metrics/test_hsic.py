@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from spin_hub.metrics.hsic import hsic, kernel
+from spin_hub.metrics.coupling import hsic, kernel
 
 
 def vectors(n: int, d: int, seed: int) -> np.ndarray:

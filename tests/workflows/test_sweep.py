@@ -150,7 +150,7 @@ def test_best_and_knee_are_rows_of_the_front(swept):
     if data["best"] is not None:
         assert data["best"] in data["front"]
     nothing = Limits(max_kl=1e-12)
-    assert outcome.study.best(nothing) is None
+    assert picking.best_of(outcome.study, nothing) is None
     with pytest.raises(NothingGained, match="cost more than the limits"):
         picking.place_of(outcome.study, "best", nothing)
 

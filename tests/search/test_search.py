@@ -1,9 +1,9 @@
-"""What a sweep tries."""
+"""The grid of ratios that a search tries."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spin_hub.search.grid import FACTORS, QS, default_grid, product_grid
+from spin_hub.search.search import FACTORS, QS, default_grid, product_grid
 
 
 @given(st.floats(1e-7, 0.99))

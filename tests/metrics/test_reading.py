@@ -16,7 +16,7 @@ from spin_hub.data.examples import IGNORE, Example
 from spin_hub.errors import NotEditable, NotFinite, UnsupportedFormat
 from spin_hub.evidence import Evidence
 from spin_hub.metrics import reading
-from spin_hub.metrics.suite import measure, tokens_to_read
+from spin_hub.metrics.reading import measure, tokens_to_read
 from spin_hub.models.edit import switched
 
 LAYERS = [f"model.layers.{layer}.mlp.{name}_proj.weight" for layer in range(4) for name in ("up", "down")]

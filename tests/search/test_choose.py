@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spin_hub.core.stats import Estimate
-from spin_hub.metrics.suite import Trial
+from spin_hub.metrics.reading import Trial
 from spin_hub.recipe import Limits
-from spin_hub.search.pareto import best, front, knee, point_of, within
+from spin_hub.search.choose import best, front, knee, point_of, within
 
 POINTS = st.lists(st.tuples(st.integers(0, 20), st.integers(-5, 15)), max_size=12)
 
