@@ -58,8 +58,9 @@ class Document:
         self._spend(1, depth)
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in self._anchors:
-                raise ValueError(f"the alias *{event.anchor[:40]} has no anchor before it")
+                raise ValueError(f"the alias *{str(event.anchor)[:40]} has no anchor before it")
             return self._copied(self._anchors[event.anchor], depth)
+        assert isinstance(event, yaml.NodeEvent)  # nothing else begins a value
         if isinstance(event, yaml.ScalarEvent):
             self._spend(len(event.value), depth)
             value: Any = _scalar(event)
@@ -132,8 +133,8 @@ def _scalar(event: yaml.ScalarEvent) -> Any:
     return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
 
 
-def _check_tag(event: yaml.CollectionStartEvent, kind: str) -> None:
-    if event.tag not in (None, "!", f"{_TAG}{kind}"):
+def _check_tag(event: yaml.NodeEvent, kind: str) -> None:
+    if isinstance(event, yaml.CollectionStartEvent) and event.tag not in (None, "!", f"{_TAG}{kind}"):
         raise ValueError(f"the tag {event.tag[:40]} is not known")
 
 
