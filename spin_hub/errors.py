@@ -148,6 +148,13 @@ class LfsPointer(CorruptFile):
     advice = "Run `git lfs pull` in its repository, or download the file with `hf download`."
 
 
+class WeightsIncomplete(CorruptFile):
+    """A model without all of its shards, or without their index. Facts: path, why."""
+
+    sentence = "{path} does not hold all of its weights: {why}."
+    advice = "Copy or download the missing files beside the others."
+
+
 class UnsupportedFormat(SpinHubError):
     """A file of a format or operation that this version does not know. Facts: path, what."""
 
@@ -170,10 +177,10 @@ class NotCausal(SpinHubError):
 
 
 class ModelNotLoadable(SpinHubError):
-    """transformers refuses the model. Facts: path, why."""
+    """A model or tokenizer that cannot be loaded as its files say. Facts: path, why."""
 
     sentence = "transformers could not load {path}: {why}."
-    advice = "If the model needs its own code, read that code and add --trust-remote-code."
+    advice = "Check its files, or update transformers: pip install -U transformers."
 
 
 class CoordinatesDiffer(SpinHubError):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
+import transformers
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
@@ -20,9 +21,12 @@ from spin_hub.errors import (
     NotCausal,
     QuantisedCheckpoint,
     UnsupportedModel,
-    first_line,
 )
+from spin_hub.models.causes import check_code, check_type, not_loadable, tokenizer_not_loadable
 from spin_hub.models.device import Placement
+
+# In the model's folder there is no adapter for transformers to add in passing; it looks for one here.
+NO_ADAPTER: Final = {"subfolder": ".no-adapter"}
 
 # Errors that a model's code raises for a config or an input that it was not written for.
 MODEL_ERRORS: Final = (AssertionError, AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
@@ -38,17 +42,22 @@ def check_causal(folder: Path, config: Mapping[str, Any]) -> None:
 
     Raises:
         NotCausal: naming what the config says.
+        ModelNotLoadable: the model type is missing, or unknown to this version of transformers.
         QuantisedCheckpoint: an FP8 checkpoint with scales, which cannot be scored.
     """
     if config.get("quantization_config"):
         raise QuantisedCheckpoint(path=folder, method="FP8 with scales; it can be patched, but not scored")
+    check_type(folder, config)
     kind, architectures = config.get("model_type"), config.get("architectures") or []
     names = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(kind, ())
-    known = {names} if isinstance(names, str) else set(names)
+    causal = {names} if isinstance(names, str) else set(names)
     own_code = "AutoModelForCausalLM" in (config.get("auto_map") or {})
-    causal = any(name in known for name in architectures) if architectures else bool(known)
-    if config.get("is_encoder_decoder") or not (causal or own_code):
-        raise NotCausal(path=folder, architecture=", ".join(map(str, architectures)) or kind or "nothing")
+    # A trainer's wrapper has a class that transformers does not know: the model type decides then, as in transformers.
+    known = set(architectures) & set(dir(transformers))
+    heads = {name for name in known - causal if "For" in name and not name.endswith("ForConditionalGeneration")}
+    other_head = bool(heads) and not causal & set(architectures)
+    if config.get("is_encoder_decoder") or not (own_code or (causal and not other_head)):
+        raise NotCausal(path=folder, architecture=", ".join(map(str, architectures)) or kind)
 
 
 def load_model(
@@ -67,6 +76,7 @@ def load_model(
         DeviceOutOfMemory: the model does not fit on the device.
     """
     device = where.device
+    check_code(index.folder, "config.json", trust_remote_code)
     try:
         with without_bars():
             model, report = AutoModelForCausalLM.from_pretrained(
@@ -76,13 +86,17 @@ def load_model(
                 local_files_only=True,
                 trust_remote_code=trust_remote_code,
                 output_loading_info=True,
+                adapter_kwargs=NO_ADAPTER,
                 **({"device_map": dict(device_map)} if device_map else {}),
             )
         model = model if device_map else model.to(device)
     except torch.OutOfMemoryError as error:
         raise DeviceOutOfMemory(device=device, why="the model's weights do not fit") from error
     except LOADING_ERRORS as error:
-        raise ModelNotLoadable(path=index.folder, why=_reason(error)) from error
+        raise not_loadable(index.folder, error, trust_remote_code) from error
+    if getattr(model, "_hf_peft_config_loaded", False):
+        message = f"transformers adds the adapter in {index.folder} to the model that it loads from there."
+        raise ModelNotLoadable(message, hint="Move adapter_config.json away.", path=index.folder, why="an adapter")
     missing = sorted(report["missing_keys"]) or sorted(str(entry) for entry in report["mismatched_keys"])
     if missing:
         raise ModelNotLoadable(path=index.folder, why=f"its checkpoint lacks {missing[0]}")
@@ -96,6 +110,7 @@ def load_skeleton(index: CheckpointIndex, trust_remote_code: bool) -> PreTrained
     Raises:
         ModelNotLoadable: transformers does not know how to build it.
     """
+    check_code(index.folder, "config.json", trust_remote_code)
     try:
         options = {"trust_remote_code": trust_remote_code}
         config = AutoConfig.from_pretrained(index.folder, local_files_only=True, **options)
@@ -103,11 +118,11 @@ def load_skeleton(index: CheckpointIndex, trust_remote_code: bool) -> PreTrained
         with torch.device("meta"):
             return AutoModelForCausalLM.from_config(config, **options)
     except LOADING_ERRORS as error:
-        raise ModelNotLoadable(path=index.folder, why=_reason(error)) from error
+        raise not_loadable(index.folder, error, trust_remote_code) from error
 
 
 def _check_depth(index: CheckpointIndex, config: Any) -> None:
-    """Refuse to build more layers than a checkpoint can have: a stranger's config may ask for a million."""
+    """Refuse to build more layers than a checkpoint can have: an untrusted config may ask for a million."""
     depth = getattr(config.get_text_config(), "num_hidden_layers", None)
     if isinstance(depth, int) and depth > len(index.tensors):
         why = f"its config has {depth:,} layers, its checkpoint {len(index.tensors):,} tensors"
@@ -120,13 +135,14 @@ def load_tokenizer(folder: Path, trust_remote_code: bool) -> Any:
     Raises:
         ModelNotLoadable: there is none, or it is damaged.
     """
+    check_code(folder, "tokenizer_config.json", trust_remote_code)
     try:
         return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
     except Exception as error:
         # The tokenizers library raises bare exceptions for files that it cannot read.
         if type(error) is not Exception and not isinstance(error, LOADING_ERRORS):
             raise
-        raise ModelNotLoadable(path=folder, why=f"its tokenizer: {_reason(error)}") from error
+        raise tokenizer_not_loadable(folder, error, trust_remote_code) from error
 
 
 @contextmanager
@@ -139,11 +155,6 @@ def without_bars() -> Iterator[None]:
     finally:
         if shown:
             logging.enable_progress_bar()
-
-
-def _reason(error: BaseException) -> str:
-    cause = error.__cause__ if isinstance(error, StrictDataclassError) and error.__cause__ else error
-    return first_line(cause)
 
 
 DEPTH: Final = 4
