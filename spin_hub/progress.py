@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
 from typing import Protocol
 
 
@@ -46,6 +47,7 @@ class Silent:
 
 
 SILENT = Silent()
+_CURRENT: ContextVar[Reporter] = ContextVar("reporter", default=SILENT)
 
 
 @contextmanager
@@ -55,5 +57,14 @@ def step(reporter: Reporter, title: str) -> Iterator[None]:
     Steps are not nested: a terminal shows one task at a time.
     """
     with reporter.task(title, 1, "step") as advance:
-        yield
+        before = _CURRENT.set(reporter)
+        try:
+            yield
+        finally:
+            _CURRENT.reset(before)
         advance(1)
+
+
+def status(text: str) -> None:
+    """Replace the few words that say how far the current step is, from code that has no reporter."""
+    _CURRENT.get().status(text)

@@ -6,15 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
-from urllib.parse import urlsplit
 
 State = Literal["ok", "note", "problem"]
 
 _MOST: Final = 100
 _SECRET: Final = re.compile(r"hf_[A-Za-z0-9]{4,}")
 _USER: Final = re.compile(r"//[^/\s@]*@")
-_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-_HOST: Final = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+")
 
 
 @dataclass(frozen=True)
@@ -70,33 +67,6 @@ def shown_path(path: Path) -> str:
     """A path, with ``~`` for the home folder."""
     home = Path("~").expanduser() if os.environ.get("HOME") or os.name == "nt" else None
     return shown(str(Path("~") / path.relative_to(home)) if home and path.is_relative_to(home) else str(path))
-
-
-@dataclass(frozen=True)
-class Address:
-    """The parts of a URL that may be shown: no user, no password, no query."""
-
-    scheme: str
-    host: str
-    port: int | None
-    path: str = ""
-
-    @property
-    def place(self) -> str:
-        """Host and port."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return shown(host + (f":{self.port}" if self.port is not None else ""))
-
-
-def address(text: str) -> Address | None:
-    """The address in a URL, ``http`` if it names no scheme; None if no host or port can be read from it."""
-    full = text.strip() if _SCHEME.match(text.strip()) else f"http://{text.strip()}"
-    try:
-        parts = urlsplit(full)
-        host, port = parts.hostname or "", parts.port
-    except ValueError:
-        return None
-    return Address(parts.scheme.lower(), host, port, parts.path.rstrip("/")) if _HOST.fullmatch(host) else None
 
 
 def weights_in(size: float) -> str:

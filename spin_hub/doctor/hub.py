@@ -2,12 +2,13 @@
 
 import os
 from collections.abc import Iterator
-from importlib.util import find_spec
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from spin_hub.doctor.findings import Address, Finding, address, shown
-from spin_hub.hub.client import tokens_page
-from spin_hub.hub.token import Account, TokenState, endpoint, is_offline, token
+from spin_hub.doctor.findings import Finding, shown
+from spin_hub.hub.settings import address, endpoint_problem, is_offline, proxy, proxy_problem, tokens_page
+
+if TYPE_CHECKING:
+    from spin_hub.hub.token import Account, TokenState
 
 _DEFAULT: Final = "https://huggingface.co"
 _LOCAL: Final = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -18,8 +19,6 @@ _PROXIES: Final = {
     "HTTP_PROXY": "Requests by http",
     "ALL_PROXY": "Requests for which no other variable names a proxy",
 }
-_HTTP: Final = frozenset({"http", "https"})
-_SOCKS: Final = frozenset({"socks5", "socks5h"})
 _OWN: Final = {
     "SPIN_HUB_CACHE": "The folder of spin-hub's own cache.",
     "SPIN_HUB_SPEEDS": "These speeds are taken instead of measured ones, and decide on the precision.",
@@ -28,6 +27,10 @@ _OWN: Final = {
 
 def hub() -> tuple[Finding, ...]:
     """Findings on the endpoint, the token and what it allows, offline switches and proxies."""
+    if endpoint_problem():  # with which the Hub's client may not even be imported
+        return (_endpoint(), *_proxies())
+    from spin_hub.hub.token import token
+
     state = token()
     return (_endpoint(), _token(state), *_role(state), *_offline(), *_proxies(), *_transfers())
 
@@ -44,12 +47,13 @@ def variables() -> tuple[Finding, ...]:
 
 
 def _endpoint() -> Finding:
-    where = endpoint()
+    where = os.environ.get("HF_ENDPOINT", _DEFAULT).rstrip("/")
     if where == _DEFAULT:
         return Finding("endpoint", where, note="The Hugging Face Hub.")
-    found = address(where)
-    if found is None or found.scheme not in _HTTP:
-        note = "HF_ENDPOINT is not the address of a server: nothing can be downloaded or pushed. Unset it."
+    problem, found = endpoint_problem(), address(where)
+    if problem or found is None:
+        why, hint = (problem.why, problem.hint) if problem else ("It is not an address", "Unset it.")
+        note = f"{why}: nothing can be downloaded or pushed. {hint}"
         return Finding("endpoint", "not an address", "problem", note)
     value = f"{found.scheme}://{found.place}{shown(found.path)}"
     if found.scheme == "http" and found.host not in _LOCAL:
@@ -59,14 +63,14 @@ def _endpoint() -> Finding:
     return Finding("endpoint", value, "note", note)
 
 
-def _token(state: TokenState) -> Finding:
+def _token(state: "TokenState") -> Finding:
     if state.present is None:
         return Finding("token", "unknown", "note", f"It could not be read: {state.why}.")
     if not state.present:
         note = "Public models can be read. Pushing, and gated or private models, need one: run hf auth login."
         return Finding("token", "absent", "note", note)
-    if not state.valid:
-        note = f"It cannot be a token (from {state.source}): it holds characters that no token has. Copy it again."
+    if state.fault:
+        note = f"{state.fault[0].upper()}{state.fault[1:]}. Copy it again; it is never shown."
         return Finding("token", "present", "problem", note)
     origin = (
         "From hf auth login"
@@ -76,8 +80,8 @@ def _token(state: TokenState) -> Finding:
     return Finding("token", "present", note=f"{origin}. It is never shown.")
 
 
-def _role(state: TokenState) -> Iterator[Finding]:
-    if not state.present or not state.valid:
+def _role(state: "TokenState") -> Iterator[Finding]:
+    if not state.present or state.fault:
         return
     if state.refused:
         note = f"The Hub does not accept the token. Log in again with hf auth login, or make one at {_page()}."
@@ -90,7 +94,7 @@ def _role(state: TokenState) -> Iterator[Finding]:
         yield _allowed(state.account)
 
 
-def _allowed(account: Account) -> Finding:
+def _allowed(account: "Account") -> Finding:
     who = "" if "@" in account.name else f" of {shown(account.name, 40)}"
     if account.role == "read":
         note = f"It reads what the account may read. A push needs a token that may write: {_page()}."
@@ -126,29 +130,23 @@ def _offline() -> Iterator[Finding]:
 
 
 def _proxies() -> Iterator[Finding]:
-    found = {name: _either(name) for name in (*_PROXIES, "NO_PROXY")}
+    found = {name: proxy(name) for name in (*_PROXIES, "NO_PROXY")}
     for name, which in _PROXIES.items():
-        if found[name]:
-            yield _proxy(name, found[name], which)
-    if found["NO_PROXY"]:
-        entries = [_bare(entry) for entry in found["NO_PROXY"].split(",") if entry.strip()]
+        if named := found[name]:
+            yield _proxy(name, *named, which)
+    if named := found["NO_PROXY"]:
+        entries = [entry.strip().rpartition("@")[2] for entry in named[1].split(",") if entry.strip()]
         yield Finding("NO_PROXY", shown(", ".join(entries)), note="These are reached without a proxy.")
     if not any(found[name] for name in _PROXIES):
         yield Finding("proxy", "none", note="The Hub is reached directly.")
 
 
-def _proxy(name: str, text: str, which: str) -> Finding:
-    found = address(text)
-    if found is None:
-        note = f"It has no readable host and port, so requests to the Hub fail. Correct or unset {name}."
-        return Finding(name, "not an address", "problem", note)
-    if found.scheme not in _HTTP | _SOCKS:
-        note = f"{shown(found.scheme, 20)}:// is not supported; requests to the Hub fail. Use http:// or socks5://."
-        return Finding(name, found.place, "problem", note)
-    if found.scheme in _SOCKS and find_spec("socksio") is None:
-        note = "A SOCKS proxy needs the package socksio: pip install socksio."
-        return Finding(name, found.place, "problem", note)
-    return Finding(name, found.place, note=f"{which} go through it.")
+def _proxy(name: str, variable: str, text: str, which: str) -> Finding:
+    found, problem = address(text), proxy_problem(variable, text)
+    value = found.place if found else "not an address"
+    if problem:
+        return Finding(name, value, "problem", f"{problem.why}, so requests to the Hub fail. {problem.hint}")
+    return Finding(name, value, note=f"{which} go through it.")
 
 
 def _transfers() -> Iterator[Finding]:
@@ -158,16 +156,6 @@ def _transfers() -> Iterator[Finding]:
         yield Finding("HF_HUB_DISABLE_XET", shown(value), "note", note)
 
 
-def _either(name: str) -> str:
-    """The value of a proxy's variable; the lower-case name comes first, as it does for the client."""
-    return os.environ.get(name.lower(), "") or os.environ.get(name, "")
-
-
-def _bare(entry: str) -> str:
-    """An entry of NO_PROXY without user and password."""
-    return entry.strip().rpartition("@")[2]
-
-
 def _page() -> str:
-    found: Address | None = address(tokens_page())
+    found = address(tokens_page())
     return f"{found.place}{shown(found.path)}" if found else "the Hub's settings"

@@ -17,7 +17,8 @@ from spin_hub.checkpoint.compat import Fit
 from spin_hub.core.delta import BaseRef
 from spin_hub.core.files import README
 from spin_hub.core.json import parse
-from spin_hub.hub.client import reason
+from spin_hub.hub.answers import BEFORE, CLIENT_ERRORS
+from spin_hub.hub.failures import reason
 from spin_hub.hub.resolve import ModelSource
 from spin_hub.model_cards.front_matter import decoded, read_readme
 
@@ -30,7 +31,6 @@ UNRELATED: Final = 0.5
 MOST: Final = 8
 _SECONDS: Final = 10.0
 _BASES: Final = 32
-_FAILURES: Final = (HTTPError, OSError, ValueError, TypeError, LookupError, RecursionError)
 
 # Config keys, beside ``*_token_id`` and dropout, that do not affect the function of the weights.
 _IGNORED: Final = frozenset(
@@ -235,10 +235,10 @@ class _Hub:
             # ModelInfo.base_models has names without relations, so the card and the Hub's tags are read instead.
             info = HfApi().model_info(model, revision=revision, timeout=_SECONDS)
             return _Card.of(info.id, info.card_data, info.tags or ())
-        except _FAILURES as error:
-            why = reason(error, "model")
+        except CLIENT_ERRORS as error:
+            why = reason(error)
             self.whys.append(f"{model}: {why}")
-            if isinstance(error, HTTPError | OSError) and not isinstance(error, HfHubHTTPError):
+            if isinstance(error, (HTTPError, OSError, *BEFORE)) and not isinstance(error, HfHubHTTPError):
                 self.silence = why
             return None
 
@@ -302,7 +302,10 @@ def _config_of(repo_id: str, commit: str | None, cached: bool) -> tuple[Config |
         return None, "the delta's base has no commit of the Hub"
     try:
         path = hf_hub_download(repo_id, "config.json", revision=commit, local_files_only=cached)
+    except CLIENT_ERRORS as error:
+        return None, f"{repo_id}: {reason(error)}"
+    try:
         config = parse(Path(path).read_bytes(), unique=False)
-    except _FAILURES as error:
-        return None, f"{repo_id}: {reason(error, 'model')}"
+    except (OSError, ValueError, RecursionError):
+        return None, f"the config.json of {repo_id} cannot be read"
     return (config, None) if isinstance(config, dict) else (None, f"the config.json of {repo_id} is not a JSON object")

@@ -1,33 +1,29 @@
-"""Calls of the Hub's client with its failures typed, and with the cache in place of a Hub that does not answer."""
+"""Calls of the Hub's client: failures typed, busy answers waited for, the cache for a Hub that does not answer."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Final, TypeVar
 
-from huggingface_hub import HfApi, constants
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HfHubHTTPError,
-    HFValidationError,
-    HTTPError,
-    LocalEntryNotFoundError,
-    OfflineModeIsEnabled,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
+from huggingface_hub import HfApi
+from huggingface_hub.errors import HFValidationError
 
-from spin_hub.errors import (
-    AccessDenied,
-    HubSilent,
-    HubUnreachable,
-    ModelNotFound,
-    PushFailed,
-    SpinHubError,
-    WriteDenied,
-)
+from spin_hub.errors import AccessDenied, HubSilent, HubUnreachable, ModelNotFound, SpinHubError, TokenRefused
+from spin_hub.hub.answers import CLIENT_ERRORS, ours, retry_after
+from spin_hub.hub.failures import TOKEN_CAUSES, Failure, failure_of, token_error
+from spin_hub.hub.settings import endpoint
+from spin_hub.progress import status
 
 _T = TypeVar("_T")
+
+# Seconds before a busy Hub is asked again, the longest wait that it may ask for, and of all tries together: the client
+# has waited itself where a failure comes late.
+_WAITS: Final = (1.0, 2.0, 4.0)
+_LONGEST: Final = 60.0
+_PATIENCE: Final = 20.0
+_BUSY: Final = frozenset({"busy", "server"})
+_MISSING: Final = frozenset({"missing", "revision", "name"})
 
 
 @dataclass(frozen=True)
@@ -45,6 +41,11 @@ class Asked:
     missing: Callable[[str], SpinHubError]
 
 
+def a_model(repo_id: str, called: str | None = None) -> Asked:
+    """Describe a request about a model repo; ``called`` is the user's name for it."""
+    return Asked(repo_id, "model", lambda why: ModelNotFound(model=called or repo_id, why=why))
+
+
 def ask(asked: Asked, online: Callable[[], _T], cached: Callable[[], _T]) -> _T:
     """Return the answer of the Hub or, if it does not answer, that of the cache.
 
@@ -55,116 +56,106 @@ def ask(asked: Asked, online: Callable[[], _T], cached: Callable[[], _T]) -> _T:
 
     Raises:
         AccessDenied: the repo is gated and the token has no access.
+        TokenRefused: the Hub does not accept the token, and the cache has nothing.
         HubUnreachable: no answer, and nothing in the cache.
         SpinHubError: the error of ``missing``, if the Hub has no such repo or revision.
     """
+    about = f"for {asked.repo_id}"
+    failed: HubSilent | TokenRefused
     try:
-        with typed(asked, f"for {asked.repo_id}"):
+        with typed(asked, about):
             return online()
-    except HubSilent as error:
-        silent = error
-    try:
+    except (HubSilent, TokenRefused) as error:
+        failed = error
+    with suppress(HFValidationError, OSError):
         return cached()
-    except (HFValidationError, OSError) as error:
-        raise HubUnreachable(model=asked.repo_id, why=silent.facts["why"]) from error
+    try:
+        if isinstance(failed, TokenRefused):
+            raise failed
+        # The cache is no way out, so a busy Hub is waited for.
+        return patiently(asked, about, online, failed)
+    except HubSilent as error:
+        raise HubUnreachable(model=asked.repo_id, why=error.facts["why"], hint=error.hint) from error
+
+
+def patiently(asked: Asked | None, about: str, call: Callable[[], _T], failed: HubSilent | None = None) -> _T:
+    """Return what a read of the Hub returns; if the Hub is busy, wait and try again, for a few times.
+
+    Args:
+        asked, about: as for :func:`typed`.
+        call: the read.
+        failed: the error of a first try.
+
+    Raises:
+        SpinHubError: as :func:`typed`.
+    """
+    began = time.monotonic()
+    for seconds in _WAITS:
+        try:
+            if failed is None:
+                with typed(asked, about):
+                    return call()
+        except HubSilent as error:
+            failed = error
+        if failed is not None:
+            pause = max(seconds, failed.facts["again"] or 0)
+            if failed.facts["cause"] not in _BUSY or pause > _LONGEST or time.monotonic() - began > _PATIENCE:
+                raise failed
+            status(f"the Hub is busy ({failed.facts['why']}), asked again in {pause:.0f} s")
+            time.sleep(pause)
+            failed = None
+    with typed(asked, about):
+        return call()
 
 
 @contextmanager
-def typed(asked: Asked, about: str) -> Iterator[None]:
+def typed(asked: Asked | None, about: str) -> Iterator[None]:
     """Turn what the client raises within the block into typed errors.
 
     Args:
-        asked: the repo.
+        asked: the repo, or None for a question about no repo.
         about: the question, as part of the sentence of :class:`HubSilent`.
 
     Raises:
-        AccessDenied: the repo is gated and the token has no access.
+        TokenRefused: the Hub does not accept the token, or it cannot be one.
+        AccessDenied: the repo is gated or closed to the token.
         HubSilent: no answer.
         SpinHubError: the error of ``missing``, if the Hub has no such repo or revision.
     """
-    repo_id, what = asked.repo_id, asked.what
     try:
         yield
-    except GatedRepoError as error:
-        raise gated(repo_id, what) from error
-    except (RepositoryNotFoundError, RevisionNotFoundError, HFValidationError) as error:
-        raise asked.missing(_why(repo_id, what, error)) from error
-    except (OfflineModeIsEnabled, HTTPError, OSError) as error:
-        raise HubSilent(what=about, why=reason(error, what)) from error
+    except CLIENT_ERRORS as error:
+        if ours(error):
+            raise
+        found = failure_of(error, asked.what if asked else "answer")
+        raise _error(asked, about, found, retry_after(error)) from error
 
 
-def a_model(repo_id: str, called: str | None = None) -> Asked:
-    """Describe a request about a model repo; ``called`` is the user's name for it."""
-    return Asked(repo_id, "model", lambda why: ModelNotFound(model=called or repo_id, why=why))
+def _error(asked: Asked | None, about: str, found: Failure, again: int | None) -> SpinHubError:
+    if found.cause in TOKEN_CAUSES:
+        return token_error(found)
+    if asked and found.cause == "gated":
+        return gated(asked.repo_id, asked.what)
+    if asked and found.cause in ("forbidden", "disabled"):
+        return AccessDenied(model=asked.repo_id, why=found.why, hint=found.hint)
+    if asked and found.cause in _MISSING:
+        return asked.missing(_why(asked, found))
+    return HubSilent(what=about, why=found.why, hint=found.hint, cause=found.cause, again=again)
 
 
 def gated(repo_id: str, what: str = "model") -> AccessDenied:
     """Return the error for a repo that exists but is closed to this token."""
     kind, called = ("datasets/", what) if what == "data set" else ("", "repo")
-    return AccessDenied(model=repo_id, why=f"the {called} is gated", page=f"{constants.ENDPOINT}/{kind}{repo_id}")
+    return AccessDenied(model=repo_id, why=f"the {called} is gated", page=f"{endpoint()}/{kind}{repo_id}")
 
 
-def _why(repo_id: str, what: str, error: Exception) -> str:
-    gone = what == "model" and isinstance(error, RepositoryNotFoundError)
+def _why(asked: Asked, found: Failure) -> str:
     # Only improves the message, so its own failure does not matter.
-    with suppress(OfflineModeIsEnabled, HTTPError, OSError):
-        if gone and HfApi().repo_exists(repo_id, repo_type="dataset"):
+    with suppress(*CLIENT_ERRORS):
+        if (
+            asked.what == "model"
+            and found.cause == "missing"
+            and HfApi().repo_exists(asked.repo_id, repo_type="dataset")
+        ):
             return "it is a data set, not a model"
-    return reason(error, what)
-
-
-@contextmanager
-def guarded(repo_id: str) -> Iterator[None]:
-    """Turn the client's failures within the block into those of a push."""
-    try:
-        yield
-    except (HTTPError, OSError) as error:
-        raise failure(repo_id, error) from error
-
-
-def failure(repo_id: str, error: Exception) -> SpinHubError:
-    """Return the error of a push that did not arrive, from the client's."""
-    if refused(error):
-        return WriteDenied(repo_id=repo_id, why="the Hub refuses it", page=tokens_page())
-    return PushFailed(repo_id=repo_id, why=why_not(error))
-
-
-def refused(error: Exception) -> bool:
-    """Return True if the Hub refuses this token."""
-    return isinstance(error, HfHubHTTPError) and error.response.status_code in (401, 403)
-
-
-def why_not(error: BaseException) -> str:
-    """Return the reason of a failure, with the Hub's own words if it finds the request invalid."""
-    if not isinstance(error, Exception):
-        return type(error).__name__
-    said = isinstance(error, HfHubHTTPError) and error.response.status_code == 400 and error.server_message
-    return reason(error, "model") + (f" ({said.splitlines()[0].rstrip('.')})" if said else "")
-
-
-def tokens_page() -> str:
-    """Return the address of the page on which tokens are created."""
-    return f"{constants.ENDPOINT}/settings/tokens"
-
-
-def reason(error: Exception, what: str) -> str:
-    """Return the reason of a failure as part of a sentence; ``what`` is the kind of repo, such as ``model``."""
-    # For a missing file the client reports its cache; the Hub's answer is only the cause of that error.
-    while isinstance(error, LocalEntryNotFoundError) and isinstance(error.__cause__, Exception):
-        error = error.__cause__
-    if isinstance(error, RevisionNotFoundError):
-        return "the Hub has no such revision"
-    if isinstance(error, RepositoryNotFoundError):
-        return f"the Hub has no such {what}, or it is private and the token gives no access"
-    if isinstance(error, HFValidationError):
-        return "it is no name that the Hub allows"
-    if isinstance(error, OfflineModeIsEnabled):
-        return "offline mode is on"
-    if isinstance(error, HfHubHTTPError) and error.response is not None:
-        return f"it answered {error.response.status_code}"
-    return first_line(error)
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of an error's message without its full stop, or the error's name."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+    return found.why

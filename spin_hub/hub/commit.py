@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Final
 
 from huggingface_hub import CommitOperationAdd, CommitOperationCopy, CommitOperationDelete, HfApi, constants
-from huggingface_hub.errors import FileDuplicationError, HfHubHTTPError, HTTPError
+from huggingface_hub.errors import FileDuplicationError, HfHubHTTPError
 
 from spin_hub.checkpoint.store import REGULAR, git_id
-from spin_hub.errors import HubSilent, PushFailed, PushUnproven, RepoMoved
-from spin_hub.hub.client import failure, first_line, reason, why_not
+from spin_hub.errors import HubSilent, PushUnproven, RepoMoved
+from spin_hub.hub.answers import CLIENT_ERRORS, first_line, ours, root, status_of
+from spin_hub.hub.failures import failure_of, push_error, reason
 from spin_hub.hub.remote_repo import MAIN, RemoteFile, RemoteRepo, list_files
 
 
@@ -183,21 +184,20 @@ def commit(target: Target, changes: Changes, parent: str, progress: Callable[[st
         # Copies need one storage region and a Hub that knows the content's Xet hash; nothing was committed yet.
         progress(f"The Hub cannot copy the base's files ({first_line(error)}); they are uploaded instead.")
         return commit(target, replace(changes, copied={}), parent, progress)
-    except HfHubHTTPError as error:
-        status = error.response.status_code
-        if status == 412:
+    except CLIENT_ERRORS as error:
+        if ours(error):
+            raise
+        status, uploading = status_of(error), root(error) is not error
+        if status == 412 and not uploading:
             raise RepoMoved(repo_id=target.repo_id) from error
-        found = _look_up(target, changes, parent) if status >= 500 else None
-        if found is None:
-            raise failure(target.repo_id, error) from error
-        return found
-    except RuntimeError as error:
-        # The client raises this for a file that could not be uploaded; nothing was committed yet.
-        raise PushFailed(repo_id=target.repo_id, why=why_not(error.__cause__ or error)) from error
-    except (HTTPError, OSError, ValueError) as error:
+        # A refusal comes in place of a commit, and a file that could not be uploaded before it.
+        if (status is not None and status < 500) or uploading:
+            raise push_error(target.repo_id, error) from error
         found = _look_up(target, changes, parent)
         if found is None:
-            raise PushFailed(repo_id=target.repo_id, why=first_line(error)) from error
+            raise push_error(
+                target.repo_id, error, "When the repo was looked at afterwards, it was as before."
+            ) from error
         return found
 
 
@@ -225,7 +225,7 @@ def _send(target: Target, changes: Changes, parent: str) -> tuple[str, str | Non
         )
     except HfHubHTTPError as error:
         if copies and any(route in str(error.response.request.url) for route in _COPYING):
-            raise _NoCopy(reason(error, "file")) from error
+            raise _NoCopy(reason(error)) from error
         raise
     except ValueError as error:
         if copies and "xet" in str(error).lower():  # a file whose content the Hub keeps in another way
@@ -285,8 +285,12 @@ def _asking(repo_id: str) -> Iterator[None]:
     """Report an unanswered question about a commit as such: the repo may or may not have changed."""
     try:
         yield
-    except (HTTPError, OSError) as error:
-        raise HubSilent(what=f"whether the commit to {repo_id} has arrived", why=why_not(error)) from error
+    except CLIENT_ERRORS as error:
+        if ours(error):
+            raise
+        found = failure_of(error)
+        what = f"whether the commit to {repo_id} has arrived"
+        raise HubSilent(what=what, why=found.why, hint=found.hint) from error
 
 
 def _missing(repo_id: str, commit: str, changes: Changes) -> list[str]:

@@ -5,11 +5,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from huggingface_hub import HfApi, constants
-from huggingface_hub.errors import HfHubHTTPError, HTTPError, OfflineModeIsEnabled
 from huggingface_hub.hf_api import ModelInfo
 
-from spin_hub.errors import HubSilent
-from spin_hub.hub.client import reason
+from spin_hub.hub.client import patiently
 
 _TAG: Final = "spin-hub"
 _LONGEST: Final = 200
@@ -51,16 +49,18 @@ def list_edits(base: str | None, author: str | None, limit: int) -> list[Listed]
         limit: the largest number of repos.
 
     Raises:
+        TokenRefused: the Hub does not accept the token.
         HubSilent: no answer.
     """
     filters = [_TAG, *([f"base_model:{base}"] if base else [])]
-    try:
+
+    def listed() -> list[Listed]:
         found = HfApi().list_models(
             filter=filters, author=author, sort="last_modified", limit=limit, full=True, cardData=True
         )
         return [_listed(info) for info in found]
-    except (OfflineModeIsEnabled, HfHubHTTPError, HTTPError, OSError) as error:
-        raise HubSilent(what="for its models", why=reason(error, "model")) from error
+
+    return patiently(None, "for its models", listed)
 
 
 def _listed(info: ModelInfo) -> Listed:

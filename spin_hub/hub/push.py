@@ -7,12 +7,14 @@ from contextlib import contextmanager
 from typing import Any
 
 from huggingface_hub import HfApi, ModelCard
-from huggingface_hub.errors import HfHubHTTPError, HTTPError, OfflineModeIsEnabled
+from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils import get_session
 
 from spin_hub.errors import BranchNotFound, CardRefused, HubSilent, RepoMoved, TagTaken, VisibilityDiffers, WriteDenied
-from spin_hub.hub.client import guarded, reason, refused, tokens_page, why_not
+from spin_hub.hub.answers import CLIENT_ERRORS, ours
+from spin_hub.hub.client import patiently
 from spin_hub.hub.commit import Changes, Pushed, Target, commit, page_of, prove
+from spin_hub.hub.failures import TOKEN_CAUSES, failure_of, push_error
 from spin_hub.hub.remote_repo import EMPTY, MAIN
 
 
@@ -24,11 +26,20 @@ def validate_card(text: str) -> None:
         HubSilent: no answer.
     """
     try:
-        ModelCard(text, ignore_metadata_errors=True).validate("model")
-    except (OfflineModeIsEnabled, HTTPError, OSError) as error:
-        raise HubSilent(what="whether the card is valid", why=reason(error, "model")) from error
+        card = ModelCard(text, ignore_metadata_errors=True)
     except ValueError as error:
         raise CardRefused(why=_said(str(error))) from error
+
+    def judged() -> None:
+        try:
+            card.validate("model")
+        except ValueError as error:
+            # The client makes a ValueError of the validator's answer, and raises others for answers of others.
+            if isinstance(error.__context__, HfHubHTTPError):
+                raise CardRefused(why=_said(str(error))) from error
+            raise
+
+    patiently(None, "whether the card is valid", judged)
 
 
 def _said(answer: str) -> str:
@@ -55,8 +66,12 @@ def push(target: Target, changes: Changes, progress: Callable[[str], None]) -> P
         PushUnproven: the commit holds something else.
         HubSilent: whether it arrived cannot be found out.
     """
-    with guarded(target.repo_id):
+    try:
         parent = _prepare(target)
+    except CLIENT_ERRORS as error:
+        if ours(error):
+            raise
+        raise push_error(target.repo_id, error) from error
     if changes.nothing:
         return Pushed(target.repo_id, parent, page_of(target.repo_id, target.branch), None, 0, changed=False)
     with _counting() as sent:
@@ -122,8 +137,12 @@ def set_tag(repo_id: str, tag: str, commit: str) -> None:
             api.create_tag(repo_id, tag=tag, revision=commit)
         elif known[tag] != commit:
             raise TagTaken(repo_id=repo_id, tag=tag)
-    except (HTTPError, OSError) as error:
-        if refused(error):
-            why = f"what was pushed is there, but the Hub refuses the tag {tag!r}"
-            raise WriteDenied(repo_id=repo_id, why=why, page=tokens_page()) from error
-        raise HubSilent(what=f"to tag commit {commit[:12]} of {repo_id} as {tag!r}", why=why_not(error)) from error
+    except CLIENT_ERRORS as error:
+        if ours(error):
+            raise
+        found = failure_of(error)
+        if found.cause in {*TOKEN_CAUSES, "forbidden"}:
+            why = f"what was pushed is there, but the tag {tag!r} is not: {found.why}"
+            raise WriteDenied(repo_id=repo_id, why=why, hint=found.hint) from error
+        what = f"to tag commit {commit[:12]} of {repo_id} as {tag!r}"
+        raise HubSilent(what=what, why=found.why, hint=found.hint) from error

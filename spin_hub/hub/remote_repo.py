@@ -10,8 +10,6 @@ from huggingface_hub import HfApi, hf_hub_download
 from huggingface_hub.errors import (
     GatedRepoError,
     HFValidationError,
-    HTTPError,
-    OfflineModeIsEnabled,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
@@ -20,8 +18,8 @@ from huggingface_hub.utils import validate_repo_id
 
 from spin_hub.core.files import DELTA, README, SPIN, is_licence
 from spin_hub.core.json import parse
-from spin_hub.errors import HubSilent, RepoNameRefused, SpinHubError
-from spin_hub.hub.client import gated, reason
+from spin_hub.errors import RepoNameRefused, SpinHubError
+from spin_hub.hub.client import gated, patiently
 from spin_hub.record import NAME as RECORD
 from spin_hub.record import Record
 
@@ -126,6 +124,10 @@ def look_at(repo_id: str, branch: str = MAIN, tags: bool = False) -> RemoteRepo 
         AccessDenied: it exists, but is closed to this token.
         HubSilent: no answer.
     """
+    return patiently(None, f"what {repo_id} holds", lambda: _found(repo_id, branch, tags))
+
+
+def _found(repo_id: str, branch: str, tags: bool) -> RemoteRepo | None:
     api = HfApi()
     try:
         try:
@@ -149,8 +151,6 @@ def look_at(repo_id: str, branch: str = MAIN, tags: bool = False) -> RemoteRepo 
         raise gated(repo_id) from error
     except RepositoryNotFoundError:
         return None
-    except (OfflineModeIsEnabled, HTTPError, OSError) as error:
-        raise HubSilent(what=f"what {repo_id} holds", why=reason(error, "model")) from error
 
 
 def _record(repo_id: str, commit: str, files: Mapping[str, RemoteFile]) -> Record | None:
@@ -189,16 +189,18 @@ def look_at_base(repo_id: str, commit: str | None) -> BaseRepo:
     Raises:
         HubSilent: no answer.
     """
-    try:
-        info = HfApi().model_info(repo_id)
-        closed = "gated" if info.gated else "private" if info.private else None
-        return BaseRepo(closed, {} if closed else list_files(repo_id, commit or str(info.sha)))
-    except RevisionNotFoundError:
-        return BaseRepo(None, {})
-    except (RepositoryNotFoundError, HFValidationError):
-        return BaseRepo("gone, or closed to this token", {})
-    except (OfflineModeIsEnabled, HTTPError, OSError) as error:
-        raise HubSilent(what=f"what {repo_id} holds", why=reason(error, "model")) from error
+
+    def base() -> BaseRepo:
+        try:
+            info = HfApi().model_info(repo_id)
+            closed = "gated" if info.gated else "private" if info.private else None
+            return BaseRepo(closed, {} if closed else list_files(repo_id, commit or str(info.sha)))
+        except RevisionNotFoundError:
+            return BaseRepo(None, {})
+        except (RepositoryNotFoundError, HFValidationError):
+            return BaseRepo("gone, or closed to this token", {})
+
+    return patiently(None, f"what {repo_id} holds", base)
 
 
 def list_files(repo_id: str, commit: str) -> dict[str, RemoteFile]:

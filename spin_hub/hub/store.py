@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Final
 
 from huggingface_hub import HfApi, try_to_load_from_cache
-from huggingface_hub.errors import HTTPError, NotASafetensorsRepoError, SafetensorsParsingError
+from huggingface_hub.errors import NotASafetensorsRepoError, SafetensorsParsingError
 
 from spin_hub.checkpoint.header import TensorSpan
 from spin_hub.checkpoint.sampling import Allowance
 from spin_hub.checkpoint.store import Identity
-from spin_hub.errors import AccessDenied, CorruptFile, DownloadDamaged, HubUnreachable, ModelNotFound
-from spin_hub.hub.client import a_model, reason, typed
+from spin_hub.errors import AccessDenied, CorruptFile, DownloadDamaged, ModelNotFound
+from spin_hub.hub.client import a_model, patiently
 from spin_hub.hub.ranges import Ranges
 from spin_hub.hub.resolve import split_id
 
@@ -127,8 +127,11 @@ def open_repo(name: str, cached: bool) -> HubStore:
         HubSilent: no answer.
     """
     repo_id, revision = split_id(name)
-    with typed(a_model(repo_id, name), f"for {name}"):
-        info = HfApi().model_info(repo_id, revision=revision, files_metadata=True)
+    info = patiently(
+        a_model(repo_id, name),
+        f"for {name}",
+        lambda: HfApi().model_info(repo_id, revision=revision, files_metadata=True),
+    )
     files = {
         entry.rfilename: Identity(entry.lfs.size, entry.lfs.sha256)
         if entry.lfs
@@ -146,8 +149,7 @@ def why_no_commit(repo_id: str, commit: str) -> str | None:
         HubSilent: no answer.
     """
     try:
-        with typed(a_model(repo_id), f"for {repo_id}"):
-            HfApi().model_info(repo_id, revision=commit)
+        patiently(a_model(repo_id), f"for {repo_id}", lambda: HfApi().model_info(repo_id, revision=commit))
     except AccessDenied:
         return None  # it exists
     except ModelNotFound as error:
@@ -160,14 +162,16 @@ def remote_spans(repo_id: str, commit: str) -> dict[str, tuple[str, TensorSpan]]
 
     Raises:
         CorruptFile: a header that does not parse.
-        HubUnreachable: no answer.
+        HubSilent: no answer.
     """
     try:
-        metadata = HfApi().get_safetensors_metadata(repo_id, revision=commit)
+        metadata = patiently(
+            a_model(repo_id),
+            f"for the headers of {repo_id}",
+            lambda: HfApi().get_safetensors_metadata(repo_id, revision=commit),
+        )
     except (NotASafetensorsRepoError, SafetensorsParsingError) as error:
         raise CorruptFile(path=repo_id, why="its safetensors headers cannot be read") from error
-    except (HTTPError, OSError) as error:
-        raise HubUnreachable(model=repo_id, why=reason(error, "model")) from error
     return {
         name: (shard, TensorSpan(info.dtype, tuple(info.shape), begin, end - begin))
         for shard, content in metadata.files_metadata.items()

@@ -1,17 +1,18 @@
 """The Hub's token: whether there is one, its account, and the repos to which it may write; never shown."""
 
-import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from importlib import import_module
+from dataclasses import dataclass, field, replace
 from threading import Thread
 from typing import Any, Final
 
-from huggingface_hub import HfApi, constants, errors, get_token
-from huggingface_hub.errors import HfHubHTTPError, HTTPError, LocalTokenNotFoundError, OfflineModeIsEnabled
+from huggingface_hub import HfApi, get_token
+from huggingface_hub.errors import LocalTokenNotFoundError
 
 from spin_hub.errors import HubSilent, NotLoggedIn, SpinHubError, TokenRefused, WriteDenied
-from spin_hub.hub.client import reason, tokens_page
+from spin_hub.hub.answers import CLIENT_ERRORS, NotAHub
+from spin_hub.hub.client import patiently, typed
+from spin_hub.hub.failures import reason
+from spin_hub.hub.settings import is_offline, token_fault, token_source, tokens_page
 
 _WRITING: Final = frozenset({"admin", "write", "contributor"})
 _WRITE: Final = "repo.write"
@@ -72,27 +73,33 @@ class Account:
         return None
 
 
-def account() -> Account:
+def account(patient: bool = True) -> Account:
     """Ask the Hub whose token this is.
+
+    Args:
+        patient: wait for a busy Hub.
 
     Raises:
         NotLoggedIn: there is no token.
-        TokenRefused: the Hub does not know it.
+        TokenRefused: the Hub does not know it, or it cannot be a token.
         HubSilent: no answer.
     """
-    if get_token() is None:
-        raise NotLoggedIn(page=tokens_page())
-    try:
-        answer: dict[str, Any] = HfApi().whoami()
-    except LocalTokenNotFoundError as error:
-        raise NotLoggedIn(page=tokens_page()) from error
-    except HfHubHTTPError as error:
-        if error.response.status_code in (401, 403):
-            raise TokenRefused(page=tokens_page()) from error
-        raise HubSilent(what="whose token this is", why=reason(error, "account")) from error
-    except (OfflineModeIsEnabled, HTTPError, OSError) as error:
-        raise HubSilent(what="whose token this is", why=reason(error, "account")) from error
-    return _account(answer)
+
+    def asked() -> Account:
+        try:
+            answer = HfApi().whoami()
+        except LocalTokenNotFoundError as error:
+            raise NotLoggedIn(page=tokens_page()) from error
+        try:
+            return _account(answer)
+        except (LookupError, TypeError, AttributeError) as error:
+            raise NotAHub("no account") from error
+
+    about = "whose token this is"
+    if patient:
+        return patiently(None, about, asked)
+    with typed(None, about):
+        return asked()
 
 
 def _account(answer: Mapping[str, Any]) -> Account:
@@ -117,21 +124,6 @@ def _named(fine: Mapping[str, Any], permission: str) -> frozenset[str]:
 # How long to wait for the Hub's answer.
 SECONDS: Final = 5.0
 
-_VARIABLES: Final = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
-
-# The HTTP client is another package in other versions of huggingface_hub; InvalidURL of it has no common base,
-# and OIDCError is not in every version.
-_CLIENT: Final = import_module(HTTPError.__module__.partition(".")[0])
-_UNUSABLE: Final[tuple[type[Exception], ...]] = (
-    OSError,
-    ValueError,
-    ImportError,
-    RuntimeError,
-    HTTPError,
-    getattr(_CLIENT, "InvalidURL", HTTPError),
-    getattr(errors, "OIDCError", HTTPError),
-)
-
 
 @dataclass(frozen=True)
 class TokenState:
@@ -140,7 +132,7 @@ class TokenState:
     Attributes:
         present: there is one; None if that is not known.
         source: where it comes from: a variable's name, or ``hf auth login``.
-        valid: its characters are those of a token.
+        fault: why it cannot be a token, as a clause that does not show it.
         account: whose it is and what it allows, as the Hub says.
         refused: the Hub does not know it.
         why: why the Hub was not asked, or why it did not answer.
@@ -148,7 +140,7 @@ class TokenState:
 
     present: bool | None = None
     source: str = ""
-    valid: bool = True
+    fault: str | None = None
     account: Account | None = None
     refused: bool = False
     why: str = ""
@@ -177,51 +169,23 @@ def token(seconds: float = SECONDS) -> TokenState:
 def _ask(known: list[TokenState]) -> None:
     """Append each finding to the list, the presence of the token first."""
     try:
-        found = get_token()
-    except _UNUSABLE as error:
-        unreadable = isinstance(error, UnicodeError)
-        known.append(TokenState(True if unreadable else None, _source(), not unreadable, why=type(error).__name__))
+        fault = token_fault()
+        present = fault is not None or get_token() is not None
+    except CLIENT_ERRORS as error:
+        known.append(TokenState(None, token_source(), why=reason(error)))
         return
-    state = TokenState(found is not None, _source() if found else "")
+    state = TokenState(present, token_source() if present else "", fault)
     known.append(state)
-    if found is None:
+    if not present or fault:
         return
-    if not (found.isascii() and found.isprintable() and " " not in found):
-        known.append(TokenState(True, state.source, valid=False))
-    elif constants.is_offline_mode():
-        known.append(TokenState(True, state.source, why="offline mode is on"))
-    else:
-        known.append(_answer(state))
-
-
-def _answer(state: TokenState) -> TokenState:
+    if is_offline():
+        known.append(replace(state, why="offline mode is on"))
+        return
     try:
-        return TokenState(True, state.source, account=account())
+        known.append(replace(state, account=account(patient=False)))
+    except TokenRefused:
+        known.append(replace(state, refused=True))
     except HubSilent as error:
-        return TokenState(True, state.source, why=str(error.facts["why"]))
-    except SpinHubError:
-        return TokenState(True, state.source, refused=True)
-    except (KeyError, TypeError, AttributeError):
-        return TokenState(True, state.source, why="it answered with something else than an account")
-    except _UNUSABLE as error:
-        return TokenState(True, state.source, why=_reason(error))
-
-
-def _reason(error: Exception) -> str:
-    if "JSON" in type(error).__name__:
-        return "it answered with something else than an account"
-    return f"the request could not be made ({type(error).__name__}); look at HF_ENDPOINT and at the proxies"
-
-
-def _source() -> str:
-    return next((name for name in _VARIABLES if os.environ.get(name, "").strip()), "hf auth login")
-
-
-def endpoint() -> str:
-    """Return the Hub's address, which HF_ENDPOINT may have set; it may contain a password."""
-    return str(constants.ENDPOINT)
-
-
-def is_offline() -> bool:
-    """Return True if HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set."""
-    return bool(constants.is_offline_mode())
+        known.append(replace(state, why=str(error.facts["why"])))
+    except SpinHubError as error:
+        known.append(replace(state, why=error.message))

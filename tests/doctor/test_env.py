@@ -20,8 +20,10 @@ from spin_hub.doctor import hub as env_hub
 from spin_hub.doctor import packages as env_packages
 from spin_hub.doctor import places as env_places
 from spin_hub.doctor import processor as env_processor
-from spin_hub.doctor.findings import Finding, Report, address, shown, shown_path, weights_in
+from spin_hub.doctor.findings import Finding, Report, shown, shown_path, weights_in
+from spin_hub.hub import settings
 from spin_hub.hub import token as hub_token
+from spin_hub.hub.settings import address
 from spin_hub.hub.token import Account, TokenState
 from spin_hub.models import device as placement
 from spin_hub.models.device import place
@@ -106,6 +108,7 @@ def test_hostile_values_are_shown_harmlessly(look, monkeypatch, form):
     monkeypatch.setenv("HTTP_PROXY", "http://me:secret@proxy.example:3128/?key=secret")
     monkeypatch.setenv("NO_PROXY", "localhost, me:secret@intern.example,\x1b[1m")
     monkeypatch.setattr(constants, "ENDPOINT", "https://me:secret@mirror.example/hf?key=secret")
+    monkeypatch.setenv("HF_ENDPOINT", "https://me:secret@mirror.example/hf?key=secret")
     code, out = look(*form)
     assert code == 0
     assert "secret" not in out
@@ -501,9 +504,11 @@ def local(online, monkeypatch):
         running.add_user("alice", "hf_AliceNarrow", "fineGrained", scopes=scopes)
         running.add_user("alice", "hf_AliceNothing", "fineGrained")
         monkeypatch.setattr(constants, "ENDPOINT", running.url)
+        monkeypatch.setenv("HF_ENDPOINT", running.url)
 
         def findings(token: str | None) -> dict[str, Finding]:
             monkeypatch.setattr(hub_token, "get_token", lambda: token)
+            monkeypatch.setattr("huggingface_hub.get_token", lambda: token)
             monkeypatch.setattr("huggingface_hub.hf_api.get_token", lambda: token)
             found = named(env_hub.hub())
             assert not token or token not in str(found)
@@ -565,31 +570,23 @@ def test_offline_the_hub_is_not_asked(local, monkeypatch):
     assert not local.hub.traffic
 
 
-@pytest.mark.parametrize("answer", [ValueError("page"), KeyError("name"), ImportError("socks"), TypeError()])
-def test_answers_that_are_none(local, monkeypatch, answer):
-    def account() -> None:
-        raise answer
-
-    monkeypatch.setattr(hub_token, "account", account)
-    assert local.findings("hf_AliceWrites")["token role"].value == "unknown"
-
-
-def test_a_page_instead_of_an_answer(local, monkeypatch):
-    def account() -> None:
-        json.loads("<html>")
-
-    monkeypatch.setattr(hub_token, "account", account)
-    assert "something else than an account" in local.findings("hf_AliceWrites")["token role"].note
+@pytest.mark.parametrize("body", ["<html>Log in", "[]", '{"name": 1, "orgs": [1]}', "{}"])
+def test_answers_that_are_not_a_hub_s(local, body):
+    local.hub.fail(Fault("whoami", status=200, body=body, times=None))
+    role = local.findings("hf_AliceWrites")["token role"]
+    assert role.value == "unknown"
+    assert "not a Hub's answer" in role.note
 
 
 def test_it_never_waits_for_long(online, monkeypatch):
     waiting = threading.Event()
 
-    def silent() -> None:
+    def silent(**_: object) -> None:
         waiting.wait()
 
     try:
         monkeypatch.setattr(hub_token, "account", silent)
+        monkeypatch.setattr("huggingface_hub.get_token", lambda: "hf_x")
         monkeypatch.setattr(hub_token, "get_token", lambda: "hf_x")
         state = hub_token.token(seconds=0.2)
         assert (state.present, state.why) == (True, "there was no answer within 0.2 s")
@@ -618,7 +615,7 @@ def test_a_token_file_that_cannot_be_read(online, monkeypatch, error, value, sta
     def unreadable() -> None:
         raise error
 
-    monkeypatch.setattr(hub_token, "get_token", unreadable)
+    monkeypatch.setattr("huggingface_hub.get_token", unreadable)
     found = named(env_hub.hub())
     assert (found["token"].value, found["token"].state) == (value, state)
     assert "token role" not in found
@@ -642,13 +639,13 @@ def test_an_address_of_mail_is_not_shown():
         ("https://me:pw@mirror.example/hf", "https://mirror.example/hf", "note", "not to huggingface.co"),
         ("http://localhost:8000", "http://localhost:8000", "note", "HF_ENDPOINT"),
         ("http://mirror.example", "http://mirror.example", "problem", "unencrypted"),
-        ("", "not an address", "problem", "Unset it"),
-        ("ftp://mirror.example", "not an address", "problem", "Unset it"),
-        ("https://mirror.example:99999", "not an address", "problem", "Unset it"),
+        ("", "not an address", "problem", "unset HF_ENDPOINT"),
+        ("ftp://mirror.example", "not an address", "problem", "unset HF_ENDPOINT"),
+        ("https://mirror.example:99999", "not an address", "problem", "unset HF_ENDPOINT"),
     ],
 )
 def test_endpoints(monkeypatch, where, value, state, said):
-    monkeypatch.setattr(constants, "ENDPOINT", where)
+    monkeypatch.setenv("HF_ENDPOINT", where)
     found = env_hub.hub()[0]
     assert (found.value, found.state) == (value, state)
     assert said in found.note
@@ -693,7 +690,7 @@ def test_offline_switches(monkeypatch, settings, offline, name, state, said):
     ],
 )
 def test_proxies(monkeypatch, name, value, shown_value, state, said):
-    monkeypatch.setattr(env_hub, "find_spec", lambda _: None)
+    monkeypatch.setattr(settings, "find_spec", lambda _: None)
     monkeypatch.setenv(name, value)
     found = named(env_hub.hub())
     assert "proxy" not in found
@@ -705,7 +702,7 @@ def test_no_proxy_and_exceptions(monkeypatch):
     assert named(env_hub.hub())["proxy"].value == "none"
     monkeypatch.setenv("NO_PROXY", "localhost, me:pw@intern.example,")
     assert named(env_hub.hub())["NO_PROXY"].value == "localhost, intern.example"
-    monkeypatch.setattr(env_hub, "find_spec", lambda _: object())
+    monkeypatch.setattr(settings, "find_spec", lambda _: object())
     monkeypatch.setenv("ALL_PROXY", "socks5h://proxy.example:9")
     assert named(env_hub.hub())["ALL_PROXY"].state == "ok"
 

@@ -48,6 +48,7 @@ def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     patched = SimpleNamespace(**{**vars(time), "sleep": seconds.append})
     monkeypatch.setattr("huggingface_hub.utils._http.time", patched)
     monkeypatch.setattr("huggingface_hub.file_download.time", patched)
+    monkeypatch.setattr("spin_hub.hub.client.time", patched)
     return seconds
 
 

@@ -21,6 +21,8 @@ class Fault:
         delay: seconds before anything happens.
         retry_after: seconds the answer asks the client to wait.
         error_code, message: what the answer says in its headers and body.
+        body, content_type: the body of an answer that is not a Hub's.
+        location: where the answer leads.
         method: only requests of this method, such as ``GET``.
         path: only requests with this in their path.
         hits: how many requests it has hit.
@@ -37,6 +39,9 @@ class Fault:
     retry_after: int | None = None
     error_code: str | None = None
     message: str | None = None
+    body: str | None = None
+    content_type: str = "text/html"
+    location: str | None = None
     method: str | None = None
     path: str | None = None
     hits: int = field(default=0, init=False)

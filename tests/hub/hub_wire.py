@@ -224,6 +224,9 @@ def _answer(work: Callable[[Request], Answer], request: Request) -> Answer:
 
 
 def _failure(fault: Fault) -> Answer:
+    if fault.body is not None or fault.location is not None:
+        headers = {"Content-Type": fault.content_type, **({"Location": fault.location} if fault.location else {})}
+        return Answer(fault.status or 200, (fault.body or "").encode(), headers)
     refusal = Refusal(fault.status or 0, fault.message or f"Made to fail with {fault.status}.", fault.error_code)
     if fault.retry_after is not None:
         refusal.headers["Retry-After"] = str(fault.retry_after)

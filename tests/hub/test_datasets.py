@@ -14,7 +14,7 @@ ROWS = [{"prompt": f"question {n}", "response": f"answer {n}"} for n in range(40
 
 READ = """
 import json, sys
-from spin_hub.data.sources import Sampling, read_sample
+from spin_hub.data.sampling import Sampling, read_sample
 from spin_hub.errors import SpinHubError
 from spin_hub.hub.datasets import resolve_dataset
 
@@ -89,12 +89,22 @@ def test_data_sets_are_read_at_their_commit(hub, visitor, tmp_path):
     assert arrows["source"] == f"org/arrows@{arrows_at}#prompt=q,response=a"
 
 
+def test_cells_of_csv_are_text_as_written(hub, visitor, tmp_path):
+    cells = ["007", "3.10", "True", "NA"]
+    repo(hub, tmp_path, "org/table", {"train.csv": [{"prompt": "a", "response": cell} for cell in cells * 2]})
+    [online] = read(visitor, "org/table")
+    [offline] = read(visitor, "org/table", HF_HUB_OFFLINE="1")
+    expected = [cells[row["number"] % 4] for row in online["rows"]]
+    assert [row["response"] for row in online["rows"]] == expected
+    assert offline == online
+
+
 def test_data_sets_that_cannot_be_had_are_one_sentence(hub, visitor, tmp_path):
     repo(hub, tmp_path, "org/lines", {"train.jsonl": ROWS})
     repo(hub, tmp_path, "org/closed", {"train.jsonl": ROWS}, "license: mit", gated=True)
     repo(hub, tmp_path, "org/many", {"en.jsonl": ROWS, "de.jsonl": ROWS, "test.jsonl": ROWS}, CONFIGS)
     repo(hub, tmp_path, "org/blank", {"train.jsonl": [*ROWS[:1], {"prompt": "a", "response": ""}]})
-    repo(hub, tmp_path, "org/numbers", {"train.csv": [{"prompt": "a", "response": 1}] * 2})
+    repo(hub, tmp_path, "org/numbers", {"train.jsonl": [{"prompt": "a", "response": 1}] * 2})
     repo(hub, tmp_path, "org/nothing", {}, "license: mit")
     hub.put("org/broken", {"train.jsonl": "{"}, "dataset")
     repo(hub, tmp_path, "org/script", {"script.py": []})
@@ -102,17 +112,17 @@ def test_data_sets_that_cannot_be_had_are_one_sentence(hub, visitor, tmp_path):
         "org/closed": ("AccessDenied", "gated"),
         "org/gone": ("DatasetNotFound", "no such data set"),
         "org/lines@v9": ("DatasetNotFound", "no such revision"),
-        "org/lines/test": ("SourceError", "test"),
+        "org/lines/test": ("SourceError", "it has no split 'test' (it has: train)"),
         "org/lines:de": ("SourceError", "de"),
         "org/many": ("SourceError", "['en', 'de']"),
-        "org/many:en/test_1": ("SourceError", "test_1"),
+        "org/many:en/test_1": ("SourceError", "it has no split 'test_1' (it has: train)"),
         "org/lines#prompt=question": ("MissingColumns", "'question' (it has: prompt, response)"),
-        "org/blank": ("BadRow", "Row 1 "),
-        "org/numbers": ("BadRow", "response is not text"),
+        "org/blank": ("TooFewRows", "1 usable rows of 2"),
+        "org/numbers": ("SourceError", "none of its 2 rows gives an example: response is not text"),
         "org/nothing": ("SourceError", "cannot be read"),
         "org/broken": ("SourceError", "cannot be read"),
         "org/script": ("SourceError", "script"),
-        "a--b/name": ("DatasetNotFound", "no name"),
+        "a--b/name": ("DatasetNotFound", "not a name"),
     }
     for (spec, (kind, said)), error in zip(expected.items(), read(visitor, *expected), strict=True):
         assert error.get("type") == kind, (spec, error)

@@ -221,7 +221,9 @@ def test_without_the_hub_the_own_card_still_tells(hub, visitor, tmp_path):
     hub.fail(server.Fault("info", 503, times=None))
     [failing] = lineages(visitor, case)
     assert failing["linked"]
-    assert failing["ended"] == "org/chat: it answered 503; org/base: it answered 503"
+    assert failing["ended"] == "; ".join(
+        f"{model}: it answered 503 (Made to fail with 503)" for model in ("org/chat", "org/base")
+    )
 
 
 def test_the_config_is_compared_with_the_one_at_the_delta_s_commit(hub, visitor, tmp_path):
@@ -245,12 +247,12 @@ def test_the_config_is_compared_with_the_one_at_the_delta_s_commit(hub, visitor,
         ("org/base", "b" * 40): "org/base: the Hub has no such revision",
         ("org/base", "../../main"): "the delta's base has no commit of the Hub",
         ("org/gone", None): "org/gone: the Hub has no such model, or it is private and the token gives no access",
-        ("org/closed", None): "org/closed: the Hub has no such model, or it is private and the token gives no access",
+        ("org/closed", None): "org/closed: the model is gated",
         ("org/strange", None): "the config.json of org/strange is not a JSON object",
-        ("org/broken", None): "org/broken: ",
-        ("org/deep", None): "org/deep: ",
-        ("org/empty", None): "org/empty: it answered 404",
-        ("../up", None): "../up: it is no name that the Hub allows",
+        ("org/broken", None): "the config.json of org/broken cannot be read",
+        ("org/deep", None): "the config.json of org/deep cannot be read",
+        ("org/empty", None): "org/empty: it answered 404 (Entry not found: config.json)",
+        ("../up", None): "../up: it is not a name that the Hub allows",
     }
     same, changed, other, newest, *rest = lineages(visitor, *cases, *((local, config, list(base)) for base in unknown))
     assert (same["config_differences"], same["architecture"], same["unknown"]) == ([], None, None)
@@ -264,7 +266,7 @@ def test_the_config_is_compared_with_the_one_at_the_delta_s_commit(hub, visitor,
 
     hub.fail(server.Fault("head", 501, times=None))
     [failing] = lineages(visitor, (local, config, ["org/empty", None]))
-    assert failing["unknown"] == "org/empty: it answered 501"
+    assert failing["unknown"] == "org/empty: it answered 501 (Made to fail with 501)"
     hub.reset_traffic()
     assert lineages(visitor, *cases[:2], HF_HUB_OFFLINE="1") == [same, changed]
     assert not hub.seen

@@ -100,7 +100,7 @@ def test_options_of_a_push_without_a_push(desk, stock, command):
         ("org/nothing", "no such model"),
         ("org/tiny@v9", "no such revision"),
         ("bob/secret", "no such model"),
-        ("org/bad name", "no name that the Hub allows"),
+        ("org/bad name", "not a name that the Hub allows"),
     ],
 )
 def test_what_is_not_there_or_is_something_else(desk, stock, verb, name, said):
