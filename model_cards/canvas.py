@@ -54,8 +54,8 @@ class Canvas:
     def __init__(self, width: int, height: int) -> None:
         from PIL import Image, ImageDraw
 
-        self._image = Image.new("RGB", (width, height), "white")
-        self._draw = ImageDraw.Draw(self._image)
+        self.image = Image.new("RGB", (width, height), "white")
+        self._draw = ImageDraw.Draw(self.image)
 
     def box(self, start: Point, end: Point, colour: str, edge: str | None = None) -> None:
         """Draw a filled box; both corners belong to it."""
@@ -79,11 +79,11 @@ class Canvas:
         ImageDraw.Draw(mask).multiline_text((0, 0), text, 255, font(SIZE))
         mask = mask.rotate(angle, Image.Resampling.BICUBIC, expand=True)
         x, y = (mask.width / 2, mask.height / 2) if angle == 90 else (line_height(SIZE), mask.height)
-        self._image.paste(colour, (round(at[0] - x), round(at[1] - y)), mask)
+        self.image.paste(colour, (round(at[0] - x), round(at[1] - y)), mask)
 
     def save(self, path: Path) -> None:
         """Write it as PNG."""
-        self._image.save(path, format="PNG", dpi=(DOTS, DOTS))
+        self.image.save(path, format="PNG", dpi=(DOTS, DOTS))
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from spin_hub.core.names import WHOLE, Part, Table, by_layer
 from spin_hub.hub.commit import Pushed
 from spin_hub.kinds import DELTA as DELTA_KIND
 from spin_hub.kinds import KINDS, MODEL, kind_of
-from spin_hub.model_cards.heat_map import HEAT_MAP, heat_map
+from spin_hub.model_cards.heat_map import HEAT_MAP, heat_map, title_of
 from spin_hub.model_cards.licences import derived_name, terms_of
 from spin_hub.model_cards.render import render_card
 from spin_hub.progress import SILENT, Reporter, step
@@ -225,6 +225,6 @@ def _write_spin(folder: Path, kind: str, delta: Delta, provenance: Provenance) -
     write_delta(folder / DELTA, delta)
     record = describe(kind, delta, provenance, sha256(folder / DELTA, lambda _: None))
     write_record(folder / RECORD, record)
-    title = f"Weights of {record.model.name} set to zero: {record.result.weights:,}"
+    title = title_of(record.model.name, record.result.weights)
     heat_map(by_layer(record.result.counts), title, folder / HEAT_MAP)
     return record

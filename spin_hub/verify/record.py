@@ -9,13 +9,18 @@ from spin_hub.artifacts.verification import Difference, shown
 from spin_hub.core.delta import Delta
 from spin_hub.core.files import README
 from spin_hub.core.json import differences, differing
+from spin_hub.core.names import by_layer
 from spin_hub.errors import CardFailed, CardRefused
+from spin_hub.model_cards.front_matter import decoded
+from spin_hub.model_cards.heat_map import HEAT_MAP, is_heat_map, title_of
 from spin_hub.model_cards.render import BEGIN, END, OURS, parsed, render_card
 from spin_hub.record import NAME as RECORD
 from spin_hub.record import Record
 from spin_hub.verify.artifact import Artifact
 from spin_hub.version import __version__
 
+# The most bytes of a heat map.
+_PICTURE: Final = 8 << 20
 # The repo id in a card's commands.
 _HERE: Final = re.compile(r'from_pretrained\("([^"\s]+)"\)|^spin-hub apply (\S+) ', re.MULTILINE)
 
@@ -51,7 +56,7 @@ def card_rows(artifact: Artifact) -> tuple[list[Difference], list[str]]:
     # The text of another version's templates may read otherwise; the figures do not.
     same = artifact.tool == f"spin-hub {__version__}"
     try:
-        text = store.whole(README).decode("utf-8")
+        text = decoded(store.whole(README))
         found = list(_card_differences(record, text, store.repo_id, generated=same))
     except UnicodeDecodeError:
         return [Difference("card", README, "text in UTF-8", "something else")], []
@@ -59,7 +64,36 @@ def card_rows(artifact: Artifact) -> tuple[list[Difference], list[str]]:
         return [Difference("card", README, "a card as the record gives it", shown(str(error.facts["why"])))], []
     rows = [Difference("card", README, f"{label} {shown(true)}", shown(said)) for label, true, said in found]
     notes = [] if same else [f"The record is of {shown(artifact.tool)}: of the card its figures were compared."]
-    return rows, notes
+    drawn, remark = _picture(artifact, record)
+    return [*rows, *drawn], [*notes, *remark, *_unproven(record)]
+
+
+def _picture(artifact: Artifact, record: Record) -> tuple[list[Difference], list[str]]:
+    """Compare the heat map with the one that the delta's own counts give."""
+    name, store, delta = f"{artifact.folder}{HEAT_MAP}", artifact.store, artifact.delta
+    if name not in store.sizes:
+        return [], []
+    table = by_layer({tensor: len(edit.indices) for tensor, edit in delta.edits.items()})
+    picture = store.whole(name) if store.sizes[name] <= _PICTURE else b""
+    equal = is_heat_map(picture, table, title_of(record.model.name, delta.weights))
+    if equal is None:
+        return [], [f"Of {name} the cells were compared; its lettering is another version's, or was changed."]
+    return [] if equal else [Difference("card", name, "the map of the delta's weights", "another picture")], []
+
+
+def _unproven(record: Record) -> list[str]:
+    """Name the claims of a record that no bytes prove, and the commands that do."""
+    claims = []
+    if record.scoring:
+        claims.append("that its recipe chooses these weights (`spin-hub reproduce` scores again)")
+    if record.search:
+        claims.append("how p and q were found")
+    if record.evaluation:
+        claims.append("what was measured (`spin-hub eval` measures again)")
+    if not claims:
+        return []
+    text = " and ".join(filter(None, (", ".join(claims[:-1]), claims[-1])))
+    return [f"Not proved: {text}. It is as {RECORD} has it."]
 
 
 def _card_differences(

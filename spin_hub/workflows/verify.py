@@ -138,11 +138,12 @@ def _weights(weights: Weights, quick: bool, reporter: Reporter) -> tuple[int, li
 
 
 def _hint(weights: Weights, quick: bool, rows: list[Difference]) -> list[str]:
-    """Point to --quick if a shard differs that is known by its digest alone."""
+    """Say how to find the place if a shard differs that is known by its digest alone."""
     edited = weights.edited
     if quick or edited is None or not any(row.what == "weights" and edited.known(row.file).sha256 for row in rows):
         return []
-    return ["Where these shards differ was not looked at: --quick reads their touched weights."]
+    command = f"`hf download {edited.repo_id} --revision {edited.commit} --local-dir FOLDER`, then `spin-hub verify FOLDER`"
+    return [f"Only the sha256 of these shards was compared; {command} says which weights differ."]
 
 
 def _claims(artifact: Artifact, base: FileStore) -> tuple[list[Difference], list[str]]:
