@@ -37,9 +37,8 @@ if TYPE_CHECKING:
     from spin_hub.workflows.diff import diff
     from spin_hub.workflows.edit import EditRequest
     from spin_hub.workflows.export import ExportRequest
-    from spin_hub.workflows.from_pretrained import from_pretrained
     from spin_hub.workflows.inspect import inspect
-    from spin_hub.workflows.load_delta import load_delta
+    from spin_hub.workflows.load import from_pretrained, load_delta
     from spin_hub.workflows.reproduce import reproduce
     from spin_hub.workflows.sweep import SweepRequest
     from spin_hub.workflows.verify import verify
@@ -68,9 +67,9 @@ _PLACES = {
     "edit": "workflows.calls",
     "evaluate": "workflows.calls",
     "export": "workflows.calls",
-    "from_pretrained": "workflows.from_pretrained",
+    "from_pretrained": "workflows.load",
     "inspect": "workflows.inspect",
-    "load_delta": "workflows.load_delta",
+    "load_delta": "workflows.load",
     "overlap": "core.algebra",
     "plan": "workflows.calls",
     "push": "workflows.calls",

@@ -1,4 +1,4 @@
-"""An adapter before it is written: its tensors, its config's own fields, and the negatives that it adds to weights.
+"""An adapter and its two files: the config, written by PEFT's own classes, and the tensors.
 
 w + (-w) is +0.0 in every float type, so a sum gives the very bits that the edit leaves; only NaN and the infinities
 have no negative with that property.
@@ -7,13 +7,19 @@ have no negative with that property.
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spin_hub.artifacts.container import write_tensors
 from spin_hub.core.delta import TensorEdit
 from spin_hub.core.dtypes import itemsize, values_of
+from spin_hub.errors import MissingDependency, PeftTooOld
+from spin_hub.kinds import ADAPTER_FILES
 
 PREFIX: Final = "base_model.model."
 """With which PEFT begins the names of all tensors in its files."""
@@ -26,6 +32,16 @@ Raw: TypeAlias = NDArray[np.uint8]
 
 ADDITIVE: Final = ("F32", "BF16", "F16")
 """The types for which adapters are made: PEFT holds its own weights in float32, which has all of their values."""
+
+CONFIG, WEIGHTS = ADAPTER_FILES
+
+_CLASSES: Final[Mapping[PeftType, str]] = {
+    "SUPERTUNING": "SupertuningConfig",
+    "SHIRA": "ShiraConfig",
+    "LORA": "LoraConfig",
+}
+SINCE: Final[Mapping[PeftType, str]] = {"SUPERTUNING": "0.21", "SHIRA": "0.17"}
+"""The version of PEFT that brought a type; LoRA is in all."""
 
 _ONES: Final = {"F32": 0x3F800000, "BF16": 0x3F80, "F16": 0x3C00}
 
@@ -89,3 +105,60 @@ def one(dtype: str) -> Raw:
     """
     code = "<u4" if dtype == "F32" else "<u2"
     return np.frombuffer(np.array(_ONES[dtype], code).tobytes(), np.uint8)
+
+
+def config_class(peft_type: PeftType) -> Any:
+    """PEFT's class for the config of a type of adapter.
+
+    Raises:
+        MissingDependency: PEFT is not installed.
+        PeftTooOld: this version of it lacks the type.
+    """
+    if find_spec("peft") is None:
+        raise MissingDependency(package="peft", command='pip install "spin-hub[peft]"')
+    import peft
+
+    found = getattr(peft, _CLASSES[peft_type], None)
+    if found is None:
+        otherwise = ", or use --peft-type shira" if peft_type == "SUPERTUNING" else ""
+        try:
+            installed = version("peft")
+        except PackageNotFoundError:
+            installed = "of an unknown version"
+        raise PeftTooOld(version=installed, type=peft_type, needed=SINCE.get(peft_type, ""), otherwise=otherwise)
+    return found
+
+
+def write_config(folder: Path, adapter: Adapter, base: str, revision: str | None) -> None:
+    """Writes the config of an adapter; equal adapters give equal files.
+
+    Args:
+        folder: that of the adapter.
+        adapter: what the config is of.
+        base: what ``base_model_name_or_path`` says.
+        revision: the base's commit.
+
+    Raises:
+        MissingDependency, PeftTooOld: as :func:`config_class`.
+        OSError: the file cannot be written.
+    """
+    config = config_class(adapter.peft_type)(
+        base_model_name_or_path=base,
+        revision=revision,
+        task_type="CAUSAL_LM",
+        inference_mode=True,
+        target_modules=list(adapter.targets),
+        **adapter.settings,
+    )
+    # PEFT makes a set of the names, whose order in the file would differ from process to process.
+    config.target_modules = sorted(adapter.targets)
+    config.save_pretrained(str(folder))
+
+
+def write_weights(folder: Path, adapter: Adapter) -> None:
+    """Write the tensors of an adapter; equal adapters give equal files.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    write_tensors(folder / WEIGHTS, adapter.tensors(), {"format": "pt"})

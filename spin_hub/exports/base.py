@@ -190,8 +190,8 @@ class Export:
 EXPORTS: Final[Table[Export]] = registered(
     GROUP,
     {
-        MODEL.name: "spin_hub.exports.model:ENTRY",
-        DELTA.name: "spin_hub.exports.delta:ENTRY",
+        MODEL.name: "spin_hub.exports.native:MODEL_ENTRY",
+        DELTA.name: "spin_hub.exports.native:DELTA_ENTRY",
         PEFT.name: "spin_hub.exports.peft_sparse:ENTRY",
         LORA.name: "spin_hub.exports.lora:ENTRY",
     },

@@ -11,9 +11,9 @@ from spin_hub.core.ranking import Shape, count_of
 from spin_hub.errors import RankTooLarge, SpinHubError
 from spin_hub.exports.adapter import PREFIX, Adapter, Array, PeftType, negated, one
 from spin_hub.exports.base import ExportOptions
+from spin_hub.exports.lora_error import is_cheap, measure_unmerged
 from spin_hub.exports.modules import Touched, every_layer, factors_by_module, short_names
 from spin_hub.exports.peft_adapter import AdapterExport, AdapterMade
-from spin_hub.exports.unmerged import is_cheap, measure_unmerged
 from spin_hub.kinds import LARGEST_RANK, LORA
 from spin_hub.progress import Reporter
 from spin_hub.recipe import SelectionRecipe

@@ -13,9 +13,8 @@ from spin_hub.checkpoint.store import FileStore
 from spin_hub.core.delta import BaseRef, Delta, TensorEdit
 from spin_hub.core.dtypes import NAMES, itemsize
 from spin_hub.errors import AdapterRefused
-from spin_hub.exports.adapter import Adapter, PeftType
+from spin_hub.exports.adapter import SINCE, WEIGHTS, Adapter, PeftType, config_class, write_config, write_weights
 from spin_hub.exports.base import Export, ExportOptions, Made, settings_of
-from spin_hub.exports.config import SINCE, WEIGHTS, config_class, write_config, write_weights
 from spin_hub.exports.modules import Touched, touched_modules
 from spin_hub.exports.proof import adapter_rows
 from spin_hub.models.load import check_causal, load_skeleton

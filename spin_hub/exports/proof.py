@@ -12,8 +12,7 @@ from spin_hub.checkpoint.store import FileStore
 from spin_hub.core.files import SPIN
 from spin_hub.core.json import parse
 from spin_hub.errors import CorruptFile
-from spin_hub.exports.adapter import Adapter
-from spin_hub.exports.config import CONFIG, WEIGHTS, write_config, write_weights
+from spin_hub.exports.adapter import CONFIG, WEIGHTS, Adapter, write_config, write_weights
 from spin_hub.record import NAME, Record
 
 _RECORD: Final = f"{SPIN}/{NAME}"

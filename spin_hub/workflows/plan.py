@@ -5,24 +5,27 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
+import torch
+
 from spin_hub.artifacts.base_model import open_headers
 from spin_hub.artifacts.publish import most_to_upload, prepare
 from spin_hub.artifacts.write import default_name, needed_bytes
+from spin_hub.core.names import ALL
 from spin_hub.core.ranking import Shape
 from spin_hub.hub.token import account
 from spin_hub.metrics.likelihood import STATES, texts_for
-from spin_hub.models.device import place, stored_dtype
+from spin_hub.models.device import name_of, place, stored_dtype
 from spin_hub.models.load import check_causal, load_skeleton
+from spin_hub.models.speed import Speed, speeds
 from spin_hub.progress import SILENT, Reporter
 from spin_hub.recipe import SelectionRecipe
-from spin_hub.scoring.estimate import Reading, estimate
+from spin_hub.scoring.estimate import Cost, Reading, estimate, scoring_seconds
 from spin_hub.scoring.inputs import calibrate, targets_within
 from spin_hub.scoring.memory import MemoryRequest, hold
 from spin_hub.scoring.scores import score_named
 from spin_hub.search.search import default_grid
 from spin_hub.search.study import states_of
 from spin_hub.units import about, human_bytes
-from spin_hub.workflows.advice import shorter
 from spin_hub.workflows.edit import EditRequest
 from spin_hub.workflows.sweep import keep_for
 
@@ -32,6 +35,14 @@ _PLACES: Final = {
     "loaded": "in memory",
     "shards": "read layer by layer",
 }
+LONG: Final = 3600.0
+"""Seconds of an edit that is worth advice."""
+
+_WORTH: Final = 0.75
+"""The share of the time that a precision must save to be named."""
+
+_FEW: Final = 32
+"""Examples of a set that the advice names, a quarter of the default."""
 
 
 @dataclass(frozen=True)
@@ -165,3 +176,34 @@ def _matrices(shapes: list[Shape], selection: SelectionRecipe) -> tuple[PlannedM
         PlannedMatrix(shape, number, {name: count(ratio, shape) for name, ratio in selection.all_ratios.items()})
         for shape, number in sorted(Counter(shapes).items())
     )
+
+
+def shorter(request: EditRequest, demand: MemoryRequest, engine: str, cost: Cost, once: float) -> tuple[str, ...]:
+    """Options that would shorten an edit of more than an hour; none for a shorter one.
+
+    Args:
+        request: the edit.
+        demand: what is scored.
+        engine: by which engine.
+        cost: what the edit takes.
+        once: the share of the measurements that is left without a search for p and q.
+    """
+    total = cost.seconds + cost.reading
+    if total <= LONG:
+        return ()
+    found = []
+    device, own = demand.where.device, demand.where.dtype
+    for dtype, speed in speeds(device, {torch.float32, torch.bfloat16} - {own}).items():
+        share = scoring_seconds(demand, engine, dtype) / cost.seconds if isinstance(speed, Speed) else 1.0
+        if share < _WORTH:
+            found.append(f"--dtype {name_of(dtype)}: about {about(share * total)}")
+    used = len(demand.examples) // max(1, len(request.scoring.sets))
+    if used > _FEW:
+        found.append(f"--samples {_FEW}: about {about(cost.seconds * _FEW / used + cost.reading)}")
+    if request.selection.part.layers == ALL:
+        found.append("--layers FIRST-LAST: the fewer layers and the higher, the faster")
+    if request.search:
+        found.append(f"--p and --q, so that nothing is tried out: about {about(cost.seconds + cost.reading * once)}")
+    if device.type == "cpu":
+        found.append("--device cuda, on a machine with a GPU")
+    return tuple(found)

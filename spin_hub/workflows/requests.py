@@ -262,7 +262,7 @@ def eval_request(model: str | Path, options: Options) -> "EvalRequest":
         given[name] = Path(given[name]) if given.get(name) else None
     for name in ("delta", "against"):
         given[name] = _text(given.get(name))
-    tasks = {"tasks": several(options["task"])} if options.get("task") else {}
+    tasks: dict[str, Any] = {"tasks": several(options["task"])} if options.get("task") else {}
     names = {field.name for field in fields(EvalRequest)} - {"model", "record", "tasks"}
     return EvalRequest(str(model), **_present(given, names), **tasks, record=not options.get("no_record"))
 

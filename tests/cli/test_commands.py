@@ -240,7 +240,7 @@ def test_a_second_edit_into_the_same_place_needs_overwrite(run, tiny):
 
 
 def test_an_interrupt_is_exit_130_and_leaves_only_finished_layers(run, tiny, own_folder, monkeypatch):
-    import spin_hub.exports.model as exported
+    import spin_hub.exports.native as exported
 
     def interrupt(*_):
         raise KeyboardInterrupt

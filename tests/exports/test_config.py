@@ -6,9 +6,8 @@ import peft
 import pytest
 
 from spin_hub.errors import MissingDependency, PeftTooOld
-from spin_hub.exports import config
-from spin_hub.exports.adapter import Adapter
-from spin_hub.exports.config import CONFIG, config_class, write_config
+from spin_hub.exports import adapter as config
+from spin_hub.exports.adapter import CONFIG, Adapter, config_class, write_config
 
 TARGETS = ("model.layers.1.mlp.up_proj", "model.layers.0.mlp.up_proj")
 

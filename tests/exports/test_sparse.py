@@ -10,8 +10,7 @@ from spin_hub.artifacts.container import write_tensors
 from spin_hub.artifacts.delta_file import write_delta
 from spin_hub.core.delta import BaseRef, Delta, TensorEdit
 from spin_hub.errors import AdapterRefused
-from spin_hub.exports.adapter import PREFIX
-from spin_hub.exports.config import CONFIG, WEIGHTS, write_config
+from spin_hub.exports.adapter import CONFIG, PREFIX, WEIGHTS, write_config
 from spin_hub.exports.modules import Touched, touched_modules
 from spin_hub.exports.peft_sparse import shira, supertuning
 

@@ -22,7 +22,7 @@ def emptied(desk, function):
     ("command", "place"),
     [
         (("edit", "org/tiny", *RATIOS, "-o", "out"), "spin_hub.workflows.edit.score_prepared"),
-        (("edit", "org/tiny", *RATIOS, "-o", "out"), "spin_hub.exports.model.write_model_folder"),
+        (("edit", "org/tiny", *RATIOS, "-o", "out"), "spin_hub.exports.native.write_model_folder"),
         (("apply", "alice/there", "org/tiny", "-o", "out"), "spin_hub.workflows.apply.write_model_folder"),
         (("revert", "alice/there", "-o", "out"), "spin_hub.workflows.revert.read_index"),
     ],

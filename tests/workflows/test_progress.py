@@ -152,7 +152,7 @@ def test_edit_to_an_adapter(watch, tiny):
         ("edit", tiny, *EDIT, "--as", "lora", "--yes", "--no-eval", "-o", "out"),
         {
             "exports.peft_adapter.made_from": {"Checking the adapter", "Making the adapter"},
-            "exports.unmerged._check_same": "Comparing the weights with the checkpoint",
+            "exports.lora_error._check_same": "Comparing the weights with the checkpoint",
             "exports.base.write_export_folder": "Writing the adapter",
         },
     )
@@ -251,7 +251,7 @@ def test_export(watch, made, tiny):
         {
             "artifacts.open.resolve_delta": "Fetching the delta",
             "artifacts.base_model.resolve_model": "Fetching the model",
-            "exports.base_of.state_of": "Comparing the base with the delta",
+            "workflows.export.state_of": "Comparing the base with the delta",
             "exports.peft_adapter.made_from": "Making the adapter",
             "exports.base.write_export_folder": "Writing the adapter",
         },

@@ -160,7 +160,7 @@ def test_a_record_that_lies_about_the_adapter(place, name, lie):
 
 
 def test_without_peft_there_is_no_verdict(made, monkeypatch):
-    monkeypatch.setattr("spin_hub.exports.config.find_spec", lambda _: None)
+    monkeypatch.setattr("spin_hub.exports.adapter.find_spec", lambda _: None)
     with pytest.raises(MissingDependency):
         rows(made, "lora")
 

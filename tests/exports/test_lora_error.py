@@ -9,10 +9,10 @@ from transformers import AutoModelForCausalLM
 from spin_hub.artifacts.container import write_tensors
 from spin_hub.core.selection import Selection
 from spin_hub.data.examples import IGNORE, Example
-from spin_hub.exports.config import WEIGHTS, write_config
+from spin_hub.exports.adapter import WEIGHTS, write_config
 from spin_hub.exports.lora import lora
+from spin_hub.exports.lora_error import Beside, pairs_of, unmerged_error
 from spin_hub.exports.modules import touched_modules
-from spin_hub.exports.unmerged import Beside, pairs_of, unmerged_error
 
 
 def example(seed: int, length: int) -> Example:
