@@ -114,6 +114,7 @@ SEAM: Final = {
     ("spin_hub/checkpoint/system.py", "os.copy_file_range"): "else blocks are read and written",
     ("spin_hub/checkpoint/system.py", "os.pread"): "else seek and read",
     ("spin_hub/checkpoint/system.py", "os.pwrite"): "else seek and write",
+    ("spin_hub/checkpoint/system.py", ".chmod"): "nothing to do on Windows",
     ("spin_hub/artifacts/container.py", ".chmod"): "to the mode that the file had: nothing to do on Windows",
     ("spin_hub/checkpoint/digests.py", ".st_ino"): "beside size and time, and only to save a reading",
     ("spin_hub/checkpoint/digests.py", ".st_ctime"): "beside the time of change",

@@ -5,11 +5,13 @@ from functools import cached_property
 from typing import Any, Final
 
 from spin_hub.checkpoint.digests import contents_of, known_digests
-from spin_hub.checkpoint.index import CheckpointIndex, TensorPlace, read_config, read_index
+from spin_hub.checkpoint.index import CheckpointIndex, build_index, read_config, read_index
+from spin_hub.checkpoint.layout import find_layout
+from spin_hub.checkpoint.lfs import refuse_pointer
 from spin_hub.core.files import README, Contents
 from spin_hub.errors import DownloadDamaged
 from spin_hub.hub.resolve import ModelSource, resolve_model
-from spin_hub.hub.store import remote_spans
+from spin_hub.hub.store import remote_headers
 from spin_hub.model_cards.front_matter import BaseCard, read_base_card
 from spin_hub.progress import SILENT, Reporter, step
 from spin_hub.record import ModelRecord
@@ -61,11 +63,11 @@ def open_base(model: str, reporter: Reporter = SILENT) -> Base:
     """Find a model by folder or Hub id, download it if need be, and read its checkpoint's headers.
 
     Raises:
-        SpinHubError: it is not there, not readable, quantised or damaged.
+        SpinHubError: it is not there, not readable, quantised or damaged, or a file of it is a Git LFS pointer.
     """
     with step(reporter, _FETCHING):
         source = resolve_model(model)
-        return Base(source, read_index(source.folder))
+        return _checked(Base(source, read_index(source.folder)), reporter)
 
 
 def open_headers(model: str, reporter: Reporter = SILENT) -> Base:
@@ -75,18 +77,27 @@ def open_headers(model: str, reporter: Reporter = SILENT) -> Base:
         SpinHubError: as :func:`open_base`.
     """
     with step(reporter, _FETCHING):
-        return _headers(model)
+        source = resolve_model(model, weights=False)
+        index = read_index(source.folder) if source.elsewhere is None else _remote_index(source)
+        return _checked(Base(source, index), reporter)
 
 
-def _headers(model: str) -> Base:
-    source = resolve_model(model, weights=False)
-    if source.elsewhere is None or source.repo_id is None or source.commit is None:
-        return Base(source, read_index(source.folder))
-    config = read_config(source.folder)
-    spans = remote_spans(source.repo_id, source.commit)
-    tensors = {name: TensorPlace(shard, span) for name, (shard, span) in spans.items()}
-    shards = tuple(sorted({place.shard for place in tensors.values()}))
-    return Base(source, CheckpointIndex(source.folder, config, tensors, shards))
+def _remote_index(source: ModelSource) -> CheckpointIndex:
+    repo_id, folder, config = str(source.repo_id), source.folder, read_config(source.folder)
+    local = {path.name for path in folder.iterdir() if path.is_file()}
+    names = {name for name in {*local, *source.expected, *source.left_out} if "/" not in name}
+    layout = find_layout(repo_id, names, lambda name: (folder / name).read_bytes())
+    headers = remote_headers(repo_id, str(source.commit), layout.shards)
+    return build_index(folder, config, names, layout, headers)
+
+
+def _checked(base: Base, reporter: Reporter) -> Base:
+    """Refuse pointers of Git LFS in place of what a copy keeps, and say what is set aside."""
+    for name in base.contents.proven:
+        refuse_pointer(base.index.folder / name)
+    for note in base.index.notes:
+        reporter.note(note)
+    return base
 
 
 def record_of(base: Base, reporter: Reporter) -> ModelRecord:
@@ -108,7 +119,10 @@ def record_of(base: Base, reporter: Reporter) -> ModelRecord:
         repo_id=base.source.repo_id,
         commit=base.source.commit,
         files={name: hashes[name] for name in base.contents.proven},
-        left_out={**base.source.left_out, **{name: hashes[name] for name in base.contents.left_out}},
+        left_out={
+            **{name: digest for name, digest in base.source.left_out.items() if name not in hashes},
+            **{name: hashes[name] for name in base.contents.left_out},
+        },
         card=base.card,
         card_notes=base.readme.notes,
         model_type=base.index.config.get("model_type"),

@@ -10,7 +10,7 @@ from spin_hub.artifacts.base_model import Base
 from spin_hub.artifacts.delta_file import NAME as DELTA
 from spin_hub.artifacts.open import read_card
 from spin_hub.artifacts.write import default_name
-from spin_hub.core.files import README, split_names
+from spin_hub.core.files import README, SHARDED, split_names
 from spin_hub.errors import NotOurRepo, TagTaken, UsageError, VisibilityDiffers
 from spin_hub.hub.commit import Changes, Content, Origin, Pushed, Target, changes_for, page_of
 from spin_hub.hub.push import push, set_tag, validate_card
@@ -230,8 +230,8 @@ def _names(folder: Path, kind: Kind) -> list[str]:
     if not kind.folder:
         kept = split_names(names, (DELTA,)).kept
         return [name for name in kept if name not in _LOADABLE and "/" not in name]
-    shards = [name for name in names if "/" not in name and name.endswith(".safetensors")]
+    weights = [name for name in names if "/" not in name and (name.endswith(".safetensors") or name == SHARDED)]
     spin = [name for name in names if name.startswith(kind.folder) and "/." not in name]
-    kept = split_names(names, shards).kept
+    kept = split_names(names, weights).kept
     own = [name for name in kind.files if name in names and name not in kept]
     return [*kept, *own, *sorted(spin)]

@@ -103,7 +103,7 @@ _BLOCK: Final = 1 << 20
 def contents_of(index: CheckpointIndex) -> Contents:
     """The files of a checkpoint folder, sorted into kept and left out."""
     names = (path.relative_to(index.folder).as_posix() for path in index.folder.rglob("*") if path.is_file())
-    return split_names(names, index.shards)
+    return split_names(names, index.layout.files)
 
 
 def digests(folder: Path, names: Iterable[str], read: Callable[[int], None]) -> dict[str, str]:

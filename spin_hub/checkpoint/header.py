@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from spin_hub.checkpoint.lfs import is_pointer
 from spin_hub.core.dtypes import BITS, elements
 from spin_hub.core.json import parse
-from spin_hub.errors import CorruptFile
+from spin_hub.errors import CorruptFile, LfsPointer
 
 _LARGEST_HEADER: Final = 100_000_000  # the limit of the safetensors library itself
+START: Final = 1024
+"""Bytes of a file to read at first: a Git LFS pointer is shorter."""
 
 
 @dataclass(frozen=True)
@@ -48,16 +51,25 @@ def read_header(path: Path) -> Header:
     with path.open("rb") as file:
         size = file.seek(0, 2)
         file.seek(0)
-        start = file.read(8)
-        return parse_header(path, start + file.read(header_size(path, start, size) - 8), size)
+        start = file.read(START)
+        end = header_size(path, start, size)
+        return parse_header(path, start[:end] + file.read(max(end - len(start), 0)), size)
 
 
 def header_size(path: str | Path, start: bytes, size: int) -> int:
-    """Where the tensors begin in a file of so many bytes, from its first eight.
+    """The place at which the tensors begin in a file.
+
+    Args:
+        path: for messages.
+        start: the first eight bytes of the file or more.
+        size: of the whole file.
 
     Raises:
+        LfsPointer: the file is a Git LFS pointer.
         CorruptFile: the file cannot hold such a header.
     """
+    if size == len(start) and is_pointer(start):
+        raise LfsPointer(path=path)
     length = int.from_bytes(start[:8], "little")
     if size < 8 or length > min(size - 8, _LARGEST_HEADER):
         raise CorruptFile(path=path, why=f"its {size} bytes do not hold the header that it announces")

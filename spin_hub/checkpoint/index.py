@@ -1,7 +1,7 @@
 """Where every tensor of a checkpoint folder lies: one file or many shards, seen alike."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spin_hub.checkpoint.header import TensorSpan, read_header
+from spin_hub.checkpoint.layout import Layout, adapter_alone, find_layout, notes_on
+from spin_hub.checkpoint.lfs import refuse_pointer
 from spin_hub.core.dtypes import itemsize
-from spin_hub.core.files import LONGEST_NAME
+from spin_hub.core.files import ADAPTER_CONFIG, CONFIG
 from spin_hub.core.json import parse
 from spin_hub.core.selection import Indices
-from spin_hub.errors import CorruptFile, ModelNotFound, NoSafetensors, QuantisedCheckpoint
+from spin_hub.errors import CorruptFile, ModelNotFound, QuantisedCheckpoint
 
-SINGLE: Final = "model.safetensors"
-SHARDED: Final = "model.safetensors.index.json"
 _KINDS: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
     "model_type": ((str,), "text"),
     "architectures": ((list,), "a list"),
@@ -27,6 +27,15 @@ _KINDS: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
     "torch_dtype": ((str, dict), "text"),
 }
 """Of what a config holds, the types of what is read of it; null is none."""
+
+# Types whose elements mean nothing without a scale, where one is beside them.
+_SCALED: Final = frozenset({"F8_E4M3", "F8_E5M2", "F8_E4M3FNUZ", "F8_E5M2FNUZ", "I8", "U8", "F4"})
+_SCALE_WORDS: Final = ("scale", "scb", "absmax", "quant_state", "quant_map")
+_MODELOPT: Final = "hf_quant_config.json"
+_SCALE_NOTE: Final = (
+    "The weights are quantised, with scales beside them ({scale}) that config.json does not speak of: they can be set "
+    "to zero, but not scored."
+)
 
 
 @dataclass(frozen=True)
@@ -39,15 +48,31 @@ class TensorPlace:
 
 @dataclass(frozen=True)
 class CheckpointIndex:
-    """A checkpoint folder: tensor name -> place, its config, and its shards in order of their names."""
+    """A checkpoint folder.
+
+    Attributes:
+        folder: the files.
+        config: of the model.
+        tensors: name -> place.
+        layout: the files of weights.
+        notes: sentences about what transformers does not load: superseded copies, other weights, an adapter.
+        scale: a tensor or file with scales of quantised weights that the config does not speak of, or None.
+    """
 
     folder: Path
     config: Mapping[str, Any]
     tensors: Mapping[str, TensorPlace]
-    shards: tuple[str, ...]
+    layout: Layout
+    notes: tuple[str, ...] = ()
+    scale: str | None = None
+
+    @property
+    def shards(self) -> tuple[str, ...]:
+        """The files that hold tensors, sorted."""
+        return self.layout.shards
 
     def raw(self, name: str, indices: Indices) -> NDArray[np.uint8]:
-        """The bytes of some elements of a tensor, as they lie in the file.
+        """Read the bytes of some elements of a tensor, as they lie in the file.
 
         Args:
             name: the tensor.
@@ -66,8 +91,6 @@ class CheckpointIndex:
 def read_index(folder: Path) -> CheckpointIndex:
     """Read the config and all shard headers of a checkpoint folder, and check them.
 
-    ``model.safetensors`` wins over an index file, as in transformers.
-
     Raises:
         ModelNotFound: there is no config.json, or it is not JSON.
         NoSafetensors: there are no safetensors weights.
@@ -75,28 +98,70 @@ def read_index(folder: Path) -> CheckpointIndex:
         CorruptFile: a shard is missing, truncated or damaged.
     """
     config = read_config(folder)
-    shards = _shards(folder)
-    tensors: dict[str, TensorPlace] = {}
-    for shard in shards:
-        for name, span in read_header(folder / shard).spans.items():
-            if name in tensors:
-                raise CorruptFile(path=folder / shard, why=f"the tensor {name!r} is in {tensors[name].shard} too")
-            tensors[name] = TensorPlace(shard, span)
-    _check_complete(folder, tensors)
-    return CheckpointIndex(folder, config, tensors, shards)
+    names = [path.name for path in folder.iterdir() if path.is_file()]
+    layout = find_layout(folder, names, lambda name: (folder / name).read_bytes())
+    return build_index(folder, config, names, layout, {s: read_header(folder / s).spans for s in layout.shards})
+
+
+def build_index(
+    folder: Path,
+    config: Mapping[str, Any],
+    names: Collection[str],
+    layout: Layout,
+    headers: Mapping[str, Mapping[str, TensorSpan]],
+) -> CheckpointIndex:
+    """Put the headers of all shards together.
+
+    Args:
+        folder: of the model.
+        config: of the model.
+        names: of the files beside the config.
+        layout: which of them hold weights.
+        headers: shard -> tensor name -> span.
+    """
+    copies: dict[str, list[TensorPlace]] = {}
+    for shard in layout.shards:
+        for name, span in headers[shard].items():
+            copies.setdefault(name, []).append(TensorPlace(shard, span))
+    # transformers reads the shards in this order, so that the last copy is the model's.
+    tensors = {name: places[-1] for name, places in copies.items()}
+    scale = None if config.get("quantization_config") else _scale(tensors, names)
+    notes = [*notes_on(layout, names), *_notes_on_copies(layout, copies)]
+    notes += [_SCALE_NOTE.format(scale=scale)] if scale else []
+    return CheckpointIndex(folder, config, tensors, layout, tuple(notes), scale)
+
+
+def check_scales(index: CheckpointIndex) -> None:
+    """Refuse to score quantised weights whose scales transformers would not apply.
+
+    Raises:
+        QuantisedCheckpoint: naming a scale.
+    """
+    if index.scale:
+        raise QuantisedCheckpoint(
+            f"{index.folder} cannot be scored: it holds quantised weights with scales beside them ({index.scale}), but "
+            "its config.json has no quantization_config, so that transformers would load them without their scales.",
+            hint="Score the unquantised model; `spin-hub apply` can bring its delta to this one.",
+            path=index.folder,
+            method=index.scale,
+        )
 
 
 def read_config(folder: Path) -> Mapping[str, Any]:
-    """The folder's config.json.
+    """Read a folder's config.json.
 
     Raises:
         ModelNotFound: it is missing or not a JSON object.
+        NoSafetensors: it is missing, and an adapter is there in place of a model.
         CorruptFile: something that is read of it is of another type.
         QuantisedCheckpoint: it says that the weights are quantised or packed.
     """
-    path = folder / "config.json"
+    path = folder / CONFIG
+    if not path.is_file() and (adapter := folder / ADAPTER_CONFIG).is_file():
+        raise adapter_alone(folder, adapter.read_bytes())
     if not path.is_file():
         raise ModelNotFound(model=str(folder), why="the folder has no config.json")
+    refuse_pointer(path)
     try:
         config = parse(path.read_bytes(), unique=False)
     except ValueError as error:
@@ -116,54 +181,35 @@ def read_config(folder: Path) -> Mapping[str, Any]:
     return config
 
 
-def _shards(folder: Path) -> tuple[str, ...]:
-    if (folder / SINGLE).is_file():
-        return (SINGLE,)
-    if not (folder / SHARDED).is_file():
-        others = sorted(path.name for path in folder.iterdir() if path.suffix in {".bin", ".pt", ".pth", ".gguf"})
-        raise NoSafetensors(path=folder, others=", ".join(others) or "no weights at all")
-    shards = named_shards(folder / SHARDED, _weight_map(folder))
-    for shard in shards:
-        if not (folder / shard).is_file():
-            raise CorruptFile(path=folder / shard, why="the index names this shard, but it is missing")
-    return shards
+def _scale(tensors: Mapping[str, TensorPlace], names: Collection[str]) -> str | None:
+    """Find a scale in the module of a quantised weight, such as ``x.weight_scale_inv`` beside ``x.weight``."""
+    modules = {name.rpartition(".")[0] for name, place in tensors.items() if place.span.dtype in _SCALED}
+    for name in tensors:
+        module, _, last = name.rpartition(".")
+        if module in modules and any(word in last.lower() for word in _SCALE_WORDS):
+            return name
+    return _MODELOPT if modules and _MODELOPT in names else None
 
 
-def named_shards(path: str | Path, weight_map: Mapping[str, str]) -> tuple[str, ...]:
-    """The shards that an index names, sorted.
-
-    Raises:
-        CorruptFile: one of them lies elsewhere.
-    """
-    shards = tuple(sorted(set(weight_map.values())))
-    for shard in shards:
-        if Path(shard).name != shard or not shard.endswith(".safetensors") or len(shard.encode()) > LONGEST_NAME:
-            raise CorruptFile(path=path, why=f"it names a shard {shard[:80]!r} outside the folder")
-    return shards
-
-
-def _weight_map(folder: Path) -> dict[str, str]:
-    return parse_weight_map(folder / SHARDED, (folder / SHARDED).read_bytes())
-
-
-def parse_weight_map(path: str | Path, data: bytes) -> dict[str, str]:
-    """Tensor name -> shard, as an index file says it.
-
-    Raises:
-        CorruptFile: it is no such file.
-    """
-    try:
-        entries = parse(data)["weight_map"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise CorruptFile(path=path, why="it has no weight_map") from error
-    if not isinstance(entries, dict) or not all(isinstance(shard, str) for shard in entries.values()):
-        raise CorruptFile(path=path, why="its weight_map does not map names to shards")
-    return entries
+def _notes_on_copies(layout: Layout, copies: Mapping[str, list[TensorPlace]]) -> Iterator[str]:
+    double = [name for name, places in copies.items() if len(places) > 1]
+    if double:
+        first, *_, last = copies[double[0]]
+        yield (
+            f"{_some(double)} in more than one shard: the copy in {last.shard} counts, as for transformers, and the "
+            f"one in {first.shard} is superseded and stays as it is."
+        )
+    other = [name for name in double if layout.weight_map.get(name, copies[name][-1].shard) != copies[name][-1].shard]
+    if other:
+        yield (
+            f"The index names another copy of {other[0]}, in {layout.weight_map[other[0]]}: a loader that goes by the "
+            "index tensor by tensor reads that one, unedited."
+        )
+    absent = [name for name in layout.weight_map if name not in copies]
+    if absent:
+        more = f" and {len(absent) - 1:,} more" if len(absent) > 1 else ""
+        yield f"The index lists {absent[0]}{more}, which no shard holds."
 
 
-def _check_complete(folder: Path, tensors: Mapping[str, TensorPlace]) -> None:
-    if (folder / SINGLE).is_file():
-        return
-    for name, shard in _weight_map(folder).items():
-        if name not in tensors or tensors[name].shard != shard:
-            raise CorruptFile(path=folder / shard, why=f"the index says that it holds {name!r}, but it does not")
+def _some(names: list[str]) -> str:
+    return f"{names[0]} is" if len(names) == 1 else f"{len(names):,} tensors, such as {names[0]}, are"

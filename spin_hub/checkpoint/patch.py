@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spin_hub.checkpoint.index import CheckpointIndex
-from spin_hub.checkpoint.system import copy_in_kernel, read_at, write_at
+from spin_hub.checkpoint.system import copy_in_kernel, keep_mode, read_at, write_at
 from spin_hub.core.delta import ZERO, Delta, TensorEdit
 from spin_hub.core.selection import Indices
 from spin_hub.errors import DeltaMismatch, OutputNotAllowed
@@ -22,7 +22,7 @@ _COPIED_AT_ONCE: Final = 4 << 20
 
 
 def copy_file(source: Path, target: Path, copied: Callable[[int], None] = lambda _: None) -> None:
-    """Copy the content of a file, following links, into a new file with the default permissions.
+    """Copy the content of a file, following links, into a new file; :func:`keep_mode` is for its permissions.
 
     ``copy_file_range`` lets the kernel share the extents (btrfs, XFS and others) or copy without passing the
     bytes through this process; where it does not work, they are read and written in blocks.
@@ -143,6 +143,8 @@ def write_patched_copy(
             with path.open("r+b", buffering=0) as file:
                 for start, edit in here:
                     _write(file, start, edit.indices, values(edit))
+        # Not before, since a shard may be read-only.
+        keep_mode(index.folder / shard, path)
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         try:
@@ -168,6 +170,7 @@ def copy_others(folder: Path, names: Iterable[str], target: Path) -> None:
             raise OutputNotAllowed(path=target, why=f"its file system gives {other} and {name} one file")
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         copy_file(folder / name, target / name)
+        keep_mode(folder / name, target / name)
 
 
 def _write(file: FileIO, start: int, indices: Indices, values: NDArray[np.uint8]) -> None:

@@ -8,6 +8,7 @@ take one away.
 import errno
 import os
 import re
+import stat
 import time
 from collections.abc import Callable
 from io import FileIO
@@ -137,6 +138,12 @@ def copy_in_kernel(reader: FileIO, writer: FileIO, size: int) -> int | None:
             return None
         raise
     return copied
+
+
+def keep_mode(source: Path, target: Path) -> None:
+    """Give a copy the permissions of its source; Windows has none of them, and would lock a read-only copy."""
+    if not WINDOWS:
+        target.chmod(stat.S_IMODE(source.stat().st_mode) & 0o777)
 
 
 def cache_folder() -> Path:

@@ -15,6 +15,12 @@ _TWIN_SUFFIXES: Final = frozenset(
 )  # fmt: skip
 _TWIN_FOLDERS: Final = frozenset({"original", "onnx", "openvino", "coreml", "gguf"})
 
+CONFIG: Final = "config.json"
+SINGLE: Final = "model.safetensors"
+SHARDED: Final = "model.safetensors.index.json"
+ADAPTER_CONFIG: Final = "adapter_config.json"
+ADAPTER_WEIGHTS: Final = frozenset({"adapter_model.safetensors", "adapter_model.bin"})
+
 TWIN_PATTERNS: Final = (
     *sorted(f"*{suffix}" for suffix in _TWIN_SUFFIXES - {".safetensors"}),
     *sorted(f"{folder}/*" for folder in _TWIN_FOLDERS),
@@ -29,7 +35,7 @@ class Contents:
 
     Attributes:
         kept: copied into an edited model: shards, config, tokenizer, code, licence; without the README.
-        left_out: may hold unedited twins of the weights.
+        left_out: may hold unedited twins of the weights, an adapter to them, or describe such files.
         readme: whether there is a README.md.
     """
 
@@ -43,12 +49,20 @@ class Contents:
         return tuple(sorted((*self.kept, README))) if self.readme else self.kept
 
 
-def split_names(names: Iterable[str], shards: Collection[str]) -> Contents:
-    """Sort names of files; hidden files, caches and an earlier ``spin/`` take no part."""
+def split_names(names: Iterable[str], weights: Collection[str]) -> Contents:
+    """Sort names of files; hidden files, caches and an earlier ``spin/`` take no part.
+
+    A file that describes others, such as an index or an adapter's config, is left out with them.
+
+    Args:
+        names: relative to the model's folder.
+        weights: the shards and their index, which are kept whatever their names.
+    """
     visible = sorted(name for name in names if _takes_part(name))
-    twins = tuple(name for name in visible if name not in shards and _may_be_twin(name))
+    twins = {name for name in visible if name not in weights and _may_be_twin(name)}
+    twins |= {name for name in visible if name not in weights and _describes(name, twins)}
     kept = tuple(name for name in visible if name not in twins and name != README)
-    return Contents(kept, twins, README in visible)
+    return Contents(kept, tuple(sorted(twins)), README in visible)
 
 
 def stays_inside(name: object) -> bool:
@@ -78,7 +92,15 @@ def _takes_part(name: str) -> bool:
 def _may_be_twin(name: str) -> bool:
     *folders, file = name.split("/")
     suffix = "".join(file.lower().rpartition(".")[1:])
-    index_of_twins = file.endswith(".index.json") and name != "model.safetensors.index.json"
-    in_twin_folder = any(folder.lower() in _TWIN_FOLDERS for folder in folders)
+    in_twin_folder = any(folder.lower() in _TWIN_FOLDERS or folder.endswith(".mlpackage") for folder in folders)
     named_so = ".onnx" in file.lower() or file.startswith("consolidated")
-    return suffix in _TWIN_SUFFIXES or named_so or in_twin_folder or index_of_twins
+    return suffix in _TWIN_SUFFIXES or named_so or in_twin_folder
+
+
+def _describes(name: str, twins: Collection[str]) -> bool:
+    """True if a file describes weights that are left out, or an adapter, which never is of the weights themselves."""
+    folder, _, file = name.rpartition("/")
+    if file == "params.json":
+        return any(twin.rpartition("/")[0] == folder and "/consolidated" in f"/{twin}" for twin in twins)
+    of_twin = file.endswith(".xml") and f"{name.removesuffix('.xml')}.bin" in twins
+    return of_twin or file == ADAPTER_CONFIG or file.endswith(".index.json")

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from huggingface_hub import HfApi, constants, get_token, snapshot_download
 
-from spin_hub.core.files import DELTA, SPIN, TWIN_PATTERNS, split_names
+from spin_hub.core.files import DELTA, SHARDED, SINGLE, SPIN, TWIN_PATTERNS, split_names
 from spin_hub.errors import ArtefactNotFound, DownloadDamaged, ModelNotFound, NoSafetensors
 from spin_hub.hub.client import Asked, a_model, ask
 from spin_hub.record import NAME as RECORD
@@ -88,8 +88,9 @@ def _online(repo_id: str, revision: str | None, weights: bool) -> ModelSource:
     info = HfApi().model_info(repo_id, revision=revision, files_metadata=True)
     siblings = info.siblings or []
     names = [entry.rfilename for entry in siblings]
-    contents = split_names(names, [name for name in names if _is_shard(name)])
-    if not any(_is_shard(name) for name in names):
+    shards = [name for name in names if _is_shard(name)]
+    contents = split_names(names, shards if SINGLE in shards else [*shards, SHARDED])
+    if not shards:
         raise NoSafetensors(path=repo_id, others=", ".join(contents.left_out) or "no weights at all")
     folder = snapshot(repo_id, revision, str(info.sha), None if weights else _SMALL)
     hashes = {entry.rfilename: entry.lfs.sha256 if entry.lfs else "" for entry in siblings}

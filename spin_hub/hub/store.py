@@ -1,7 +1,8 @@
 """Files of a model repo at a commit: sizes, digests and pieces, read from the Hub without downloading whole files."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,9 @@ NBYTES: Final = 2_000_000
 
 # Bytes left for touched elements even if the files around them are large.
 _LEAST: Final = 1 << 18
+
+# Headers that are read at a time.
+_AT_ONCE: Final = 8
 
 # Requests that the client needs to list a repo.
 _QUESTIONS: Final = 4
@@ -157,24 +161,27 @@ def why_no_commit(repo_id: str, commit: str) -> str | None:
     return None
 
 
-def remote_spans(repo_id: str, commit: str) -> dict[str, tuple[str, TensorSpan]]:
-    """Return tensor name -> (shard, span); headers are read by range requests, and spans count from their end.
+def remote_headers(repo_id: str, commit: str, shards: Sequence[str]) -> dict[str, dict[str, TensorSpan]]:
+    """Return shard -> tensor name -> span; headers are read by range requests, and spans count from their end.
 
     Raises:
         CorruptFile: a header that does not parse.
         HubSilent: no answer.
     """
+
+    def read(shard: str) -> dict[str, TensorSpan]:
+        header = HfApi().parse_safetensors_file_metadata(repo_id, shard, revision=commit)
+        return {
+            name: TensorSpan(info.dtype, tuple(info.shape), begin, end - begin)
+            for name, info in header.tensors.items()
+            for begin, end in [info.data_offsets]
+        }
+
+    def headers() -> dict[str, dict[str, TensorSpan]]:
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            return dict(zip(shards, pool.map(read, shards), strict=True))
+
     try:
-        metadata = patiently(
-            a_model(repo_id),
-            f"for the headers of {repo_id}",
-            lambda: HfApi().get_safetensors_metadata(repo_id, revision=commit),
-        )
+        return patiently(a_model(repo_id), f"for the headers of {repo_id}", headers)
     except (NotASafetensorsRepoError, SafetensorsParsingError) as error:
         raise CorruptFile(path=repo_id, why="its safetensors headers cannot be read") from error
-    return {
-        name: (shard, TensorSpan(info.dtype, tuple(info.shape), begin, end - begin))
-        for shard, content in metadata.files_metadata.items()
-        for name, info in content.tensors.items()
-        for begin, end in [info.data_offsets]
-    }

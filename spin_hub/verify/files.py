@@ -8,7 +8,7 @@ from typing import Final
 from spin_hub.artifacts.verification import Difference
 from spin_hub.artifacts.write import BASE_README, NOTICE
 from spin_hub.checkpoint.store import FileStore, Identity
-from spin_hub.core.files import DELTA, README, SPIN, Contents, is_licence, split_names
+from spin_hub.core.files import DELTA, README, SHARDED, SINGLE, SPIN, Contents, is_licence, split_names
 from spin_hub.model_cards.heat_map import HEAT_MAP
 from spin_hub.model_cards.licences import terms_of
 from spin_hub.record import NAME as RECORD
@@ -40,7 +40,7 @@ class Comparison:
     @cached_property
     def contents(self) -> Contents:
         """The base's files, sorted into kept and left out."""
-        return split_names(self.base.sizes, self.shards)
+        return split_names(self.base.sizes, self.shards if SINGLE in self.shards else [*self.shards, SHARDED])
 
     @cached_property
     def names(self) -> list[str]:

@@ -10,7 +10,7 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from spin_hub.checkpoint.header import Header, TensorSpan, header_size, parse_header
+from spin_hub.checkpoint.header import START, Header, TensorSpan, header_size, parse_header
 from spin_hub.checkpoint.store import Content, in_blocks
 from spin_hub.core.delta import TensorEdit
 from spin_hub.errors import CorruptFile, DeltaMismatch
@@ -208,7 +208,7 @@ def prove_shard(
 def _head(sides: Sides, blocks: Iterator[bytearray]) -> tuple[bytearray, bytes]:
     """Return the first blocks, as many as hold the header, and the bytes before the tensors."""
     head = bytearray(next(blocks, b""))
-    end = header_size(sides.shard, bytes(head[:8]), sides.size)
+    end = header_size(sides.shard, bytes(head[:START]), sides.size)
     while len(head) < end:
         more = next(blocks, None)
         if more is None:

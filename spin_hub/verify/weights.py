@@ -12,11 +12,11 @@ import numpy as np
 
 from spin_hub.artifacts.verification import Difference
 from spin_hub.checkpoint.header import header_size, parse_header
-from spin_hub.checkpoint.index import SHARDED, SINGLE, named_shards, parse_weight_map
+from spin_hub.checkpoint.layout import Layout, find_layout
 from spin_hub.checkpoint.sampling import Allowance, Pieces, pieces_for
 from spin_hub.checkpoint.store import FileStore, file_pieces
-from spin_hub.core.delta import Delta
-from spin_hub.errors import CorruptFile, DeltaMismatch, NoSafetensors
+from spin_hub.core.delta import Delta, TensorEdit
+from spin_hub.errors import DeltaMismatch
 from spin_hub.progress import Reporter, step
 from spin_hub.verify.shards import PatchMap, Place, Proof, Sides, prove_shard
 
@@ -32,15 +32,20 @@ class Weights:
         base: its files.
         edited: those of the edited model, or None for a delta alone, whose originals are compared.
         delta: of the two.
-        shards: of the base, sorted.
+        layout: the base's files of weights.
         homes: tensor of the delta -> the base's shard that holds it.
     """
 
     base: FileStore
     edited: FileStore | None
     delta: Delta
-    shards: tuple[str, ...]
+    layout: Layout
     homes: Mapping[str, str]
+
+    @property
+    def shards(self) -> tuple[str, ...]:
+        """The base's shards, sorted."""
+        return self.layout.shards
 
     @cached_property
     def tensors(self) -> Mapping[str, frozenset[str]]:
@@ -50,6 +55,10 @@ class Weights:
             if len(edit.indices):
                 found.setdefault(self.homes[name], set()).add(name)
         return {shard: frozenset(names) for shard, names in sorted(found.items())}
+
+    def edits(self, shard: str) -> dict[str, TensorEdit]:
+        """The edits of the tensors that a shard holds; a copy in an earlier shard is superseded and stays as it is."""
+        return {name: edit for name, edit in self.delta.edits.items() if self.homes[name] == shard}
 
     @cached_property
     def present(self) -> list[str]:
@@ -83,19 +92,21 @@ def weights_of(base: FileStore, edited: FileStore | None, delta: Delta) -> Weigh
         NoSafetensors, CorruptFile: the base has no shards, or not those that its index names.
         DeltaMismatch: the base lacks a tensor of the delta.
     """
-    if SINGLE in base.sizes:
-        return Weights(base, edited, delta, (SINGLE,), dict.fromkeys(delta.edits, SINGLE))
-    if SHARDED not in base.sizes:
-        raise NoSafetensors(path=base.label, others="no index of shards")
-    homes = parse_weight_map(f"{base.label}/{SHARDED}", base.whole(SHARDED))
-    shards = named_shards(f"{base.label}/{SHARDED}", homes)
-    missing = [shard for shard in shards if shard not in base.sizes]
-    if missing:
-        raise CorruptFile(path=f"{base.label}/{missing[0]}", why="the index names this shard, but it is missing")
+    names = [name for name in base.sizes if "/" not in name]
+    layout = find_layout(base.label, names, base.whole)
+    homes = _homes(base, layout)
     unknown = [name for name in delta.edits if name not in homes]
     if unknown:
         raise DeltaMismatch(path=base.label, why=f"it has no tensor {unknown[0]}")
-    return Weights(base, edited, delta, shards, homes)
+    return Weights(base, edited, delta, layout, {name: homes[name] for name in delta.edits})
+
+
+def _homes(base: FileStore, layout: Layout) -> Mapping[str, str]:
+    """Return tensor -> shard, as transformers reads them; of shards that are not here, as the index has it."""
+    if layout.index is not None and not all(base.local(shard) for shard in layout.shards):
+        return layout.weight_map
+    headers = {shard: parse_header(shard, _head(base, shard), base.sizes[shard]).spans for shard in layout.shards}
+    return {name: shard for shard, spans in headers.items() for name in spans}
 
 
 def shard_rows(weights: Weights, reporter: Reporter) -> list[Difference]:
@@ -122,7 +133,7 @@ def shard_rows(weights: Weights, reporter: Reporter) -> list[Difference]:
 
         def prove(shard: str) -> tuple[str, list[Difference]]:
             sides = _sides(weights, shard)
-            return shard, list(_rows(weights, sides, prove_shard(sides, weights.delta.edits, helper, read)))
+            return shard, list(_rows(weights, sides, prove_shard(sides, weights.edits(shard), helper, read)))
 
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             try:
@@ -261,7 +272,7 @@ def _headers(weights: Weights, shards: list[str], sample: Sample) -> Iterator[tu
             if most and (left := store.allowance(shards)) and not _room(most, left):
                 return
         heads = [_head(store, shard) for store in stores]
-        touched = PatchMap(parse_header(shard, heads[0], weights.base.sizes[shard]), weights.delta.edits, shard)
+        touched = PatchMap(parse_header(shard, heads[0], weights.base.sizes[shard]), weights.edits(shard), shard)
         weights.check_holds(shard, touched.tensors)
         if heads[0] != heads[-1]:
             sample.rows.append(Difference("weights", shard, "the base's header", "another header"))

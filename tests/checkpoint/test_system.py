@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -112,6 +113,31 @@ def test_a_kernel_without_the_call_copies_nothing(tmp_path, monkeypatch):
     (tmp_path / "a").write_bytes(b"abc")
     with (tmp_path / "a").open("rb", buffering=0) as reader, (tmp_path / "b").open("wb", buffering=0) as writer:
         assert copy_in_kernel(reader, writer, 3) is None
+
+
+def test_a_full_disk_is_not_hidden(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(os, "copy_file_range", full, raising=False)
+    (tmp_path / "a").write_bytes(b"abc")
+    with pytest.raises(OSError, match="full"):
+        copy_file(tmp_path / "a", tmp_path / "b")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")
+@pytest.mark.parametrize("mode", [0o444, 0o600, 0o755])
+def test_copies_keep_the_permissions(sharded, tmp_path, mode):
+    base = shutil.copytree(sharded, tmp_path / "base")
+    for path in base.iterdir():
+        path.chmod(mode)
+    index, positions = read_index(base), np.array([0])
+    name, place = next(iter(index.tensors.items()))
+    edits = {name: TensorEdit(place.span.shape, place.span.dtype, positions, index.raw(name, positions))}
+    (tmp_path / "edited").mkdir()
+    write_patched_copy(index, edits, zeros, tmp_path / "edited", lambda _: None)
+    copy_others(base, ["config.json", "tokenizer.json"], tmp_path / "edited")
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "edited").iterdir()} == {mode}
 
 
 def test_names_that_the_file_system_takes_for_one_are_refused(tmp_path):

@@ -93,6 +93,12 @@ def test_only_the_readme_at_the_top_is_set_apart(names):
         "flax_model.msgpack",
         "rust_model.ot",
         "weights/Original/tokenizer.model",
+        "model.safetensors.index.json",
+        "adapter_config.json",
+        "adapter_model.safetensors",
+        "adapter_model.bin",
+        "checkpoint-9/adapter_config.json",
+        "model.mlpackage/Manifest.json",
     ],
 )
 def test_what_may_hold_unedited_weights_is_left_out(name):
@@ -103,8 +109,9 @@ def test_what_may_hold_unedited_weights_is_left_out(name):
     "name",
     [
         "model.safetensors",
-        "model.safetensors.index.json",
         "config.json",
+        "params.json",
+        "openvino_model.xml",
         "generation_config.json",
         "tokenizer.json",
         "tokenizer.model",
@@ -118,6 +125,23 @@ def test_what_may_hold_unedited_weights_is_left_out(name):
 )
 def test_what_a_model_needs_is_kept(name):
     assert split_names([name], SHARDS) == Contents(kept=(name,), left_out=(), readme=False)
+
+
+def test_the_index_of_the_shards_is_kept():
+    shards = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")
+    index = "model.safetensors.index.json"
+    assert split_names([index, *shards], (index, *shards)).left_out == ()
+    assert split_names([index, *shards], shards).left_out == (index,)
+
+
+@pytest.mark.parametrize(
+    ("description", "twin"),
+    [("params.json", "consolidated.00.pth"), ("openvino_model.xml", "openvino_model.bin"),
+     ("a/params.json", "a/consolidated.safetensors")],
+)  # fmt: skip
+def test_what_describes_weights_is_left_out_with_them(description, twin):
+    assert split_names([description, twin], SHARDS).left_out == tuple(sorted([description, twin]))
+    assert split_names([description, "b/" + twin], SHARDS).kept == (description,)
 
 
 @pytest.mark.parametrize(
