@@ -20,7 +20,7 @@ FLOORS = (
     {"scoring"},
     {"metrics"},
     {"exports", "search", "doctor"},
-    {"verify"},
+    {"verification"},
     {"workflows"},
     {"cli"},
 )

@@ -14,10 +14,10 @@ from spin_hub.exports.base import EXPORTS
 from spin_hub.hub.resolve import ModelSource
 from spin_hub.hub.store import why_no_commit
 from spin_hub.progress import SILENT, Reporter, step
-from spin_hub.verify.artifact import Artifact, open_artifact, open_base
-from spin_hub.verify.files import Comparison, added, added_beside, base_rows, file_rows
-from spin_hub.verify.record import card_rows, delta_rows, record_rows
-from spin_hub.verify.weights import Weights, place_rows, shard_rows, weights_of
+from spin_hub.verification.artifact import Artifact, open_artifact, open_base
+from spin_hub.verification.files import Comparison, added, added_beside, base_rows, file_rows
+from spin_hub.verification.record import card_rows, delta_rows, record_rows
+from spin_hub.verification.weights import Weights, place_rows, shard_rows, weights_of
 
 
 def verify(

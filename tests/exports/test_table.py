@@ -15,7 +15,7 @@ from spin_hub.exports.base import EXPORTS, ExportOptions, settings_of
 from spin_hub.kinds import KINDS, kind_of
 from spin_hub.model_cards.body import edit_command
 from spin_hub.recipe import Destination, ScoringRecipe, SelectionRecipe
-from spin_hub.verify.artifact import open_artifact
+from spin_hub.verification.artifact import open_artifact
 from spin_hub.workflows.edit import EditRequest
 from spin_hub.workflows.verify import verify
 

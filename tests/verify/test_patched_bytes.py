@@ -9,7 +9,7 @@ from spin_hub.checkpoint.header import Header, TensorSpan
 from spin_hub.core.delta import TensorEdit
 from spin_hub.core.dtypes import itemsize
 from spin_hub.errors import DeltaMismatch
-from spin_hub.verify.shards import PatchMap, Place
+from spin_hub.verification.shards import PatchMap, Place
 
 START = 40
 """Bytes of the header."""

@@ -15,7 +15,7 @@ from spin_hub.checkpoint.patch import write_patched_copy, zeros
 from spin_hub.checkpoint.store import file_pieces, in_blocks
 from spin_hub.core.delta import Delta, TensorEdit
 from spin_hub.errors import CorruptFile, DeltaMismatch
-from spin_hub.verify.shards import Proof, Sides, prove_shard
+from spin_hub.verification.shards import Proof, Sides, prove_shard
 
 SHARD = "model.safetensors"
 

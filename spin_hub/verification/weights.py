@@ -18,7 +18,7 @@ from spin_hub.checkpoint.store import FileStore, file_pieces
 from spin_hub.core.delta import Delta, TensorEdit
 from spin_hub.errors import DeltaMismatch
 from spin_hub.progress import Reporter, step
-from spin_hub.verify.shards import PatchMap, Place, Proof, Sides, prove_shard
+from spin_hub.verification.shards import PatchMap, Place, Proof, Sides, prove_shard
 
 # Shards at a time: one thread does not saturate a fast disk or the memory behind it.
 _AT_ONCE: Final = 2

@@ -16,7 +16,7 @@ from spin_hub.model_cards.heat_map import HEAT_MAP, is_heat_map, title_of
 from spin_hub.model_cards.render import BEGIN, END, OURS, parsed, render_card
 from spin_hub.record import NAME as RECORD
 from spin_hub.record import Record
-from spin_hub.verify.artifact import Artifact
+from spin_hub.verification.artifact import Artifact
 from spin_hub.version import __version__
 
 # The most bytes of a heat map.

@@ -12,7 +12,7 @@ from spin_hub.core.files import DELTA, README, SHARDED, SINGLE, SPIN, Contents, 
 from spin_hub.model_cards.heat_map import HEAT_MAP
 from spin_hub.model_cards.licences import terms_of
 from spin_hub.record import NAME as RECORD
-from spin_hub.verify.artifact import Artifact
+from spin_hub.verification.artifact import Artifact
 
 # Files that a loader prefers to the shards, or loads beside them.
 LOADED: Final = frozenset(
