@@ -133,12 +133,12 @@ def test_a_metric_is_measured_recorded_and_shown(name, own, given, capsys):
 
 
 def shown(evaluation, capsys):
+    from spin_hub.cli import eval as command
     from spin_hub.cli.console import Screen
-    from spin_hub.cli.show_evidence import show_details, show_evidence
 
     screen = Screen(as_json=False, quiet=False)
-    show_evidence(screen, evaluation)
-    show_details(screen, evaluation)
+    command.show_evidence(screen, evaluation)
+    command._show_details(screen, evaluation)
     return "".join(capsys.readouterr())
 
 
