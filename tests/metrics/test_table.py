@@ -5,7 +5,6 @@ import json
 import shutil
 
 import pytest
-import typer.main
 
 from spin_hub.core.stats import Estimate
 from spin_hub.evidence import METRICS, Evidence, reports
@@ -157,15 +156,17 @@ def test_metrics_that_share_their_preparation_are_prepared_once(edited, monkeypa
 
 
 @pytest.mark.moderate
-def test_one_file_of_another_package_adds_a_metric(install, edited, tmp_path, capsys, monkeypatch):
+def test_one_file_of_another_package_adds_a_metric(install, edited, tmp_path, cli, capsys, monkeypatch):
     install(LENGTH, {"spin_hub.metrics": {"norm": "METRIC"}})
     own = shutil.copytree(edited, tmp_path / "own")
     assert suites()["tensors"] == ("norm",) and "norm" in suites()["quick"]
-    from spin_hub.cli.app import app
-
-    command = typer.main.get_command(app).commands["eval"]
-    (option,) = [param for param in command.get_params(command.context_class(command)) if param.name == "suite"]
-    assert "norm: the mean norm of the tensors" in option.help and "tensors" in option.help
+    monkeypatch.setenv("COLUMNS", "200")
+    _, text, _ = cli("eval", "--help")
+    text = " ".join(text.replace("│", " ").split())
+    assert (
+        "norm: the mean norm of the tensors" in text
+        and "Suites (quick, answers, full, paper, likelihood, tensors)" in text
+    )
     evaluation = evaluate(EvalRequest(str(own), suite="tensors")).evaluation
     assert [entry["name"] for entry in evaluation["metrics"]] == ["norm"]
     assert evaluation["metrics"][0]["values"].keys() == {"base", "edited", "control"}
