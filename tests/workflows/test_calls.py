@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import pkgutil
 from pathlib import Path
 from typing import get_args
 
@@ -15,9 +16,7 @@ from spin_hub.workflows import requests
 
 COMMANDS = typer.main.get_command(app).commands
 # These are programs of the terminal alone.
-VERBS = {
-    name: {"eval": "evaluate"}.get(name, name) for name in COMMANDS if name not in ("demo", "env", "list", "verify")
-}
+VERBS = {name: {"eval": "evaluate"}.get(name, name) for name in COMMANDS if name not in ("demo", "env", "list")}
 SCREEN = {"as_json", "quiet", "show_examples"}
 
 
@@ -36,6 +35,12 @@ def test_each_option_of_the_command_line_is_a_keyword(command, verb):
     options = {parameter.name for parameter in COMMANDS[command].params} - SCREEN
     # The plan of an edit is a function of its own.
     assert options - ({"plan"} if command == "edit" else set()) <= keywords(verb)
+
+
+def test_no_room_has_the_name_of_a_function():
+    # Importing the room would replace the function.
+    rooms = {entry.name for entry in pkgutil.iter_modules(spin_hub.__path__)}
+    assert not rooms & set(spin_hub.__all__)
 
 
 @pytest.mark.parametrize("command", ["edit", "sweep", "eval"])
@@ -98,6 +103,7 @@ def test_the_loop_by_keywords(tiny, few_texts):
     scored = spin_hub.score(tiny, samples=3, keep=0.1, output="ranking.safetensors")
     delta = spin_hub.select(scored.output, p=1e-2, q=1e-1, output="delta").output
     edited = spin_hub.apply(delta, tiny, output="edited").output
+    assert spin_hub.verify(edited, base=tiny).equal
     assert spin_hub.reproduce(delta, base=tiny).equal
     assert spin_hub.inspect(delta, png="plots").plots
     plan = spin_hub.plan(tiny, p=1e-2, q=1e-1, samples=3)
