@@ -124,7 +124,7 @@ def test_a_touched_weight_that_is_not_zero_is_found_by_reading_pieces(desk, stoc
     for mode in ((), ("--quick",)):
         found = verified(desk, THERE, *mode, code=3)
         assert rows(found) == {("weights", touched)}
-        assert any("--quick" in note for note in found["notes"]) == (not mode)
+        assert any("hf download" in note for note in found["notes"]) == (not mode)
     assert UP in found["differences"][0]["found"]
 
 
