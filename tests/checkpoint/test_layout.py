@@ -201,7 +201,7 @@ def test_an_index_for_another_number_of_shards_names_those_that_are_here(copied)
 
 
 @pytest.mark.parametrize(
-    "value", ["../x.safetensors", "a/b.safetensors", "pytorch_model.bin", 7, [], "C:x.safetensors"]
+    "name", ["../x.safetensors", "a/b.safetensors", "pytorch_model.bin", 7, [], "C:x.safetensors"]
 )
 def test_a_config_names_weights_beside_it_or_is_refused(tiny, tmp_path, name):
     copied = shutil.copytree(tiny, tmp_path / "copy")
