@@ -30,10 +30,12 @@ from spin_hub.cli.select import select
 from spin_hub.cli.sweep import sweep
 from spin_hub.cli.verify import verify
 from spin_hub.errors import SpinHubError
+from spin_hub.hub.settings import check_endpoint
 from spin_hub.version import __version__
 
 INTERRUPTED = 130
 TERMINATED = 143
+_HARMLESS = frozenset({"--help", "-h", "--help-all", "--version"})
 
 app = typer.Typer(
     name="spin-hub",
@@ -101,6 +103,8 @@ def run(arguments: list[str]) -> int:
     as_json = "--json" in arguments
     _silence_libraries("--quiet" in arguments)
     try:
+        if not _HARMLESS & set(arguments):
+            check_endpoint()  # with an unreadable one neither the Hub's client nor transformers can be imported
         code = app(arguments, prog_name="spin-hub", standalone_mode=False)
     except (SpinHubError, typer.TyperException, OSError) as error:
         ending = ending_of(error)

@@ -2,13 +2,11 @@
 
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from spin_hub.doctor.findings import Finding, shown
 from spin_hub.hub.settings import address, endpoint_problem, is_offline, proxy, proxy_problem, tokens_page
-
-if TYPE_CHECKING:
-    from spin_hub.hub.token import Account, TokenState
+from spin_hub.hub.token import Account, TokenState, token
 
 _DEFAULT: Final = "https://huggingface.co"
 _LOCAL: Final = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -27,10 +25,6 @@ _OWN: Final = {
 
 def hub() -> tuple[Finding, ...]:
     """Findings on the endpoint, the token and what it allows, offline switches and proxies."""
-    if endpoint_problem():  # with which the Hub's client may not even be imported
-        return (_endpoint(), *_proxies())
-    from spin_hub.hub.token import token
-
     state = token()
     return (_endpoint(), _token(state), *_role(state), *_offline(), *_proxies(), *_transfers())
 
@@ -63,7 +57,7 @@ def _endpoint() -> Finding:
     return Finding("endpoint", value, "note", note)
 
 
-def _token(state: "TokenState") -> Finding:
+def _token(state: TokenState) -> Finding:
     if state.present is None:
         return Finding("token", "unknown", "note", f"It could not be read: {state.why}.")
     if not state.present:
@@ -80,7 +74,7 @@ def _token(state: "TokenState") -> Finding:
     return Finding("token", "present", note=f"{origin}. It is never shown.")
 
 
-def _role(state: "TokenState") -> Iterator[Finding]:
+def _role(state: TokenState) -> Iterator[Finding]:
     if not state.present or state.fault:
         return
     if state.refused:
@@ -94,7 +88,7 @@ def _role(state: "TokenState") -> Iterator[Finding]:
         yield _allowed(state.account)
 
 
-def _allowed(account: "Account") -> Finding:
+def _allowed(account: Account) -> Finding:
     who = "" if "@" in account.name else f" of {shown(account.name, 40)}"
     if account.role == "read":
         note = f"It reads what the account may read. A push needs a token that may write: {_page()}."

@@ -12,6 +12,8 @@ from importlib.util import find_spec
 from typing import Final
 from urllib.parse import urlsplit
 
+from spin_hub.errors import HubSilent
+
 PROXIES: Final = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
 
 _HTTP: Final = frozenset({"http", "https"})
@@ -63,6 +65,17 @@ def address(text: str) -> Address | None:
     return Address(parts.scheme.lower(), host, port, parts.path.rstrip("/")) if _HOST.fullmatch(host) else None
 
 
+def check_endpoint() -> None:
+    """Refuse an HF_ENDPOINT from which no address can be read: the Hub's client cannot be imported with it.
+
+    Raises:
+        HubSilent: saying so.
+    """
+    problem, text = endpoint_problem(), os.environ.get("HF_ENDPOINT", "")
+    if problem and text.strip() and address(text) is None:
+        raise HubSilent(f"{problem.why}.", hint=problem.hint)
+
+
 def endpoint_problem() -> Problem | None:
     """Return what is wrong with HF_ENDPOINT, or None."""
     name, text = "HF_ENDPOINT", os.environ.get("HF_ENDPOINT")
@@ -71,9 +84,9 @@ def endpoint_problem() -> Problem | None:
     found = address(text)
     unset = f"unset {name} to use huggingface.co"
     if not text.strip():
-        return Problem(name, f"{name} is empty", f"Set {name} to the address of a Hub, or {unset}.")
+        return Problem(name, f"{name} is empty", f"Set it to the address of a Hub, or {unset}.")
     if found is None:
-        why = f"{name} is not the address of a server: it has no host and port that can be read"
+        why = f"{name} ({_bare(text)}) is not the address of a server: it has no host and port that can be read"
         return Problem(name, why, f"Correct it, or {unset}.")
     if not _SCHEME.match(text.strip()):
         return Problem(name, f"{name} is {found.place}, without http:// or https://", f"Add it, or {unset}.")
@@ -93,7 +106,7 @@ def proxy_problem(variable: str, text: str) -> Problem | None:
     """Return what is wrong with a proxy's variable, or None."""
     found = address(text)
     if found is None:
-        why = f"{variable} is not the address of a proxy: it has no host and port that can be read"
+        why = f"{variable} ({_bare(text)}) is not the address of a proxy: it has no host and port that can be read"
         return Problem(variable, why, f"Correct or unset {variable}.")
     if found.scheme not in _HTTP | _SOCKS:
         why = f"{variable} names the proxy {found}, and {found.scheme[:20]}:// is not supported"
@@ -120,6 +133,14 @@ def proxy_of(scheme: str) -> str | None:
     named = proxy(f"{scheme.upper()}_PROXY") or proxy("ALL_PROXY")
     found = address(named[1]) if named else None
     return f"{found} ({named[0]})" if named and found else None
+
+
+def _bare(text: str) -> str:
+    """Return an address that cannot be read, without what may be a user, a password or a query."""
+    scheme = _SCHEME.match(text.strip())
+    rest = text.strip()[scheme.end() if scheme else 0 :].rpartition("@")[2].partition("?")[0]
+    shown = "".join(letter for letter in (scheme[0] if scheme else "") + rest if letter.isprintable())
+    return shown[:_LONGEST]
 
 
 def endpoint() -> str:
