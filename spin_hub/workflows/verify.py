@@ -16,8 +16,9 @@ from spin_hub.hub.store import why_no_commit
 from spin_hub.progress import SILENT, Reporter, step
 from spin_hub.verification.artifact import Artifact, open_artifact, open_base
 from spin_hub.verification.files import Comparison, added, added_beside, base_rows, file_rows
+from spin_hub.verification.places import place_rows
 from spin_hub.verification.record import card_rows, delta_rows, record_rows
-from spin_hub.verification.weights import Weights, place_rows, shard_rows, weights_of
+from spin_hub.verification.weights import Weights, shard_rows, weights_of
 
 
 def verify(
@@ -142,7 +143,9 @@ def _hint(weights: Weights, quick: bool, rows: list[Difference]) -> list[str]:
     edited = weights.edited
     if quick or edited is None or not any(row.what == "weights" and edited.known(row.file).sha256 for row in rows):
         return []
-    command = f"`hf download {edited.repo_id} --revision {edited.commit} --local-dir FOLDER`, then `spin-hub verify FOLDER`"
+    command = (
+        f"`hf download {edited.repo_id} --revision {edited.commit} --local-dir FOLDER`, then `spin-hub verify FOLDER`"
+    )
     return [f"Only the sha256 of these shards was compared; {command} says which weights differ."]
 
 

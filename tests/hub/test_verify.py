@@ -141,7 +141,7 @@ def test_a_sample_where_not_all_places_fit(desk, stock, monkeypatch):
     from stocking import a_delta
 
     from spin_hub.hub import store
-    from spin_hub.verify import weights
+    from spin_hub.verification import weights
 
     with desk.client_here():
         a_delta(desk.folder / "many", BASE, {UP: list(range(0, 2048, 64))})
