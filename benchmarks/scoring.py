@@ -23,7 +23,7 @@ from transformers import PreTrainedModel
 from spin_hub.checkpoint.index import read_index
 from spin_hub.core.ranking import count_of
 from spin_hub.data.examples import Example, make_examples
-from spin_hub.data.sources import Sampling, read_sample
+from spin_hub.data.sampling import Sampling, read_sample
 from spin_hub.hub.datasets import resolve_dataset
 from spin_hub.models.device import Placement
 from spin_hub.models.layers import decoder_layers

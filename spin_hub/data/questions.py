@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from spin_hub.data.builtin import read_builtin
-from spin_hub.data.sources import Resolve, read_dataset, read_table
+from spin_hub.data.files import read_table
+from spin_hub.data.hub_tables import read_dataset
+from spin_hub.data.sources import Resolve
 from spin_hub.data.spec import BUILTIN, Spec
 from spin_hub.errors import QuestionsError, SourceError
 

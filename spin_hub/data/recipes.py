@@ -12,11 +12,11 @@ from functools import partial
 from importlib.resources import files
 from typing import Any, Final
 
-import datasets
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 
-from spin_hub.data.rows import NUMBER
+from spin_hub.data.formats import arrow_table
+from spin_hub.data.rows import NUMBER, Table
 
 _LISTS: Final = json.loads((files("spin_hub.data") / "builtin" / "phrases.json").read_text("utf-8"))
 SAFETY, PRIVACY, FAIRNESS = (tuple[str, ...](_LISTS[topic]) for topic in ("safety", "privacy", "fairness"))
@@ -47,16 +47,16 @@ class Recipe:
     licence: str
     note: str
 
-    def rows(self, table: datasets.Dataset) -> datasets.Dataset:
-        """The rows of the set: prompt, response, and the number that each has in the data set.
+    def rows(self, table: Table) -> Table:
+        """Cut the set out: prompt, response, and the number of each row in the data set.
 
         Raises:
-            pyarrow.ArrowException: a column is of another kind than the recipe knows.
+            pyarrow.ArrowException: a column has another type than the recipe knows.
         """
-        prompts, responses, belongs = self.cut(table.select_columns(list(self.columns)).with_format("arrow")[:])
+        prompts, responses, belongs = self.cut(pa.table({name: table.columns[name] for name in self.columns}))
         numbers = pa.chunked_array([pa.array(range(len(belongs)), pa.int64())])
         everything = pa.table({"prompt": prompts, "response": responses, NUMBER: numbers})
-        return datasets.Dataset(everything.filter(pc.fill_null(belongs, False)))
+        return arrow_table(everything.filter(pc.fill_null(belongs, False)))
 
 
 def _labelled(table: pa.Table, category: str, safe: bool) -> tuple[Any, Any, Any]:

@@ -1,72 +1,202 @@
-"""Prompts and responses from a table with two text columns, or with one of conversations."""
+"""Rows: the prompt and the response in an entry of a table, by the columns that the table has.
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+FORMS is the ordered table of the forms of data that are known by their columns.
+"""
 
-from spin_hub.errors import BadRow
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal, TypeAlias
 
+import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.compute as pc  # type: ignore[import-untyped]
+
+from spin_hub.data.conversations import (
+    USERS,
+    Exchange,
+    first_exchange,
+    is_messages,
+    messages_of,
+    speaker_of,
+    text_of,
+)
+
+Role: TypeAlias = Literal["prompt", "response", "system"]
+ROLES: Final[tuple[Role, ...]] = ("prompt", "response", "system")
 NUMBER: Final = "spin_hub_row"
-"""The column that carries a row's number through filters and shuffles."""
-ROLES: Final = ("prompt", "response")
-CONVERSATIONS: Final = ("messages", "conversations")
-_USERS: Final = {"user", "human"}
-_ASSISTANTS: Final = {"assistant", "gpt"}
+"""The column of a recipe's table that has the number of each row in the data set."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One prompt and response, and the number of its row in the source, counted from 0."""
+    """One prompt and response.
+
+    Attributes:
+        number: of its row in the source, counted from 0.
+        system: the system message before the prompt, or "".
+        more: True if its conversation has other turns, which are not read.
+    """
 
     prompt: str
     response: str
     number: int
+    system: str = ""
+    more: bool = False
 
 
-def conversation_column(columns: Iterable[str]) -> str | None:
-    """The column of conversations that stands in for prompt and response, where a table lacks one of these."""
-    has = set(columns)
-    if has.issuperset(ROLES):
-        return None
-    return next((column for column in CONVERSATIONS if column in has), None)
+@dataclass(frozen=True)
+class Table:
+    """Named columns of equal length: lists, or Arrow's arrays."""
+
+    columns: Mapping[str, Any]
+
+    @classmethod
+    def of_records(cls, records: Sequence[Mapping[str, Any]]) -> "Table":
+        """Make a table of JSON objects, in which a key that an object lacks is None."""
+        names = dict.fromkeys(name for record in records for name in record)
+        return cls({name: [record.get(name) for record in records] for name in names})
+
+    @property
+    def column_names(self) -> list[str]:
+        """The columns' names, in their order."""
+        return list(self.columns)
+
+    def __len__(self) -> int:
+        return next((len(column) for column in self.columns.values()), 0)
+
+    def __getitem__(self, name: str) -> list[Any]:
+        """Return the values of a column."""
+        column = self.columns[name]
+        return column if isinstance(column, list) else list(column.to_pylist())
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return (self.entry(place, self.columns) for place in range(len(self)))
+
+    def entry(self, place: int, names: Collection[str]) -> dict[str, Any]:
+        """Return the cells of one row."""
+        cells = {name: self.columns[name][place] for name in names}
+        return {name: cell.as_py() if isinstance(cell, pa.Scalar) else cell for name, cell in cells.items()}
+
+    def filled(self, name: str) -> int:
+        """Count the rows in which a column holds text or a list that is not empty."""
+        column = self.columns[name]
+        if isinstance(column, list):
+            return sum(
+                bool(cell.strip()) if isinstance(cell, str) else isinstance(cell, list) for cell in column if cell
+            )
+        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+            lengths = pc.binary_length(pc.ascii_trim_whitespace(column))
+        elif pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
+            lengths = pc.list_value_length(column)
+        else:
+            return 0
+        return int(pc.sum(pc.greater(lengths, 0)).as_py() or 0)
 
 
-def make_row(name: str, entry: Mapping[str, Any]) -> Row:
-    """An entry of a table as a row; ``name`` is the calibration set's, for messages.
+@dataclass(frozen=True)
+class Columns:
+    """The columns that are read: one of conversations, or those of prompt, response and system message."""
+
+    prompt: tuple[str, ...] = ()
+    response: tuple[str, ...] = ()
+    system: tuple[str, ...] = ()
+    conversation: str | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All of them, each once."""
+        conversation = (self.conversation,) if self.conversation else ()
+        return tuple(dict.fromkeys((*conversation, *self.prompt, *self.response, *self.system)))
+
+
+@dataclass(frozen=True)
+class Form:
+    """A form of data that is known by its columns.
+
+    Attributes:
+        name: what it is called.
+        columns: those that are read.
+        needs: those without which a table does not have this form; None: all.
+        example: a row of it, in JSON.
+    """
+
+    name: str
+    columns: Columns
+    example: str
+    needs: tuple[str, ...] | None = None
+
+    def found_in(self, has: Collection[str]) -> Columns | None:
+        """Return the columns of a table with these names that are read, or None if it has another form."""
+        if not set(self.columns.names if self.needs is None else self.needs) <= set(has):
+            return None
+        return replace(self.columns, prompt=tuple(name for name in self.columns.prompt if name in has))
+
+
+_TALK: Final = '[{"role": "user", "content": "Why?"}, {"role": "assistant", "content": "Because."}]'
+FORMS: Final = (
+    Form("prompt and response", Columns(("prompt",), ("response",)), '{"prompt": "Why?", "response": "Because."}'),
+    Form("OpenAI messages", Columns(conversation="messages"), f'{{"messages": {_TALK}}}'),
+    Form(
+        "ShareGPT",
+        Columns(conversation="conversations"),
+        '{"conversations": [{"from": "human", "value": "Why?"}, {"from": "gpt", "value": "Because."}]}',
+    ),
+    Form("one conversation", Columns(conversation="conversation"), f'{{"conversation": {_TALK}}}'),
+    Form(
+        "TRL and OpenAI prompt and completion, as text or as messages",
+        Columns(("prompt",), ("completion",)),
+        '{"prompt": "Why?", "completion": "Because."}',
+    ),
+    Form(
+        "Alpaca",
+        Columns(("instruction", "input"), ("output",)),
+        '{"instruction": "Add.", "input": "1 and 2", "output": "3"}',
+        needs=("instruction", "output"),
+    ),
+    Form(
+        "Dolly",
+        Columns(("instruction", "context"), ("response",)),
+        '{"instruction": "Who?", "context": "A cat sat.", "response": "A cat."}',
+        needs=("instruction", "response"),
+    ),
+)
+
+
+def known_columns(has: Collection[str]) -> Columns | None:
+    """Return the columns of the first form in FORMS that a table with these columns has, or None."""
+    return next((columns for form in FORMS if (columns := form.found_in(has)) is not None), None)
+
+
+def make_row(columns: Columns, entry: Mapping[str, Any], number: int) -> Row:
+    """Make a row of an entry's cells.
 
     Raises:
-        BadRow: its prompt or response is empty or not text, or its conversation has no such pair.
+        Unusable: there is no prompt or no response in it, or one of them is not text.
     """
-    column = conversation_column(entry)
-    pair = _pair(name, entry[NUMBER], entry[column]) if column else tuple(entry[role] for role in ROLES)
-    for role, text in zip(ROLES, pair, strict=True):
-        if not isinstance(text, str):
-            raise BadRow(name=name, row=entry[NUMBER], why=f"its {role} is not text")
-        if not text.strip():
-            raise BadRow(name=name, row=entry[NUMBER], why=f"its {role} is empty")
-    return Row(pair[0], pair[1], entry[NUMBER])
+    if columns.conversation is not None:
+        found = first_exchange(messages_of(entry[columns.conversation]))
+    else:
+        found = _pair([entry[name] for name in columns.prompt], [entry[name] for name in columns.response])
+    system = [found.system] if found.system else []
+    system += [text for name in columns.system if (text := entry[name]) and text_of(text, "system message")]
+    return Row(found.prompt, found.response, number, "\n\n".join(system), found.more)
 
 
-def _pair(name: str, number: int, conversation: Any) -> tuple[Any, Any]:
-    """The first thing that the user says, and the assistant's message that follows it."""
-    turns = [_turn(message) for message in _messages(conversation)]
-    first = next((place for place, (speaker, _) in enumerate(turns) if speaker in _USERS), None)
-    if first is None:
-        raise BadRow(name=name, row=number, why="its conversation has no message of a user")
-    if first + 1 == len(turns) or turns[first + 1][0] not in _ASSISTANTS:
-        raise BadRow(name=name, row=number, why="no message of the assistant follows the user's first")
-    return turns[first][1], turns[first + 1][1]
+def _pair(prompt: list[Any], response: list[Any]) -> Exchange:
+    if not any(len(cells) == 1 and is_messages(cells[0]) for cells in (prompt, response)):
+        return Exchange(_joined(prompt, "prompt"), _joined(response, "response"))
+    asked, answered = _as_messages(prompt, "prompt", "user"), _as_messages(response, "response", "assistant")
+    # The chosen answer of a preference data set repeats the whole conversation.
+    whole = any(speaker_of(message) in USERS for message in answered)
+    return first_exchange(answered if whole else [*asked, *answered])
 
 
-def _messages(conversation: Any) -> list[Any]:
-    # Tables of the older kind hold a list of records as a record of lists.
-    if isinstance(conversation, Mapping):
-        columns = list(conversation.values())
-        return [dict(zip(conversation, values, strict=False)) for values in zip(*columns, strict=False)]
-    return conversation if isinstance(conversation, list) else []
+def _as_messages(cells: list[Any], what: str, speaker: str) -> list[Mapping[str, Any]]:
+    if len(cells) == 1 and is_messages(cells[0]):
+        return messages_of(cells[0])
+    return [{"role": speaker, "content": _joined(cells, what)}]
 
 
-def _turn(message: Any) -> tuple[Any, Any]:
-    if not isinstance(message, Mapping):
-        return None, None
-    return message.get("role") or message.get("from"), message.get("content", message.get("value"))
+def _joined(cells: list[Any], what: str) -> str:
+    """Join the cells of several columns by blank lines, without those that are empty."""
+    filled = [cell for cell in cells if cell is not None and not (isinstance(cell, str) and not cell.strip())]
+    return "\n\n".join(text_of(cell, what) for cell in filled or cells[:1])

@@ -1,181 +1,112 @@
-"""Calibration sources: built-in sets, recipes, files and Hub data sets become rows, sampled repeatably."""
+"""Calibration sources, opened: the table of a built-in set, a recipe, a file or a data set, and the columns to read."""
 
-import hashlib
-import json
-import tempfile
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeAlias
 
-import datasets
 import pyarrow as pa  # type: ignore[import-untyped]
-from datasets.exceptions import DatasetsError
-from huggingface_hub.errors import HTTPError
 
 from spin_hub.data.builtin import LICENCE, builtin_names, builtin_rows
+from spin_hub.data.conversations import Unusable
+from spin_hub.data.files import read_table
+from spin_hub.data.hub_tables import read_dataset, short
 from spin_hub.data.recipes import RECIPES
-from spin_hub.data.rows import NUMBER, ROLES, Row, conversation_column, make_row
-from spin_hub.data.spec import FILE_KINDS, Spec
-from spin_hub.errors import HubUnreachable, MissingColumns, TooFewRows
-from spin_hub.recipe import DEFAULT_SAMPLES
+from spin_hub.data.rows import NUMBER, ROLES, Columns, Row, Table, known_columns, make_row
+from spin_hub.data.spec import Spec
+from spin_hub.errors import MissingColumns
 from spin_hub.record import DatasetRef
 
-_JSON: Final = getattr(datasets, "Json", ())
-"""Decoded from its own text alone; the first versions of the library do not have it."""
+# From the id of a data set and a revision, or None, to its commit; the Hub's room has one.
+Resolve: TypeAlias = Callable[[str, str | None], DatasetRef]
 
-
-def undecoded(table: datasets.Dataset) -> datasets.Dataset:
-    """The table with media columns undecoded, as paths and bytes.
-
-    A table brings the types of its columns along, so a stranger's file decides what reading a row does.
-
-    Raises:
-        pyarrow.ArrowException, TypeError, ValueError: a column's values are not of the type that it claims.
-    """
-    for name, feature in table.features.items():
-        plain = _plain(feature)
-        if plain != feature:
-            table = table.cast_column(name, plain)
-    return table
-
-
-def _plain(feature: Any) -> Any:
-    if isinstance(feature, dict):
-        return {name: _plain(entry) for name, entry in feature.items()}
-    if isinstance(feature, list | tuple):
-        return [_plain(entry) for entry in feature]
-    if isinstance(feature, datasets.List | datasets.LargeList):
-        return replace(feature, feature=_plain(feature.feature))
-    decodes = getattr(feature, "decode", False) and not isinstance(feature, _JSON)
-    return replace(feature, decode=False) if decodes else feature
-
-
-__all__ = ["Resolve", "Row", "Sample", "Sampling", "read_sample"]
-
-Resolve = Callable[[str, str | None], DatasetRef]
-"""From the id of a data set and a revision, or None, to its commit; the Hub's room has one."""
-
-# The library raises ValueError for a wrong split or configuration, RuntimeError for a data set that is a script, and
-# all kinds of errors where a table says strange things of its own columns.
-_UNREADABLE: Final = (
-    DatasetsError, pa.ArrowException, LookupError, AttributeError, ArithmeticError, ImportError, TypeError, ValueError,
-    RuntimeError, OSError,
+_PAIR: Final = Columns(("prompt",), ("response",))
+# Columns that seem to be a part of the prompt.
+_OF_THE_PROMPT: Final = (
+    "system", "system_prompt", "system_message", "instruction", "instructions", "input", "inputs", "context", "passage",
+    "document", "history", "tools",
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Sampling:
-    """The number of rows (None: 128, or all of a built-in set) and the seed of the shuffling."""
-
-    samples: int | None = None
-    seed: int = 0
-
-
-@dataclass(frozen=True)
-class Sample:
-    """The rows that a recipe uses, in sampled order, and what may be said of where they come from.
+class Source:
+    """An opened source.
 
     Attributes:
-        source: a SPEC fit for publication: never a path, and with the commit of a data set.
-        available: the number of rows that could have been sampled.
-        dataset: the data set of the Hub, at its commit.
+        columns: those that are read.
+        ref: the data set of the Hub, at its commit.
         note: what a reader must know of a named recipe, such as that it is approximate.
+        numbers: of the rows, if they are not their places in the table.
     """
 
-    name: str
-    source: str
-    licence: str
-    rows: tuple[Row, ...]
-    available: int
-    dataset: DatasetRef | None = None
+    spec: Spec
+    table: Table
+    columns: Columns
+    licence: str = "unknown"
+    ref: DatasetRef | None = None
     note: str = ""
+    numbers: Sequence[int] | None = None
 
     @property
-    def fingerprint(self) -> str:
-        """The sha256 of the sampled texts in order."""
-        texts = [[row.prompt, row.response] for row in self.rows]
-        return hashlib.sha256(json.dumps(texts, ensure_ascii=False).encode()).hexdigest()
+    def published(self) -> str:
+        """A SPEC fit for publication."""
+        return self.spec.published(self.ref.commit if self.ref else None)
+
+    def number(self, place: int) -> int:
+        """Return the number of a row in the source, counted from 0."""
+        return place if self.numbers is None else self.numbers[place]
+
+    def row(self, place: int) -> Row:
+        """Read one row.
+
+        Raises:
+            Unusable: it has no prompt and response.
+        """
+        try:
+            return make_row(self.columns, self.table.entry(place, self.columns.names), self.number(place))
+        except UnicodeDecodeError:
+            raise Unusable("text is not UTF-8") from None
+
+    def unread(self) -> Iterator[str]:
+        """Yield a clause for each column that seems to belong to the prompt, has content, and is not read."""
+        unread = [name for name in _OF_THE_PROMPT if name in self.table.columns and name not in self.columns.names]
+        for column in unread:
+            if filled := self.table.filled(column):
+                way = f"system={column}" if column.startswith("system") else f"prompt=COLUMN+{column}"
+                rows = f"{filled} of {len(self.table)} rows"
+                yield f"the column {column!r} has content in {rows} and is not read (#{way} reads it)"
 
 
-def read_sample(name: str, spec: str, sampling: Sampling, resolve: Resolve) -> Sample:
-    """Read a source and sample it as ``datasets`` does: ``shuffle(seed).select(range(samples))``.
-
-    Args:
-        name: the set's name, for messages.
-        spec: ``builtin:NAME``, a recipe, a file, or a data set of the Hub.
-        sampling: how many rows, and the seed.
-        resolve: finds the commit of a data set.
+def open_source(spec: Spec, resolve: Resolve) -> Source:
+    """Open a source and find the columns that are read.
 
     Raises:
-        SourceError: the source cannot be read, lacks columns, or has too few rows.
-        BadRow: a sampled row whose prompt or response is empty or not text.
+        SourceError: it cannot be read, has no rows, or lacks columns.
         AccessDenied, HubUnreachable: the data set cannot be had.
     """
-    source = Spec.parse(name, spec)
-    table, licence, ref = _open(source, resolve)
-    wanted = sampling.samples or (len(table) if source.kind == "builtin" else DEFAULT_SAMPLES)
-    if len(table) < wanted:
-        raise TooFewRows(name=name, spec=spec, rows=len(table), samples=wanted)
-    chosen = table.shuffle(seed=sampling.seed, keep_in_memory=True).select(range(wanted))
-    try:
-        rows = tuple(make_row(name, entry) for entry in chosen)
-    except UnicodeDecodeError as error:
-        raise source.refused("a row holds bytes that are not UTF-8 text") from error
-    note = RECIPES[source.target].note if source.target in RECIPES else ""
-    return Sample(name, source.published(ref.commit if ref else None), licence, rows, len(table), ref, note)
-
-
-def _open(spec: Spec, resolve: Resolve) -> tuple[datasets.Dataset, str, DatasetRef | None]:
-    """All rows that may be sampled, their licence, and the data set that they are of."""
     match spec.kind:
         case "builtin":
-            return _builtin(spec), LICENCE, None
-        case "file":
-            return _rows_of(spec, read_table(spec)), "unknown", None
+            return _builtin(spec)
         case "recipe":
             return _recipe(spec, resolve)
+        case "file":
+            table = read_table(spec)
+            return Source(spec, table, _columns(spec, table))
         case "hub":
             ref = resolve(spec.target, spec.revision)
-            return _rows_of(spec, read_dataset(spec, ref)), ref.licence, ref
+            table = read_dataset(spec, ref)
+            return Source(spec, table, _columns(spec, table), ref.licence, ref)
 
 
-def _builtin(spec: Spec) -> datasets.Dataset:
+def _builtin(spec: Spec) -> Source:
     try:
         rows = builtin_rows(spec.target, "calibration")
     except KeyError:
         raise spec.refused(f"the built-in sets are {', '.join(builtin_names())}") from None
-    entries = [{"prompt": row.prompt, "response": row.response, NUMBER: row.number} for row in rows]
-    return datasets.Dataset.from_list(entries)
+    table = Table({"prompt": [row.prompt for row in rows], "response": [row.response for row in rows]})
+    return Source(spec, table, _PAIR, LICENCE, numbers=[row.number for row in rows])
 
 
-def read_table(spec: Spec) -> datasets.Dataset:
-    """A file's table.
-
-    Raises:
-        SourceError: it is empty, of no known kind, or cannot be read.
-    """
-    path = Path(spec.target).expanduser()
-    loader = FILE_KINDS.get(path.suffix.lower())
-    if loader is None:
-        raise spec.refused(f"{path.suffix or 'this'} is not a known kind of file")
-    with path.open("rb") as file:
-        if not file.read(4).strip():
-            raise spec.refused("the file is empty")
-    # Words such as "None" and "NA" are text in a response, not missing values.
-    options: dict[str, Any] = {"keep_default_na": False} if loader == "csv" else {}
-    with tempfile.TemporaryDirectory(prefix="spin-hub-", ignore_cleanup_errors=True) as cache:
-        options |= {"data_files": str(path), "cache_dir": cache, "keep_in_memory": True}
-        try:
-            table = datasets.load_dataset(loader, split="train", **options)
-            # Bytes that are no UTF-8 are found here, and not when a row is read.
-            table.data.validate(full=True)
-            return undecoded(table)
-        except _UNREADABLE as error:
-            raise spec.refused(_why(error)) from error
-
-
-def _recipe(spec: Spec, resolve: Resolve) -> tuple[datasets.Dataset, str, DatasetRef]:
+def _recipe(spec: Spec, resolve: Resolve) -> Source:
     recipe = RECIPES.get(spec.target)
     if recipe is None:
         raise spec.refused(f"the recipes are {', '.join(RECIPES)}")
@@ -183,60 +114,28 @@ def _recipe(spec: Spec, resolve: Resolve) -> tuple[datasets.Dataset, str, Datase
     table = read_dataset(Spec(spec.name, spec.text, "hub", recipe.dataset_id, split=recipe.split), ref)
     _require(spec, table, recipe.columns)
     try:
-        return recipe.rows(table), recipe.licence.format(card=ref.licence), ref
+        rows = recipe.rows(table)
     except pa.ArrowException as error:
-        raise spec.refused(f"a column is not of the kind that the recipe knows ({_short(error)})") from error
+        raise spec.refused(f"a column is not of the kind that the recipe knows ({short(error)})") from error
+    return Source(spec, rows, _PAIR, recipe.licence.format(card=ref.licence), ref, recipe.note, rows[NUMBER])
 
 
-def read_dataset(spec: Spec, ref: DatasetRef) -> datasets.Dataset:
-    """The table of a data set on the Hub, at a commit.
-
-    Raises:
-        SourceError: it cannot be read, or has no such configuration or split.
-        HubUnreachable: no answer, and the cache holds another commit.
-    """
-    try:
-        table = datasets.load_dataset(
-            ref.dataset_id, spec.config, split=spec.split, revision=ref.commit, keep_in_memory=False
-        )
-    except (ConnectionError, HTTPError) as error:
-        raise HubUnreachable(model=ref.dataset_id, why=_short(error)) from error
-    except _UNREADABLE as error:
-        raise spec.refused(_why(error)) from error
-    # When the Hub does not answer, the library takes what it prepared last, of whatever commit.
-    if any(Path(entry["filename"]).parent.name != ref.commit for entry in table.cache_files):
-        raise HubUnreachable(model=ref.dataset_id, why=f"the cache does not hold its commit {ref.commit}")
-    try:
-        return undecoded(table)
-    except _UNREADABLE as error:
-        raise spec.refused(_why(error)) from error
+def _columns(spec: Spec, table: Table) -> Columns:
+    """Return the columns that a SPEC names, or those of the form of data that a table has."""
+    known = None if spec.columns else known_columns(table.column_names)
+    columns = known or Columns(**{role: spec.columns.get(role, getattr(_PAIR, role)) for role in ROLES})
+    _require(spec, table, columns.names)
+    talk = columns.conversation
+    cell = next((cell for cell in table[talk] if cell is not None), None) if talk else None
+    if isinstance(cell, str):
+        what = "JSON text" if cell.lstrip()[:1] in ("[", "{") else "text"
+        hint = "A table of CSV holds no lists: save it as JSON lines, with one object a row."
+        raise spec.refused(f"the cells of its column {talk!r} are {what}, not lists of messages", hint)
+    return columns
 
 
-def _rows_of(spec: Spec, table: datasets.Dataset) -> datasets.Dataset:
-    """The columns that matter, by their common names, and the rows' numbers."""
-    conversation = None if spec.columns else conversation_column(table.column_names)
-    columns = {conversation: conversation} if conversation else {role: spec.columns.get(role, role) for role in ROLES}
-    _require(spec, table, columns.values())
-    if not len(table):
-        raise spec.refused("it has no rows")
-    numbers = datasets.Dataset.from_dict({NUMBER: range(len(table))})
-    chosen = {name: table.select_columns([column]).rename_columns({column: name}) for name, column in columns.items()}
-    return datasets.concatenate_datasets([*chosen.values(), numbers], axis=1)
-
-
-def _require(spec: Spec, table: datasets.Dataset, columns: Iterable[str]) -> None:
+def _require(spec: Spec, table: Table, columns: Iterable[str]) -> None:
     for column in columns:
-        if column not in table.column_names:
+        if column not in table.columns:
             has = ", ".join(table.column_names)
             raise MissingColumns(name=spec.name, spec=spec.text, missing=repr(column), columns=has)
-
-
-def _why(error: BaseException) -> str:
-    cause = _short(error.__cause__ or error)
-    return "it has no rows" if "corresponds to no data" in cause else f"it cannot be read ({cause})"
-
-
-def _short(error: BaseException) -> str:
-    """The beginning of another library's message, as a part of a sentence of ours."""
-    lines = [line.strip().rstrip(".:") for line in str(error).splitlines()[:2]] or [type(error).__name__]
-    return "; ".join(filter(None, lines)).replace(". ", "; ")[:300]

@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Final
 
-from spin_hub.data.sources import Resolve, read_dataset, read_table
+from spin_hub.data.files import read_table
+from spin_hub.data.hub_tables import read_dataset
+from spin_hub.data.sources import Resolve
 from spin_hub.data.spec import Spec
 from spin_hub.errors import SourceError, TextError
 

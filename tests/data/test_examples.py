@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spin_hub.data.examples import IGNORE, Example, fingerprint, make_examples, pieces
-from spin_hub.data.sources import Row
+from spin_hub.data.rows import Row
 from spin_hub.errors import BadRow, NoChatTemplate
 from spin_hub.recipe import ScoringRecipe
 

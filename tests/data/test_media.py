@@ -8,15 +8,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from spin_hub.data.sources import Sampling, read_sample
+from spin_hub.data.sampling import Sampling, read_sample
 from spin_hub.data.texts import read_text
-from spin_hub.errors import BadRow, SourceError, TextError
+from spin_hub.errors import SourceError, TextError
 
 TYPES = ("Image", "Audio", "Video", "Pdf", "Nifti", "Mesh")
 STRUCT = pa.struct({"bytes": pa.binary(), "path": pa.string()})
 WATCHED = """
 import sys
-from spin_hub.data.sources import Sampling, read_sample
+from spin_hub.data.sampling import Sampling, read_sample
 from spin_hub.data.texts import read_text
 from spin_hub.errors import SourceError, TextError
 
@@ -116,5 +116,5 @@ def test_running_text_of_another_type_is_refused(tmp_path):
     path = table(tmp_path / "rows.parquet", pa.array([1, 2]), {"_type": "Value", "dtype": "int64"}, "text")
     with pytest.raises(TextError, match="something else than text"):
         read_text(path, None)
-    with pytest.raises(BadRow):
+    with pytest.raises(SourceError, match="prompt is not text"):
         read_sample("set", table(tmp_path / "b.parquet", media("secret"), {"_type": "Image"}), Sampling(2), None)

@@ -6,7 +6,6 @@ from collections import Counter
 from importlib.resources import files
 from itertools import pairwise
 
-import datasets
 import numpy as np
 import pandas
 import pytest
@@ -14,6 +13,7 @@ import pytest
 from spin_hub.data import questions
 from spin_hub.data.builtin import AXES, builtin_pairs
 from spin_hub.data.questions import QUESTION_SETS, Question, builtin_questions, read_questions
+from spin_hub.data.rows import Table
 from spin_hub.errors import QuestionsError, SourceError
 from spin_hub.record import DatasetRef
 
@@ -163,12 +163,12 @@ def test_a_file_wins_over_a_builtin_set(tmp_path, monkeypatch):
         ("data.csv", "", "the file is empty"),
         ("data.csv", "question\n", "it has no rows"),
         ("data.json", "[]", "it has no rows"),
-        ("data.jsonl", "{", "cannot be read"),
+        ("data.jsonl", "{", "line 1 of data.jsonl is not JSON"),
         ("data.txt", "question", "not a known kind"),
         ("data.csv", "prompt,id\nWhy?,1\n", r"no column 'question' \(it has: prompt, id\)"),
         ("data.jsonl", '{"question": "Why?"}\n{"question": " "}\n', "row 2 is empty"),
         ("data.jsonl", '{"question": "Why?"}\n{"question": null}\n', "row 2 is not text"),
-        ("data.csv", "question\n1\n", "row 1 is not text"),
+        ("data.jsonl", '{"question": 1}\n', "row 1 is not text"),
         ("data.csv", "question,id\nWhy?,a\nHow?,b\nWhen?,a\n", "2 of its questions have the id 'a'"),
     ],
 )
@@ -202,7 +202,7 @@ SALAD = [
 
 
 def salad(rows=SALAD, names=("qid", "question", "2-category")):
-    return datasets.Dataset.from_list([dict(zip(names, row, strict=True)) for row in rows])
+    return Table.of_records([dict(zip(names, row, strict=True)) for row in rows])
 
 
 @pytest.fixture

@@ -2,14 +2,13 @@
 
 import re
 
-import datasets
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from spin_hub.data.recipes import FAIRNESS, PHRASES, PRIVACY, RECIPES, SAFETY, pattern
-from spin_hub.data.rows import NUMBER
+from spin_hub.data.rows import NUMBER, Table
 
 FAIRNESS_LABEL, PRIVACY_LABEL = "discrimination,stereotype,injustice", "privacy_violation"
 LABELS = (
@@ -18,6 +17,10 @@ LABELS = (
     "misinformation_regarding_ethics,laws_and_safety", "non_violent_unethical_behavior", PRIVACY_LABEL, "self_harm",
     "sexually_explicit,adult_content", "terrorism,organized_crime", "violence,aiding_and_abetting,incitement",
 )  # fmt: skip
+
+
+def table_of(entries):
+    return Table({name: pa.chunked_array([[entry[name] for entry in entries]]) for name in entries[0]})
 
 
 def beavertails(*rows):
@@ -30,15 +33,15 @@ def beavertails(*rows):
         }
         for number, (prompt, labels) in enumerate(rows)
     ]
-    return datasets.Dataset.from_list(entries)
+    return table_of(entries)
 
 
 def numbers(recipe, table):
     rows = RECIPES[recipe].rows(table)
     assert set(rows.column_names) == {"prompt", "response", NUMBER}
-    for row in rows:
-        assert table[row[NUMBER]]["response" if "response" in table.column_names else "output"] == row["response"]
-    return rows[NUMBER][:]
+    responses = table["response" if "response" in table.column_names else "output"]
+    assert all(responses[row[NUMBER]] == row["response"] for row in rows)
+    return rows[NUMBER]
 
 
 TABLE = beavertails(
@@ -77,17 +80,14 @@ def test_beavertails_agrees_with_a_loop(rows):
 
 
 def test_rows_without_labels_belong_to_no_set():
-    table = TABLE.add_item({"prompt": "who lives there?", "response": "x", "category": None, "is_safe": None})
+    unlabelled = {"prompt": "who lives there?", "response": "x", "category": None, "is_safe": None}
+    table = table_of([*TABLE, unlabelled])
     assert numbers("beavertails:privacy-safe", table) == [1, 5]
     assert numbers("beavertails:privacy-unsafe", table) == [0, 3]
 
 
-def test_a_shuffled_table_keeps_its_own_numbers():
-    numbers("beavertails:privacy-safe", TABLE.shuffle(seed=1))
-
-
 def alpaca(*rows):
-    return datasets.Dataset.from_list([dict(zip(("instruction", "input", "output"), row, strict=True)) for row in rows])
+    return table_of([dict(zip(("instruction", "input", "output"), row, strict=True)) for row in rows])
 
 
 def test_alpaca_loses_the_rows_with_a_phrase_anywhere():
@@ -102,7 +102,7 @@ def test_alpaca_loses_the_rows_with_a_phrase_anywhere():
     )
     recipe = RECIPES["alpaca-cleaned:no-safety"]
     assert numbers("alpaca-cleaned:no-safety", table) == [0, 4, 5, 6]
-    prompts = recipe.rows(table)["prompt"][:]
+    prompts = recipe.rows(table)["prompt"]
     assert prompts[:3] == ["Name three fruits.", "Add the numbers.\n\n1 and 2", "Say hello."]
 
 
@@ -124,11 +124,6 @@ def test_recipes_say_what_they_are():
     assert {RECIPES[name].licence for name in RECIPES if name.startswith("beaver")} == {"cc-by-nc-4.0"}
 
 
-def _arrays():
-    table = TABLE.with_format("arrow")[:]
-    return [(name, table[name].combine_chunks()) for name in table.column_names]
-
-
 def test_a_cut_of_three_hundred_thousand_rows_is_whole():
-    big = datasets.Dataset(pa.table({name: pa.concat_arrays([column] * 43_000) for name, column in _arrays()}))
+    big = Table({name: pa.chunked_array(column.chunks * 43_000) for name, column in TABLE.columns.items()})
     assert len(RECIPES["beavertails:privacy-safe"].rows(big)) == 2 * 43_000

@@ -23,7 +23,7 @@ from spin_hub.cli.plain import plain_json
 from spin_hub.cli.show import show_counts
 from spin_hub.core.names import by_layer
 from spin_hub.core.selection import Selection, parse
-from spin_hub.data.sources import Sampling, read_sample
+from spin_hub.data.sampling import Sampling, read_sample
 from spin_hub.data.spec import Spec
 from spin_hub.errors import SpinHubError
 from spin_hub.model_cards.front_matter import read_base_card

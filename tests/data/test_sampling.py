@@ -1,14 +1,19 @@
+"""Samples: which rows are drawn, which are left out, and what is said of them."""
+
 import csv
 import json
+from collections import Counter
 
 import datasets
 import numpy as np
 import pandas
+import pyarrow as pa
 import pytest
 
 from spin_hub.data.builtin import builtin_rows
-from spin_hub.data.sources import Sampling
-from spin_hub.data.sources import read_sample as read
+from spin_hub.data.formats import arrow_table
+from spin_hub.data.sampling import Sampling
+from spin_hub.data.sampling import read_sample as read
 from spin_hub.errors import BadRow, HubUnreachable, MissingColumns, SourceError, TooFewRows
 from spin_hub.record import DatasetRef
 
@@ -92,24 +97,6 @@ def test_too_few_rows(tmp_path):
         read_sample("general", "builtin:general", rows + 1, 0)
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "said"),
-    [
-        ("data.csv", "", "empty"),
-        ("data.csv", "prompt,response\n", "no rows"),
-        ("data.jsonl", "{", "cannot be read"),
-        ("data.parquet", "not parquet", "cannot be read"),
-        ("data.txt", "text", "not a known kind"),
-        ("data.csv", '"a', "cannot be read"),
-    ],
-)
-def test_files_that_cannot_be_used(tmp_path, name, content, said):
-    (tmp_path / name).write_text(content)
-    with pytest.raises(SourceError, match=said) as caught:
-        read_sample("mine", str(tmp_path / name), 1, 0)
-    assert "\n" not in caught.value.message
-
-
 def test_sources_that_are_not_there():
     with pytest.raises(SourceError, match="no such file"):
         read_sample("mine", "nowhere.csv", 1, 0)
@@ -124,16 +111,94 @@ def test_missing_columns_name_those_that_are_there(tmp_path):
         read_sample("mine", write(tmp_path / "data.csv") + "#reply=x", 1, 0)
 
 
-def test_a_row_that_is_no_text_is_named(tmp_path):
-    rows = [{"prompt": "a", "response": "b"}, {"prompt": "c", "response": None}]
-    with pytest.raises(BadRow, match="Row 1 .*response"):
-        read_sample("mine", write(tmp_path / "data.jsonl", rows), 2, 0)
-    numbers = [{"prompt": 1, "response": "b"}]
-    with pytest.raises(BadRow, match="Row 0 .*prompt"):
-        read_sample("mine", write(tmp_path / "numbers.jsonl", numbers), 1, 0)
-    blank = [{"prompt": "a", "response": " "}]
-    with pytest.raises(BadRow, match="Row 0 .*response is empty"):
-        read_sample("mine", write(tmp_path / "blank.csv", blank), 1, 0)
+UNUSABLE = {3: "", 7: "   ", 9: None, 11: 5}
+FAULTY = [{**row, "response": UNUSABLE.get(n, row["response"])} for n, row in enumerate(ROWS)]
+REASONS = {"response is empty": 2, "response is missing": 1, "response is not text": 1}
+
+
+def test_unusable_rows_are_left_out_and_the_next_ones_taken(tmp_path):
+    spec = write(tmp_path / "data.jsonl", FAULTY)
+    sample = read_sample("mine", spec, 36, 3)
+    order = [n for n in np.random.default_rng(3).permutation(40).tolist() if n not in UNUSABLE]
+    assert [row.number for row in sample.rows] == order
+    assert (sample.left_out, sample.available) == (REASONS, 40)
+    assert sample.notes == (
+        "The calibration set 'mine': 4 of 40 drawn rows are left out (response is empty: 2, response is missing: 1, "
+        "response is not text: 1), and the next ones taken; --strict-rows refuses them.",
+    )
+
+
+def test_rows_that_are_not_drawn_are_not_counted(tmp_path):
+    order = np.random.default_rng(3).permutation(40).tolist()
+    faulty = [{**row, "response": "" if n == order[-1] else row["response"]} for n, row in enumerate(ROWS)]
+    sample = read_sample("mine", write(tmp_path / "data.jsonl", faulty), 8, 3)
+    assert sample.rows == read_sample("mine", write(tmp_path / "clean.jsonl"), 8, 3).rows
+    assert (sample.left_out, sample.notes) == ({}, ())
+
+
+def test_strict_rows_are_refused_with_their_numbers_and_reasons(tmp_path):
+    spec = write(tmp_path / "data.jsonl", FAULTY)
+    with pytest.raises(BadRow, match="4 rows .* row 3 .its response is empty., row 7 .*row 9 .its response is missing"):
+        read("mine", spec, Sampling(36, 3, strict=True), no_hub)
+    one = write(tmp_path / "one.jsonl", [*ROWS[:3], {"prompt": " ", "response": "b"}])
+    with pytest.raises(
+        BadRow, match="^Row 3 of the calibration set 'mine' gives no example: its prompt is empty. Mend"
+    ):
+        read("mine", one, Sampling(4, 0, strict=True), no_hub)
+    assert len(read("mine", write(tmp_path / "clean.jsonl"), Sampling(36, 3, strict=True), no_hub).rows) == 36
+
+
+def test_too_few_usable_rows_are_one_sentence(tmp_path):
+    with pytest.raises(TooFewRows, match="36 usable rows of 40, but 37 .*left out: response is empty: 2") as caught:
+        read_sample("mine", write(tmp_path / "data.jsonl", FAULTY), 37, 0)
+    assert "at most 36" in caught.value.hint
+    nothing = [{"prompt": "a", "response": None}, {"prompt": "a", "response": " "}]
+    with pytest.raises(
+        SourceError, match="none of its 2 rows gives an example: response is empty: 1, response is missing: 1"
+    ):
+        read_sample("mine", write(tmp_path / "none.jsonl", nothing), 1, 0)
+
+
+def test_columns_of_the_prompt_that_are_not_read_are_named_with_their_count(tmp_path):
+    rows = [
+        {"prompt": "a", "response": "b", "context": ("text", "", " ", None)[n % 4], "system": "Be brief."}
+        for n in range(8)
+    ]
+    sample = read_sample("mine", write(tmp_path / "data.jsonl", rows), 4, 0)
+    assert [note.partition(": ")[2] for note in sample.notes] == [
+        "the column 'system' has content in 8 of 8 rows and is not read (#system=system reads it).",
+        "the column 'context' has content in 2 of 8 rows and is not read (#prompt=COLUMN+context reads it).",
+    ]
+    spec = write(tmp_path / "data.parquet", rows) + "#prompt=prompt+context,response=response,system=system"
+    joined = read("mine", spec, Sampling(8, 0, system=True), no_hub)
+    assert Counter(row.prompt for row in joined.rows) == {"a": 6, "a\n\ntext": 2}
+    assert ({row.system for row in joined.rows}, joined.notes) == ({"Be brief."}, ())
+
+
+def test_system_messages_are_kept_for_a_chat_template_and_otherwise_counted(tmp_path):
+    talks = [
+        {"messages": [*([said("system", "Be brief.")] * (n % 2)), said("user", "a"), said("assistant", "b")]}
+        for n in range(4)
+    ]
+    spec = write(tmp_path / "talks.jsonl", talks)
+    raw, kept = (read("mine", spec, Sampling(4, 0, system=system), no_hub) for system in (False, True))
+    assert {row.system for row in raw.rows} == {""}
+    assert raw.notes == (
+        "The calibration set 'mine': 2 of 4 rows have a system message, which is read with --chat-template alone.",
+    )
+    assert sorted(row.system for row in kept.rows) == ["", "", "Be brief.", "Be brief."]
+    assert kept.notes == ()
+    assert raw.fingerprint != kept.fingerprint
+
+
+def test_later_turns_are_counted(tmp_path):
+    talk = [said("user", "a"), said("assistant", "b"), said("user", "c"), said("assistant", "d")]
+    spec = write(tmp_path / "talks.jsonl", [{"messages": talk}, {"messages": talk[:2]}])
+    sample = read_sample("mine", spec, 2, 0)
+    assert {(row.prompt, row.response) for row in sample.rows} == {("a", "b")}
+    assert sample.notes[0].endswith(
+        "1 of 2 conversations have more turns; the first answer counts, others are not read."
+    )
 
 
 def said(speaker, text, keys=("role", "content")):
@@ -147,7 +212,7 @@ def said(speaker, text, keys=("role", "content")):
         ("conversations", "human", "gpt", ("from", "value")),
     ],
 )
-def test_conversations_stand_in_for_prompt_and_response(tmp_path, column, user, assistant, keys):
+def test_conversations_are_sampled_as_pairs_are(tmp_path, column, user, assistant, keys):
     def talk(n):
         return [
             said("system", "Be brief.", keys),
@@ -159,22 +224,6 @@ def test_conversations_stand_in_for_prompt_and_response(tmp_path, column, user, 
     rows = [{"prompt": "not a pair", column: talk(n)} for n in range(40)]
     sample = read_sample("mine", write(tmp_path / "talks.jsonl", rows), 8, 3)
     assert sample.fingerprint == read_sample("mine", write(tmp_path / "data.csv"), 8, 3).fingerprint
-
-
-@pytest.mark.parametrize(
-    ("messages", "why"),
-    [
-        ([said("system", "Be brief.")], "no message of a user"),
-        ([], "no message of a user"),
-        ([said("user", "a")], "no message of the assistant"),
-        ([said("user", "a"), said("user", "b")], "no message of the assistant"),
-        ([said("user", "a"), said("assistant", "")], "response is empty"),
-    ],
-)
-def test_conversations_without_a_pair_are_named(tmp_path, messages, why):
-    rows = [{"messages": [said("user", "a"), said("assistant", "b")]}, {"messages": messages}]
-    with pytest.raises(BadRow, match=f"Row 1 .*{why}"):
-        read_sample("mine", write(tmp_path / "talks.jsonl", rows), 2, 0)
 
 
 def test_columns_that_are_named_win_over_conversations(tmp_path):
@@ -196,15 +245,15 @@ def test_the_hub_is_asked_for_a_recipe_and_for_a_data_set_only():
         read_sample("mine", "beavertails:kindness", 1, 0)
 
 
-def on_the_hub(monkeypatch, table):
-    """Lets every data set be this table, and tells what was asked for."""
+def on_the_hub(monkeypatch, rows):
+    """Let every data set be this table, and return the list of those that are read."""
     asked = []
 
-    def load_dataset(dataset_id, config, split, revision, keep_in_memory):
-        asked.append((dataset_id, config, split, revision))
-        return table
+    def read_dataset(spec, ref):
+        asked.append((spec.target, spec.config, spec.split, ref.commit))
+        return arrow_table(pa.Table.from_pylist(rows))
 
-    monkeypatch.setattr("spin_hub.data.sources.datasets.load_dataset", load_dataset)
+    monkeypatch.setattr("spin_hub.data.sources.read_dataset", read_dataset)
     return asked
 
 
@@ -214,7 +263,7 @@ def resolve(dataset_id, revision):
 
 def test_a_recipe_is_read_at_a_commit_and_sampled_from_its_own_rows(monkeypatch):
     rows = [{"instruction": f"Do {n}", "input": "", "output": ("Kill!", "Sing!")[n % 2]} for n in range(40)]
-    asked = on_the_hub(monkeypatch, datasets.Dataset.from_list(rows))
+    asked = on_the_hub(monkeypatch, rows)
     sample = read("mine", "alpaca-cleaned:no-safety", Sampling(8, 3), resolve)
     assert asked == [("yahma/alpaca-cleaned", None, "train", "c" * 40)]
     expected = datasets.Dataset.from_list(rows[1::2]).shuffle(seed=3).select(range(8))
@@ -239,16 +288,7 @@ def test_a_recipe_is_read_at_a_commit_and_sampled_from_its_own_rows(monkeypatch)
     ],
 )
 def test_a_recipe_refuses_a_data_set_of_another_form(monkeypatch, row, error, said):
-    on_the_hub(monkeypatch, datasets.Dataset.from_list([row]))
+    on_the_hub(monkeypatch, [row])
     with pytest.raises(error, match=said) as caught:
         read("mine", "beavertails:privacy-safe", Sampling(1, 0), resolve)
     assert "\n" not in caught.value.message
-
-
-@pytest.mark.parametrize(
-    ("name", "raw"), [("a.jsonl", b'{"prompt": "\x99", "response": "b"}\n'), ("a.csv", b"prompt,response\n\x99,b\n")]
-)
-def test_bytes_that_are_no_text_are_found_before_a_row_is_read(tmp_path, name, raw):
-    (tmp_path / name).write_bytes(raw)
-    with pytest.raises(SourceError, match="cannot be read"):
-        read_sample("mine", str(tmp_path / name), 1, 0)
