@@ -151,7 +151,7 @@ def _kinds(verb: str) -> str:
     from spin_hub.kinds import KINDS, exported, helped
 
     if verb == "push":
-        return "delta: of an edited model, the delta alone."
+        return "delta: of an edited model or an adapter, the delta alone."
     return helped(exported() if verb == "export" else KINDS)
 
 

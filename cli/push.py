@@ -11,7 +11,7 @@ from spin_hub.cli.errors import end
 
 def push(
     folder: Annotated[Path, typer.Argument(help="A folder that edit, select or apply wrote.")],
-    as_: o.As | None = None,
+    as_: Annotated[str | None, typer.Option("--as", metavar="KIND", show_default=False)] = None,
     repo_id: o.RepoId = None,
     private: o.Private = None,
     create_pr: o.CreatePr = False,

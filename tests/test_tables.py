@@ -2,10 +2,13 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import pytest
+from transformers import AutoModelForCausalLM
 from typer.testing import CliRunner
 
+from spin_hub import load_delta, plugins
 from spin_hub.artifacts.write import rule_text
 from spin_hub.cli.app import app
 from spin_hub.core.algebra import HOWS, how_of
@@ -78,6 +81,50 @@ def test_a_packages_score_is_known_everywhere_and_missed_in_a_sentence(install, 
         score_named("magnitude", made.scoring.score)
     with pytest.raises(UsageError, match="The score must be one of taylor"):
         score_named("magnitude")
+
+
+BOTH = {"spin_hub.rules": {"first": "RULE"}, "spin_hub.scores": {"magnitude": "SCORE"}}
+
+
+@pytest.fixture
+def made(install, tiny, cli):
+    """An edit by a rule and a score of a package."""
+    install(RULE + SCORE, BOTH)
+    by = ("--rule", "first", "--score", "magnitude", "--p", "1e-2", "--q", "1e-2", "--samples", "2")
+    assert cli("edit", tiny, *by, "--no-eval", "--as", "delta", "-o", "out", "--quiet") == (0, "out\n", "")
+    return Path("out")
+
+
+def test_an_edit_by_a_packages_rule_and_score_is_proved_described_and_made_again(made, tiny, cli):
+    model = AutoModelForCausalLM.from_pretrained(tiny)
+    delta = load_delta(made)
+    for name, edit in delta.edits.items():
+        weight = model.get_parameter(name).detach().abs().flatten()
+        assert set(edit.indices) == set(weight.topk(len(edit.indices)).indices.tolist())
+    assert len(delta.edits) == 12
+    assert cli("verify", made, "--base", tiny)[0] == 0
+    assert cli("reproduce", made, "--base", tiny)[0] == 0
+    (made / "README.md").unlink()
+    assert cli("card", made)[0] == 0
+    card = " ".join((made / "README.md").read_text().split())
+    assert "the best weights of one set" in card and "its magnitude" in card and "spin-toy" in card
+    recipe = ("--recipe", made / "spin.json", "--no-eval", "-o", "again", "--quiet")
+    assert cli("edit", tiny, *recipe)[0] == 0
+    assert Path("again/spin_delta.safetensors").read_bytes() == (made / "spin_delta.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("missing", "said"), [("spin_hub.rules", 'rule "first"'), ("spin_hub.scores", 'score "magnitude"')]
+)
+@pytest.mark.parametrize("verb", ["edit", "reproduce"])
+def test_a_recipe_and_a_record_name_the_package_that_is_missing(made, tiny, cli, monkeypatch, missing, said, verb):
+    points = plugins._points
+    monkeypatch.setattr(plugins, "_points", lambda group: {} if group == missing else points(group))
+    words = ("edit", tiny, "--recipe", made / "spin.json") if verb == "edit" else ("reproduce", made, "--base", tiny)
+    code, out, _ = cli(*words, "--json")
+    error = json.loads(out)["error"]
+    assert (code, error["type"]) == (1, "PluginMissing")
+    assert f"{said} of the package spin-toy 1.2, which is not installed here" in error["message"]
 
 
 def test_the_default_score_leaves_records_as_they_were():

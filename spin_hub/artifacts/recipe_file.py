@@ -121,6 +121,8 @@ def _of_record(path: Path, record: Record) -> dict[str, Any]:
         "trust_remote_code": recipe.trust_remote_code,
     }
     options |= {"set": own} if own else {}
+    # The package that brings it, which may be missing here.
+    options |= {"recorded_score": dict(record.scoring.score)} if record.scoring.score else {}
     selection = SelectionRecipe.from_json(record.method)
     if selection.expression is None:
         options |= {"rule": selection.rule, "p": selection.p, "q": selection.q}

@@ -11,7 +11,7 @@ from spin_hub.artifacts.publish import PushOptions
 from spin_hub.artifacts.write import Outcome, Provenance, default_name, describe, needed_bytes
 from spin_hub.core.delta import Delta
 from spin_hub.core.files import README
-from spin_hub.errors import BeyondLimits, UsageError
+from spin_hub.errors import BeyondLimits, SpinHubError, UsageError
 from spin_hub.exports.base import EXPORTS, Export, ExportOptions, SparseType
 from spin_hub.hub.resolve import hub_cache
 from spin_hub.hub.token import account
@@ -22,7 +22,7 @@ from spin_hub.recipe import DEFAULT_KEEP, Destination, Limits, ScoringRecipe, Se
 from spin_hub.record import Record, SetRecord, needs_warning
 from spin_hub.scoring.inputs import ScoringInputs, prepare
 from spin_hub.scoring.resume import kept_ratio
-from spin_hub.scoring.score import Job, score_prepared
+from spin_hub.scoring.score import Job, Scored, score_prepared
 from spin_hub.scoring.selecting import candidates_of, check_ratios, delta_from
 from spin_hub.search.search import search
 from spin_hub.workflows.sweep import keep_for
@@ -125,14 +125,26 @@ def edit(request: EditRequest, reporter: Reporter = SILENT) -> Outcome:
 
 
 def _make(request: EditRequest, prepared: ScoringInputs, target: Placed, reporter: Reporter) -> Outcome:
-    """Scores, selects, measures and writes."""
+    """Score, select, measure and write."""
     selection, base = request.selection, prepared.base
     keep = keep_for(prepared.shapes.values()) if request.search else max(DEFAULT_KEEP, *selection.all_ratios.values())
     # Layers that keep more than is needed now, from a search that ended without an edit, serve as well.
     keep = max(keep, kept_ratio(target.path) or 0)
     job = Job(target.path, keep, request.scoring.max_memory, request.scoring.resumable, request.search)
     scored = score_prepared(prepared, job, reporter)
-    content = scored.content
+    try:
+        outcome = _written(request, scored, base, target, reporter)
+    except SpinHubError:
+        if (kept := scored.partial.folder).is_dir():
+            reporter.note(f"{kept} keeps the scores for a run with other ratios. Remove it if there will be none.")
+        raise
+    scored.partial.remove()
+    return outcome
+
+
+def _written(request: EditRequest, scored: Scored, base: Base, target: Placed, reporter: Reporter) -> Outcome:
+    """Select, measure and write."""
+    selection, content = request.selection, scored.content
     if request.limits and scored.whole:
         with step(reporter, "Widening the weights"):
             scored.settle(request.scoring.max_memory)
@@ -158,7 +170,6 @@ def _make(request: EditRequest, prepared: ScoringInputs, target: Placed, reporte
     for sentence in made.warnings:
         reporter.note(sentence)
     outcome = made.write(target, delta, provenance, reporter)
-    scored.partial.remove()
     return replace(outcome, warnings=warnings)
 
 

@@ -11,9 +11,9 @@ from spin_hub.artifacts.open import open_delta, read_card
 from spin_hub.artifacts.publish import PushOptions
 from spin_hub.artifacts.write import Outcome, Provenance, write_delta_folder
 from spin_hub.checkpoint.index import read_index
-from spin_hub.checkpoint.patch import State, state_of
+from spin_hub.checkpoint.patch import State, copy_others, state_of
 from spin_hub.core.delta import Delta
-from spin_hub.core.files import README, SPIN
+from spin_hub.core.files import README, SPIN, is_licence
 from spin_hub.errors import DeltaNotFound, NotPushable
 from spin_hub.hub.token import account
 from spin_hub.kinds import DELTA, kind_of
@@ -28,7 +28,7 @@ def push(folder: str | Path, options: PushOptions, kind: str | None = None, repo
     Args:
         folder: an edited model or a delta folder.
         options: where and how.
-        kind: ``delta`` publishes the delta of an edited model alone; None what the folder is.
+        kind: ``delta`` publishes the delta of an edited model or an adapter alone; None what the folder is.
         reporter: told of progress.
 
     Raises:
@@ -46,8 +46,11 @@ def push(folder: str | Path, options: PushOptions, kind: str | None = None, repo
         provenance = Provenance(
             record.model, record.scoring, record.result.candidates, record.evaluation, record.applied, record.search
         )
-        target, base = Placed(Path(place) / "delta", False), open_base(str(folder), reporter)
-        alone = write_delta_folder(target, base, delta, provenance, reporter)
+        # An adapter's folder is not a model, but has the base's licences too.
+        base = open_base(str(folder), reporter) if record.facts.whole else None
+        alone = write_delta_folder(Placed(Path(place) / "delta", False), base, delta, provenance, reporter)
+        if base is None:
+            copy_others(folder, filter(is_licence, (path.name for path in folder.iterdir())), Path(place) / "delta")
         outcome = _push(Path(place) / "delta", alone.record, options, reporter)
     return replace(outcome, output=folder)
 
@@ -56,7 +59,7 @@ def _push(folder: Path, record: Record, options: PushOptions, reporter: Reporter
     local = read_card(folder)
     publication = publish.prepare(account(), options, record.kind, record.model, reporter)
     publish.check_card(publication, record, local)
-    pushed = publish.publish(publication, folder, record, reporter)
+    pushed = publish.publish(publication, folder, record, reporter, finished=False)
     return verified(replace(Outcome(folder, record), pushed=pushed), options, None, reporter)
 
 

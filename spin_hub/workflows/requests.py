@@ -51,6 +51,8 @@ def settled(options: Options, given: Collection[str]) -> dict[str, Any]:
 
     named = {"set": "sets", "as": "as_"}
     file = read_recipe_file(Path(options["recipe"])) if options.get("recipe") else {}
+    if "score" in given:
+        file.pop("recorded_score", None)
     recipe = {named.get(name, name): value for name, value in file.items()}
     preset = (options if "preset" in given else {**options, **recipe}).get("preset", "builtin")
     if preset not in PRESETS:
@@ -122,7 +124,7 @@ def scoring_recipe(options: Options, selection: SelectionRecipe | None = None) -
     sets = calibration_sets(options, selection.names if selection else None)
     names = {field.name for field in fields(ScoringRecipe)} - {"sets", "max_memory"}
     recipe = ScoringRecipe(sets=sets, max_memory=bytes_of(options.get("max_memory")), **_present(options, names))
-    score_named(recipe.score)
+    score_named(recipe.score, options.get("recorded_score"))
     if selection is None:
         return recipe
     return under_rule(recipe, selection.rule, {name: options.get(name) or None for name in _IMPLIED})

@@ -1,6 +1,7 @@
 """Plans, recipe files and presets, as a person gives them."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -145,3 +146,12 @@ def test_a_recipe_file_may_name_a_part_of_the_model(run, tiny, own_folder, layer
     assert run("edit", tiny, "--recipe", "mine.toml", "--layers", "9")[0] == 2
     (own_folder / "mine.toml").write_text(text.replace(f"layers = {layers}", "layers = true"))
     assert run("edit", tiny, "--recipe", "mine.toml")[0] == 2
+
+
+def test_scores_that_a_refused_edit_leaves_are_named_and_used(cli, tiny):
+    few = ("--samples", "3", "--q", "1e-1", "--no-eval")
+    code, _, err = cli("edit", tiny, *few, "--select", "fairness - fairness")
+    assert code == 1
+    assert "tiny-spin.partial keeps the scores for a run with other ratios" in " ".join(err.split())
+    assert cli("edit", tiny, *few, "--select", "fairness")[0] == 0
+    assert not Path("tiny-spin.partial").exists()

@@ -64,3 +64,12 @@ def test_edit_pushes_an_adapter_as_it_pushes_a_model(desk, form):
     data = front_matter(there["README.md"])
     assert (data["library_name"], data["base_model_relation"]) == ("peft", "adapter")
     assert json.loads(there["adapter_config.json"])["revision"] == desk.hub.sha("org/tiny")
+
+
+def test_the_delta_of_an_adapter_is_pushed_alone(desk, stock):
+    assert desk.run("export", stock.delta, "--as", "peft", "-o", "adapter", "--json").code == 0
+    done = desk.push(desk.folder / "adapter", "--as", "delta", repo=None)
+    assert done.data["repo_id"] == "alice/tiny-spin-delta"
+    there = in_repo(desk.hub, "alice/tiny-spin-delta")
+    assert "spin_delta.safetensors" in there and "adapter_config.json" not in there
+    assert there["spin_delta.safetensors"] == files_of(desk.folder / "adapter")["spin/spin_delta.safetensors"]

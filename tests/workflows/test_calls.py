@@ -32,7 +32,10 @@ def defaults(command):
 
 @pytest.mark.parametrize(("command", "verb"), VERBS.items())
 def test_each_option_of_the_command_line_is_a_keyword(command, verb):
-    options = {parameter.name for parameter in COMMANDS[command].params} - SCREEN
+    parameters = [parameter for parameter in COMMANDS[command].params if parameter.name not in SCREEN]
+    options = {parameter.name for parameter in parameters}
+    for parameter in (parameter for parameter in parameters if parameter.opts[0].startswith("-")):
+        assert f"--{parameter.name.strip('_').replace('_', '-').replace('sets', 'set')}" in parameter.opts
     # The plan of an edit is a function of its own.
     assert options - ({"plan"} if command == "edit" else set()) <= keywords(verb)
 
