@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
 
 from spin_hub.core.rules import at_random
 from spin_hub.core.selection import Selection
+from spin_hub.errors import SpinHubError
 from spin_hub.evidence import BASE, CONTROL, EDITED, Evidence, Report
 from spin_hub.metrics.base import Inputs, Measured
 from spin_hub.progress import Reporter, step
@@ -47,10 +48,11 @@ class Ranked(Protocol):
 
 @dataclass(frozen=True)
 class Texts:
-    """General texts, and per axis pairs of an aware and an unaware answer."""
+    """General texts, per axis pairs of an aware and an unaware answer, and a note if the model's positions cut some."""
 
     general: Sequence["Example"]
     pairs: "Pairs"
+    note: str | None = None
 
     @property
     def all(self) -> list["Example"]:
@@ -62,10 +64,14 @@ def texts_for(base: "Base", recipe: ScoringRecipe, use: Use = "report") -> Texts
     """Tokenise the built-in held-out texts and pairs with the base's tokenizer.
 
     They do not depend on how the scores cut and split their examples. Texts by which an edit is picked say nothing new
-    about it, so every other one is kept for the report.
+    about it, so every other one is kept for the report. Texts longer than the model's table of positions are cut.
+
+    Raises:
+        SpinHubError: the tokenizer cannot be loaded, or no text fits into the model's positions.
     """
     from spin_hub.data.builtin import AXES, builtin_rows
     from spin_hub.data.examples import make_examples, pair_examples
+    from spin_hub.models.limits import cut, cut_all, positions_of
     from spin_hub.models.load import load_tokenizer
 
     recipe = replace(recipe, tokenization="exact", max_length=None)
@@ -73,7 +79,18 @@ def texts_for(base: "Base", recipe: ScoringRecipe, use: Use = "report") -> Texts
     half = slice(use == "pick", None, 2)
     rows = builtin_rows("general", "heldout")[half]
     general = make_examples("held-out general text", rows, tokenizer, recipe)
-    return Texts(general, {axis: pair_examples(axis, tokenizer, recipe)[half] for axis in AXES})
+    pairs = {axis: pair_examples(axis, tokenizer, recipe)[half] for axis in AXES}
+    positions = positions_of(base.index, recipe.trust_remote_code)
+    longer = [text for text in Texts(general, pairs).all if positions is not None and len(text) > positions]
+    if not longer:
+        return Texts(general, pairs)
+    shorter = {axis: [(cut(aware, positions), cut(other, positions)) for aware, other in pairs[axis]] for axis in AXES}
+    kept = {axis: [(one, two) for one, two in shorter[axis] if one and two] for axis in AXES}
+    if not (short := cut_all(general, positions)) or not all(kept.values()):
+        message = f"The model has {positions:,} positions, and the texts that edits are measured with are longer."
+        raise SpinHubError(message, hint="Leave measuring out: --no-eval.")
+    note = f"{len(longer)} texts that are measured with are cut to the model's {positions:,} positions."
+    return Texts(short, kept, note)
 
 
 def gather(base: "Base", scored: Ranked, selection: Selection, seed: int, reporter: Reporter) -> dict[str, Any]:
@@ -155,5 +172,7 @@ def report(about: Mapping[str, Any]) -> Report:
 def _read(model: Any, texts: Texts, states: Mapping[str, "State"], reporter: Reporter) -> Evidence:
     from spin_hub.metrics.reading import measure, tokens_to_read
 
+    if texts.note:
+        reporter.note(texts.note)
     with reporter.task("Measuring", tokens_to_read(texts.general, texts.pairs, len(states)), "tokens") as advance:
         return measure(model, texts.general, texts.pairs, states, advance)

@@ -64,19 +64,32 @@ def in_turn(source: LayerSource, numbers: Sequence[int]) -> Iterator[int]:
 def decoder_layers(model: PreTrainedModel) -> tuple[str, nn.ModuleList]:
     """The model's list of decoder layers and its name, such as ``model.layers``.
 
+    In a multimodal model it is that of the part that reads text: towers for images or sound have configs of their own.
+
     Raises:
         UnsupportedModel: there is no list of as many modules as the config has layers.
     """
     depth = getattr(model.config.get_text_config(), "num_hidden_layers", None)
     lists = [
         (name, module)
-        for name, module in model.named_modules()
+        for name, module in text_modules(model)
         if isinstance(module, nn.ModuleList) and len(module) == depth
     ]
     customary = [entry for entry in lists if entry[0].rpartition(".")[2] in _CUSTOMARY]
     for entry in customary or lists:
         return entry
     raise UnsupportedModel(what=type(model).__name__, why="its decoder layers cannot be found")
+
+
+def text_modules(model: PreTrainedModel) -> Iterator[tuple[str, nn.Module]]:
+    """The modules that read text, and their names: all but those of towers, whose configs are of other types."""
+    configs = (type(model.config), type(model.config.get_text_config()))
+    others: list[str] = []
+    for name, module in model.named_modules():
+        if isinstance(module, PreTrainedModel) and not isinstance(module.config, configs):
+            others.append(f"{name}.")
+        if not f"{name}.".startswith(tuple(others)):
+            yield name, module
 
 
 def hollow_map(skeleton: PreTrainedModel, device: torch.device) -> dict[str, torch.device | Literal["disk"]]:

@@ -9,10 +9,12 @@ from spin_hub.checkpoint.index import CheckpointIndex
 from spin_hub.core.ranking import Shape
 from spin_hub.data.examples import Example, fingerprint, make_examples, pieces
 from spin_hub.data.sampling import Sample, Sampling, read_sample
+from spin_hub.data.spec import BUILTIN
 from spin_hub.errors import UsageError
 from spin_hub.hub.datasets import resolve_dataset
 from spin_hub.models.coordinates import coordinates
 from spin_hub.models.device import place, stored_dtype
+from spin_hub.models.limits import cut_all, input_limits
 from spin_hub.models.load import check_causal, load_skeleton, load_tokenizer
 from spin_hub.progress import SILENT, Reporter, step
 from spin_hub.recipe import WHOLE, Part, ScoringRecipe
@@ -93,7 +95,7 @@ def prepare(base: Base, recipe: ScoringRecipe, reporter: Reporter, part: Part = 
     with step(reporter, "Reading the model's architecture"):
         skeleton = load_skeleton(base.index, recipe.trust_remote_code)
         targets = targets_within(skeleton, base.index, recipe.target, part, reporter)
-    calibrations = calibrate(base, recipe, reporter)
+    calibrations = fitted(calibrate(base, recipe, reporter), skeleton, reporter)
     sets = tuple(entry.record for entry in calibrations.values())
     pinned = replace(
         recipe,
@@ -153,6 +155,35 @@ def calibrate(base: Base, recipe: ScoringRecipe, reporter: Reporter = SILENT) ->
             name: Calibration(sample, make_examples(name, sample.rows, tokenizer, recipe))
             for name, sample in samples.items()
         }
+
+
+def fitted(
+    calibrations: Mapping[str, Calibration], skeleton: Any, reporter: Reporter = SILENT
+) -> dict[str, Calibration]:
+    """Cut the examples of built-in sets to the model's positions; refuse others that it cannot read.
+
+    Args:
+        calibrations: set name -> sampled and tokenised.
+        skeleton: the model's modules without memory.
+        reporter: called with notes.
+
+    Raises:
+        SpinHubError: naming set and row, and the way to cut it.
+    """
+    limits = input_limits(skeleton)
+    found = {}
+    for name, entry in calibrations.items():
+        longer = [example for example in entry.examples if len(example) > (limits.positions or len(example))]
+        if longer and entry.sample.source.startswith(BUILTIN):
+            entry = replace(entry, examples=cut_all(entry.examples, limits.positions))
+            reporter.note(
+                f"{len(longer)} built-in examples of {name} are cut to the model's {limits.positions:,} positions."
+            )
+        found[name] = entry
+    note = limits.check({name: entry.examples for name, entry in found.items()})
+    if note:
+        reporter.note(note)
+    return found
 
 
 def show_examples(

@@ -20,7 +20,7 @@ from spin_hub.models.speed import Speed, speeds
 from spin_hub.progress import SILENT, Reporter
 from spin_hub.recipe import SelectionRecipe
 from spin_hub.scoring.estimate import Cost, Reading, estimate, scoring_seconds
-from spin_hub.scoring.inputs import calibrate, targets_within
+from spin_hub.scoring.inputs import calibrate, fitted, targets_within
 from spin_hub.scoring.memory import MemoryRequest, hold
 from spin_hub.scoring.scores import score_named
 from spin_hub.search.search import default_grid
@@ -132,7 +132,7 @@ def plan(request: EditRequest, reporter: Reporter = SILENT) -> Plan:
     publication = None
     if who and request.push:
         publication = prepare(who, request.push, request.kind, base.subject, reporter)
-    calibrations = calibrate(base, scoring, reporter)
+    calibrations = fitted(calibrate(base, scoring, reporter), skeleton, reporter)
     examples = [example for entry in calibrations.values() for example in entry.examples]
     demand = MemoryRequest(skeleton, targets, examples, where, stored_dtype(base.index))
     holding = hold(demand, scoring.engine, scoring.max_memory, None)
