@@ -1,6 +1,7 @@
 """Publishing a folder: everything is checked before any work, then one commit brings it to the Hub."""
 
 import re
+import shlex
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +12,10 @@ from spin_hub.artifacts.delta_file import NAME as DELTA
 from spin_hub.artifacts.open import read_card
 from spin_hub.artifacts.write import default_name
 from spin_hub.core.files import README, SHARDED, split_names
-from spin_hub.errors import NotOurRepo, TagTaken, UsageError, VisibilityDiffers
+from spin_hub.errors import NotOurRepo, SpinHubError, TagTaken, UsageError, VisibilityDiffers
 from spin_hub.hub.commit import Changes, Content, Origin, Pushed, Target, changes_for, page_of
 from spin_hub.hub.push import push, set_tag, validate_card
-from spin_hub.hub.remote_repo import MAIN, BaseRepo, RemoteRepo, check_name, look_at, look_at_base
+from spin_hub.hub.remote_repo import MAIN, BaseRepo, RemoteRepo, check_name, check_writable, look_at, look_at_base
 from spin_hub.hub.token import Account
 from spin_hub.kinds import Kind, kind_of
 from spin_hub.model_cards.licences import terms_of
@@ -112,10 +113,12 @@ def prepare(who: Account, options: PushOptions, kind: str, model: ModelRecord, r
     with step(reporter, "Looking at the repo"):
         remote = look_at(repo_id, options.branch or MAIN, tags=options.tag is not None)
     if remote is None:
-        who.check_write(repo_id)
+        if doubt := who.check_write(repo_id):
+            reporter.note(f"Careful: {doubt}; whether {repo_id} may be created there is known when it is pushed.")
     else:
         repo_id = remote.repo_id
-        who.check_write(repo_id, options.create_pr)
+        if doubt := who.check_write(repo_id, options.create_pr):
+            check_writable(repo_id, doubt)
         _check_repo(remote, options)
     with step(reporter, "Looking at the base's repo"):
         base = look_at_base(model.repo_id, model.commit) if model.repo_id else None
@@ -152,12 +155,32 @@ def check_card(publication: Publication, record: Record, local: str | None = Non
     validate_card(publication.card(record, local))
 
 
-def publish(publication: Publication, folder: Path, record: Record, reporter: Reporter) -> Pushed:
+def publish(
+    publication: Publication, folder: Path, record: Record, reporter: Reporter, finished: bool = True
+) -> Pushed:
     """Brings a folder to the Hub in one commit.
+
+    Args:
+        publication: what was prepared.
+        folder: the output.
+        record: of the output.
+        reporter: told of progress.
+        finished: the folder is an output that was just made, of which an error says where it is.
 
     Raises:
         SpinHubError: the push did not arrive; the folder stays, and the same command goes on.
     """
+    try:
+        return _publish(publication, folder, record, reporter)
+    except SpinHubError as error:
+        if finished:
+            private = ["--private"] if publication.private else []
+            again = shlex.join(["spin-hub", "push", str(folder), "--repo-id", publication.repo_id, *private])
+            error.hint = f"{error.hint} The output is finished, in {folder}: `{again}` pushes it.".strip()
+        raise
+
+
+def _publish(publication: Publication, folder: Path, record: Record, reporter: Reporter) -> Pushed:
     changes = _changes(publication, folder, record, reporter)
     options, repo_id, remote = publication.options, publication.repo_id, publication.remote
     branch = options.branch or MAIN

@@ -38,21 +38,28 @@ class Account:
     scopes: frozenset[str] = frozenset()
     proposals: frozenset[str] = frozenset()
 
-    def check_write(self, repo_id: str, pull_request: bool = False) -> None:
+    def check_write(self, repo_id: str, pull_request: bool = False) -> str | None:
         """Refuse a repo that this token cannot write to, before anything is computed for it.
 
         Args:
             repo_id: the repo.
             pull_request: only a pull request is to be opened, which needs no role in the repo.
 
+        Returns:
+            Why the Hub may refuse it all the same, or None: a resource group may allow what the role does not.
+
         Raises:
             WriteDenied: saying why.
         """
-        # The client's auth_check(write=True) judges existing repos alone and gives no reason; a new repo and a pull
-        # request are judged here too.
+        # The Hub itself judges existing repos alone and gives no reason; a new repo and a pull request are judged here.
         why = self._refusal(repo_id)
         if why and not (pull_request and self._proposes(repo_id)):
             raise WriteDenied(repo_id=repo_id, why=why, page=tokens_page())
+        owner = repo_id.partition("/")[0]
+        role = self.organisations.get(owner, "write")
+        if pull_request or owner == self.name or role in _WRITING:
+            return None
+        return f"{self.name} has only the role {role!r} in {owner}"
 
     def _proposes(self, repo_id: str) -> bool:
         named = {"*", repo_id.partition("/")[0], repo_id}
@@ -64,12 +71,8 @@ class Account:
             return "it is a read-only token"
         if self.role == "fineGrained" and not self.scopes & {owner, repo_id}:
             return f"its permissions do not include writing to {owner}"
-        if owner == self.name:
-            return None
-        if owner not in self.organisations:
-            return f"it belongs to {self.name}, who is no member of {owner}"
-        if self.organisations[owner] not in _WRITING:
-            return f"{self.name} has only the role {self.organisations[owner]!r} in {owner}"
+        if owner != self.name and owner not in self.organisations:
+            return f"it belongs to {self.name}, who is not a member of {owner}"
         return None
 
 

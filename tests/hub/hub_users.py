@@ -19,6 +19,7 @@ class Caller:
         scopes: of a fine-grained token: user, organisation, ``org/name`` or ``datasets/org/name`` -> permissions.
         everywhere: permissions of a fine-grained token that have no scope, such as ``discussion.write``.
         reads_gated: whether a fine-grained token may read gated repos that its user was let into.
+        groups: repos, and organisations for new ones, in which a resource group lets the user write.
     """
 
     name: str | None = None
@@ -27,6 +28,7 @@ class Caller:
     scopes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     everywhere: tuple[str, ...] = ()
     reads_gated: bool = True
+    groups: tuple[str, ...] = ()
 
     def may_see(self, repo: Repo) -> bool:
         """A public repo's page is for everyone; a private one's for its namespace."""
@@ -39,11 +41,13 @@ class Caller:
         return not repo.gated or self._member(repo.namespace) or self.name in repo.granted
 
     def may_write(self, repo: Repo) -> bool:
-        return self._writes_in(repo.namespace) and self._permitted(repo, "repo.write")
+        return repo.id in self.groups or (self._writes_in(repo.namespace) and self._permitted(repo, "repo.write"))
 
     def may_create(self, namespace: str) -> bool:
         permissions = self.scopes.get(namespace, ())
-        return self._writes_in(namespace) and (self.role != "fineGrained" or "repo.write" in permissions)
+        return namespace in self.groups or (
+            self._writes_in(namespace) and (self.role != "fineGrained" or "repo.write" in permissions)
+        )
 
     def may_propose(self, repo: Repo) -> bool:
         """Anyone who reads a repo may open a pull request, if the token may write at all."""

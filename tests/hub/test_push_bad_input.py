@@ -4,7 +4,7 @@ import json
 import shutil
 
 import pytest
-from pushing import REPO, THERE, as_pushed, in_repo, refused
+from pushing import REPO, THERE, as_pushed, front_matter, in_repo, refused
 from stocking import UP, a_delta
 
 BASE = "org/tiny"
@@ -23,8 +23,8 @@ COMMANDS = {
         ("nobody", REPO, "TokenRefused", "does not accept the token"),
         ("reader", REPO, "WriteDenied", "read-only"),
         ("narrow", REPO, "WriteDenied", "permissions do not include"),
-        ("alice", "bob/tiny", "WriteDenied", "no member of bob"),
-        ("alice", "bob/tiny-spin --create-pr", "WriteDenied", "no member of bob"),
+        ("alice", "bob/tiny", "WriteDenied", "not a member of bob"),
+        ("alice", "bob/tiny-spin --create-pr", "WriteDenied", "not a member of bob"),
     ],
 )
 def test_who_may_not_write_is_told_before_any_work(desk, stock, command, who, repo, kind, said):
@@ -47,10 +47,26 @@ def test_what_a_narrow_token_may_do(desk, stock):
     assert desk.push(stock.edited, "--create-pr", repo=THERE, who="hf_Reads").error["type"] == "WriteDenied"
 
 
-def test_a_role_in_an_organisation_that_may_not_write(desk, stock):
-    desk.hub.add_user("dora", "hf_DoraReadsInAcme", orgs={"acme": "read"})
-    done = desk.push(stock.edited, repo="acme/tiny-spin", who="hf_DoraReadsInAcme")
-    assert "only the role 'read' in acme" in done.error["message"]
+@pytest.mark.parametrize("role", ["read", "no_access"])
+def test_where_the_role_does_not_settle_it_the_hub_decides(desk, stock, role):
+    """A resource group may let its members write, which ``whoami`` does not say."""
+    repo, new = "acme/tiny-spin", "acme/new"
+    desk.hub.put(repo, {"README.md": "---\nlicense: mit\n---\n"})
+    desk.hub.add_user("dora", "hf_DoraReadsInAcme", orgs={"acme": role})
+    arguments = ("push", stock.edited, "--yes", "--repo-id")
+    said = refused(desk, *arguments, repo, kind="WriteDenied", who="hf_DoraReadsInAcme")
+    assert f"only the role '{role}' in acme, and the Hub refuses it" in said
+    assert not desk.hub.traffic["preupload"].requests
+    said = refused(desk, *arguments, new, kind="WriteDenied", who="hf_DoraReadsInAcme")
+    assert "rights to create" in said
+
+    desk.hub.add_user("dora", "hf_DoraInAGroup", orgs={"acme": role}, groups=(repo, "acme"))
+    assert desk.push(stock.edited, "--yes", repo=repo, who="hf_DoraInAGroup").code == 0
+    assert in_repo(desk.hub, repo).keys() == as_pushed(stock.edited, repo).keys()
+    desk.hub.add_user("dora", "hf_DoraInAGroup", orgs={"acme": role}, groups=(new, "acme"))
+    done = desk.push(stock.edited, repo=new, who="hf_DoraInAGroup")
+    assert done.code == 0
+    assert f"only the role '{role}' in acme; whether acme/new may be created" in done.notes
 
 
 @pytest.mark.parametrize(
@@ -183,6 +199,34 @@ def test_a_card_on_the_hub_that_does_not_parse_is_not_overwritten(desk, stock):
     desk.hub.put(THERE, {"README.md": "---\nlicense: mit\n---\n\n# Mine\n"})
     assert desk.push(stock.other, repo=THERE).code == 0
     assert in_repo(desk.hub, THERE)["README.md"].endswith(b"# Mine\n")
+
+
+ODD = {
+    "a language no": ("---\nlicense: mit\nlanguage: [en, no]\n---\n\n# Mine\n", {"language": ["en", "no"]}),
+    "a tab": ("---\nlicense:\tmit\nthumbnail:\tx.png\n---\n\n# Mine\n", {"thumbnail": "x.png"}),
+    "an alias": ("---\nlicense: &l mit\nx: *l\n---\n\n# Mine\n", {"license": "mit", "x": "mit"}),
+    "our own key twice": ("---\nlicense: mit\ntags: [a]\ntags: [b]\n---\n\n# Mine\n", {"license": "mit"}),
+    "a mark": (b"\xef\xbb\xbf---\r\nlicense: mit\r\n---\r\n# Mine\r\n", {"license": "mit"}),
+    "UTF-16": ("---\nlicense: mit\n---\n\n# Mine\n".encode("utf-16"), {"license": "mit"}),
+    "no text": (b"---\nlicense: mit\n---\n\n# Mine, caf\xe9\n", "is not text in UTF-8"),
+    "twice": ("---\nlicense: mit\nlicense: gpl-3.0\n---\n\n# Mine\n", "at 'license': it is there twice"),
+    "a colon": ("---\nlicense: mit\nx: a: b\n---\n\n# Mine\n", "at 'x': line 3"),
+    "a number": ("---\nlicense: mit\nlanguage: [en, 12]\n---\n\n# Mine\n", 'The Hub does not accept the card\'s metadata: "language'),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_card_on_the_hub_is_kept_or_refused_by_whoever_refuses_it(desk, stock, name):
+    content, expected = ODD[name]
+    desk.hub.put(THERE, {"README.md": content})
+    if isinstance(expected, str):
+        assert expected in refused(desk, "push", stock.other, "--repo-id", THERE, "--yes", kind="CardRefused")
+        return
+    assert desk.push(stock.other, "--yes", repo=THERE).code == 0
+    card = in_repo(desk.hub, THERE)["README.md"]
+    data = front_matter(card)
+    assert {key: data[key] for key in expected} == expected
+    assert b"# Mine" in card
 
 
 @pytest.mark.parametrize("command", ["apply", "edit"])
