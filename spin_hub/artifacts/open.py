@@ -15,6 +15,7 @@ from spin_hub.core.json import parse
 from spin_hub.errors import CorruptFile, DeltaNotFound, NotPushable, PluginMissing, UnsupportedFormat, UsageError
 from spin_hub.evidence import Evidence
 from spin_hub.hub.resolve import Artefact, resolve_delta
+from spin_hub.model_cards.front_matter import decoded
 from spin_hub.progress import Reporter, step
 from spin_hub.record import NAME as RECORD
 from spin_hub.record import ModelRecord, Record
@@ -108,7 +109,7 @@ def read_card(folder: Path) -> str | None:
         NotPushable: it is not text.
     """
     try:
-        return (folder / README).read_text("utf-8") if (folder / README).is_file() else None
+        return decoded((folder / README).read_bytes()) if (folder / README).is_file() else None
     except UnicodeDecodeError as error:
         raise NotPushable(path=folder, why=f"its {README} is not UTF-8 text") from error
 

@@ -6,6 +6,7 @@ from spin_hub.artifacts.atomic import new_file
 from spin_hub.artifacts.open import find_delta, read_record
 from spin_hub.core.files import README
 from spin_hub.errors import CorruptFile, DeltaNotFound
+from spin_hub.model_cards.front_matter import decoded
 from spin_hub.model_cards.render import render_card
 from spin_hub.record import NAME as RECORD
 
@@ -31,7 +32,7 @@ def card(folder: str | Path) -> Path:
     record = read_record(record_path)
     readme = folder / README
     try:
-        existing = readme.read_text("utf-8") if readme.is_file() else None
+        existing = decoded(readme.read_bytes()) if readme.is_file() else None
     except UnicodeDecodeError as error:
         raise CorruptFile(path=readme, why="it is no text in UTF-8") from error
     with new_file(readme) as path:

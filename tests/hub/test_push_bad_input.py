@@ -211,7 +211,7 @@ ODD = {
     "no text": (b"---\nlicense: mit\n---\n\n# Mine, caf\xe9\n", "is not text in UTF-8"),
     "twice": ("---\nlicense: mit\nlicense: gpl-3.0\n---\n\n# Mine\n", "at 'license': it is there twice"),
     "a colon": ("---\nlicense: mit\nx: a: b\n---\n\n# Mine\n", "at 'x': line 3"),
-    "a number": ("---\nlicense: mit\nlanguage: [en, 12]\n---\n\n# Mine\n", 'The Hub does not accept the card\'s metadata: "language'),
+    "a number": ("---\nlicense: mit\nlanguage: [en, 12]\n---\n\n# Mine\n", 'The Hub does not accept the card'),
 }  # fmt: skip
 
 
