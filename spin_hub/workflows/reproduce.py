@@ -23,7 +23,7 @@ from spin_hub.scoring.inputs import ScoringInputs, prepare
 from spin_hub.scoring.score import Job, score_prepared
 from spin_hub.scoring.scores import score_named
 from spin_hub.scoring.selecting import check_ratios, check_recipe, delta_from
-from spin_hub.versions import versions
+from spin_hub.versions import DECIDE_TOKENS, versions
 
 
 @dataclass(frozen=True)
@@ -174,8 +174,18 @@ def _check_sets(artefact: str, scoring: ScoringRecord, prepared: ScoringInputs) 
             why = f"the set {entry.name!r} ({entry.source}) holds other rows than the recorded ones"
             raise NotReproducible(name=artefact, why=why)
         if here[entry.name].examples_sha256 != entry.examples_sha256:
-            why = f"the rows of the set {entry.name!r} are the recorded ones, but their tokens are not"
-            raise NotReproducible(name=artefact, why=why)
+            raise _other_tokens(artefact, entry.name, scoring)
+
+
+def _other_tokens(artefact: str, name: str, scoring: ScoringRecord) -> NotReproducible:
+    why = f"the rows of the set {name!r} are the recorded ones, but their tokens are not"
+    recorded = {package: scoring.environment[package] for package in DECIDE_TOKENS if package in scoring.environment}
+    others = {package: pair for package, pair in _other_versions(scoring.environment).items() if package in recorded}
+    if not others:
+        return NotReproducible(name=artefact, why=why)
+    said = " and ".join(f"{package} {made} made them, {here} is here" for package, (made, here) in others.items())
+    install = " ".join(f"{package}=={made}" for package, (made, _) in others.items())
+    return NotReproducible(name=artefact, why=f"{why}: {said}", hint=f"Install what made them: pip install {install}")
 
 
 def _differences(recorded: Delta, found: Delta) -> dict[str, TensorDifference]:

@@ -123,3 +123,19 @@ def test_a_difference_is_exit_3_with_where_and_which_versions(tmp_path, tiny, mo
     monkeypatch.undo()
     assert cli.run(["reproduce", str(folder), "--base", str(tiny), "--quiet"]) == 0
     assert capsys.readouterr().out.strip() == str(folder)
+
+
+def test_other_tokens_name_the_versions_that_made_them(tmp_path, tiny):
+    delta = made(tmp_path / "delta", tiny, SELECTIONS["paper"])
+    record = json.loads((delta / "spin.json").read_text("utf-8"))
+    scoring = record["recipe"]["scoring"]
+    assert {"transformers", "tokenizers", "torch", "safetensors", "huggingface_hub"} <= scoring["environment"].keys()
+    scoring["sets"][0]["examples_sha256"] = "0" * 64
+    for versions in ({}, {"tokenizers": "0.0.1"}):
+        scoring["environment"] |= versions
+        (delta / "spin.json").write_text(json.dumps(record), "utf-8")
+        with pytest.raises(NotReproducible, match="their tokens are not") as caught:
+            reproduce(str(delta), base=str(tiny))
+        assert ("tokenizers 0.0.1 made them" in caught.value.message) == bool(versions)
+        assert ("pip install tokenizers==0.0.1" in caught.value.hint) == bool(versions)
+        assert "transformers" not in caught.value.message
