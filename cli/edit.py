@@ -27,6 +27,7 @@ def edit(
     tokenization: o.TokenizationOption = None,
     chat_template: o.ChatTemplate = False,
     max_length: o.MaxLength = None,
+    strict_rows: o.StrictRows = False,
     show_examples: o.ShowExamples = 0,
     p: o.P = None,
     q: o.Q = None,

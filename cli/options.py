@@ -49,6 +49,9 @@ ChatTemplate = Annotated[
     bool, typer.Option("--chat-template", help="Render prompts with the chat template.", rich_help_panel=_SETS)
 ]
 MaxLength = Annotated[int | None, typer.Option(help="Cut examples after this many tokens.", rich_help_panel=_SETS)]
+StrictRows = Annotated[
+    bool, typer.Option("--strict-rows", help="Refuse rows that give no example.", rich_help_panel=_SETS)
+]
 TokenizationOption = Annotated[
     Tokenization | None,
     typer.Option("--tokenization", help="How texts become tokens. Default: exact.", rich_help_panel=_SETS),

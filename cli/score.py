@@ -19,6 +19,7 @@ def score(
     tokenization: o.TokenizationOption = None,
     chat_template: o.ChatTemplate = False,
     max_length: o.MaxLength = None,
+    strict_rows: o.StrictRows = False,
     show_examples: o.ShowExamples = 0,
     target: o.Target = "mlp",
     score: o.ScoreOption = DEFAULT_SCORE,

@@ -53,6 +53,7 @@ def sweep(
     tokenization: o.TokenizationOption = None,
     chat_template: o.ChatTemplate = False,
     max_length: o.MaxLength = None,
+    strict_rows: o.StrictRows = False,
     target: o.Target = "mlp",
     score: o.ScoreOption = DEFAULT_SCORE,
     accumulate: o.AccumulateOption = None,

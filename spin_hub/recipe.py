@@ -44,6 +44,8 @@ class ScoringRecipe:
         seed: of the sampling.
         target: ``mlp``, ``self_attn``, ``all``, or a glob pattern of parameter names.
         max_length: tokens after which an example is cut; None means never.
+        strict_rows: True to refuse rows that cannot become examples, which are otherwise left out and counted; recorded
+            if True.
         max_memory: bytes that scoring (on a GPU: of its memory) may take; None takes what is free. It decides nothing
             of the outcome, so it is never recorded.
         resumable: whether layers' inputs are kept on disk for a run that goes on; never recorded either.
@@ -62,6 +64,7 @@ class ScoringRecipe:
     accumulate: Accumulate = "float32"
     chat_template: bool = False
     max_length: int | None = None
+    strict_rows: bool = False
     device: Device = "auto"
     dtype: DType = "auto"
     engine: EngineName = "auto"
@@ -92,6 +95,8 @@ class ScoringRecipe:
         """Plain JSON values."""
         entry = {**asdict(self), "sets": dict(self.sets)}
         del entry["max_memory"], entry["resumable"]
+        if not self.strict_rows:
+            del entry["strict_rows"]
         if self.score == DEFAULT_SCORE:
             del entry["score"]
         return entry

@@ -88,6 +88,7 @@ class SetRecord:
         rows_sha256: of the sampled texts in order; examples_sha256: of their tokens and labels.
         commit, dataset_id: of a data set of the Hub.
         note: what a reader must know of a named recipe.
+        left_out: reason -> the number of drawn rows that cannot become examples; recorded if there are any.
     """
 
     name: str
@@ -102,6 +103,11 @@ class SetRecord:
     commit: str | None = None
     dataset_id: str | None = None
     note: str = ""
+    left_out: Mapping[str, int] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {name: value for name, value in asdict(self).items() if name != "left_out" or value}
 
 
 @dataclass(frozen=True)
@@ -126,7 +132,7 @@ class ScoringRecord:
         """Plain JSON values."""
         return {
             "recipe": self.recipe.to_json(),
-            "sets": [asdict(entry) for entry in self.sets],
+            "sets": [entry.to_json() for entry in self.sets],
             "environment": dict(self.environment),
             "precision": self.precision,
             **({"score": dict(self.score)} if self.score else {}),

@@ -22,6 +22,7 @@ RECIPES = st.builds(
     accumulate=st.sampled_from(["float32", "model"]),
     chat_template=st.booleans(),
     max_length=COUNTS,
+    strict_rows=st.booleans(),
     device=st.sampled_from(["auto", "cuda", "mps", "cpu"]),
     dtype=st.sampled_from(["auto", "float32", "bfloat16", "float16"]),
     engine=st.sampled_from(["auto", "whole"]),

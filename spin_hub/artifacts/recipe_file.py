@@ -23,6 +23,7 @@ _TYPES: Final[Mapping[str, tuple[type, ...]]] = {
     "tokenization": (str,),
     "chat_template": (bool,),
     "max_length": (int,),
+    "strict_rows": (bool,),
     "p": (float, int),
     "q": (float, int),
     "rule": (str,),
@@ -112,6 +113,7 @@ def _of_record(path: Path, record: Record) -> dict[str, Any]:
     recipe = record.scoring.recipe
     names = ("samples", "seed", "target", "score", "tokenization", "accumulate", "chat_template", "max_length", "dtype")
     options: dict[str, Any] = {name: getattr(recipe, name) for name in names if getattr(recipe, name) is not None}
+    options |= {"strict_rows": True} if recipe.strict_rows else {}
     named = {name: spec for name, spec in recipe.sets.items() if name in ("privacy", "fairness", "general")}
     own = {name: spec for name, spec in recipe.sets.items() if name not in named}
     options |= {

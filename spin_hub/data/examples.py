@@ -108,14 +108,20 @@ def check_chat_template(tokenizer: Tokenizer) -> None:
         raise NoChatTemplate(why="the tokenizer has none")
 
 
-def rendered(tokenizer: Tokenizer, prompt: str) -> str:
+def rendered(tokenizer: Tokenizer, prompt: str, system: str = "") -> str:
     """Render a user's message in the tokenizer's chat template, up to where the answer begins.
+
+    Args:
+        tokenizer: the model's.
+        prompt: the message.
+        system: a system message before it; "" for none.
 
     Raises:
         NoChatTemplate: the tokenizer has none, or it fails.
     """
     check_chat_template(tokenizer)
-    messages = [{"role": "user", "content": prompt}]
+    messages = [{"role": "system", "content": system}] if system else []
+    messages.append({"role": "user", "content": prompt})
     try:
         return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
     except (jinja2.TemplateError, ValueError, TypeError) as error:
@@ -148,7 +154,7 @@ def _tokenise(tokenizer: Tokenizer, recipe: ScoringRecipe) -> Callable[[Row], tu
         return prompt + list(tokenizer(row.response).input_ids)[1:], len(prompt)
 
     def chat(row: Row) -> tuple[list[int], int]:
-        prompt = rendered(tokenizer, row.prompt)
+        prompt = rendered(tokenizer, row.prompt, row.system)
         encoded = tokenizer(prompt + row.response, add_special_tokens=False, return_offsets_mapping=True)
         ends = [end for _, end in encoded.offset_mapping]
         before = sum(1 for end in ends if end <= len(prompt))

@@ -49,6 +49,7 @@ class Calibration:
             commit=dataset.commit if dataset else None,
             dataset_id=dataset.dataset_id if dataset else None,
             note=self.sample.note,
+            left_out=self.sample.left_out,
         )
 
 
@@ -147,14 +148,18 @@ def calibrate(base: Base, recipe: ScoringRecipe, reporter: Reporter = SILENT) ->
     Raises:
         SpinHubError: a source, a row or the tokenizer is not usable.
     """
-    sampling = Sampling(recipe.samples, recipe.seed)
+    sampling = Sampling(recipe.samples, recipe.seed, strict=recipe.strict_rows, system=recipe.chat_template)
     with step(reporter, "Reading the calibration sets"):
         samples = {name: read_sample(name, spec, sampling, resolve_dataset) for name, spec in recipe.sets.items()}
         tokenizer = load_tokenizer(base.source.folder, recipe.trust_remote_code)
-        return {
+        calibrations = {
             name: Calibration(sample, make_examples(name, sample.rows, tokenizer, recipe))
             for name, sample in samples.items()
         }
+    for sample in samples.values():
+        for note in sample.notes:
+            reporter.note(note)
+    return calibrations
 
 
 def fitted(
@@ -194,5 +199,5 @@ def show_examples(
     tokenizer: Any = load_tokenizer(base.source.folder, recipe.trust_remote_code)
     return {
         name: [pieces(example, tokenizer) for example in entry.examples[:count]]
-        for name, entry in calibrate(base, recipe, reporter).items()
+        for name, entry in calibrate(base, recipe).items()
     }

@@ -53,6 +53,7 @@ class Scoring(Loading, total=False):
     accumulate: str
     chat_template: bool
     max_length: int
+    strict_rows: bool
     engine: str
     score: str
     max_memory: str | int

@@ -56,7 +56,7 @@ class PlannedMatrix:
 
 @dataclass(frozen=True)
 class PlannedSet:
-    """One calibration set: where it comes from, and its examples and tokens."""
+    """One calibration set: where it comes from, its examples and tokens, and the rows that are left out, by reason."""
 
     name: str
     source: str
@@ -64,6 +64,7 @@ class PlannedSet:
     examples: int
     tokens: int
     counted: int
+    left_out: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,11 @@ class Plan:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
-        return {**asdict(self), "memory_total": sum(self.memory.values())}
+        entry = asdict(self)
+        for planned in entry["sets"]:
+            if not planned["left_out"]:
+                del planned["left_out"]
+        return {**entry, "memory_total": sum(self.memory.values())}
 
 
 def plan(request: EditRequest, reporter: Reporter = SILENT) -> Plan:
@@ -152,7 +157,7 @@ def plan(request: EditRequest, reporter: Reporter = SILENT) -> Plan:
         dtype=where.precision,
         precision=where.why + (f" ({where.figures})" if where.figures else ""),
         matrices=_matrices(inside, asked),
-        sets=tuple(PlannedSet(r.name, r.source, r.licence, r.used, r.tokens, r.counted) for r in records),
+        sets=tuple(PlannedSet(r.name, r.source, r.licence, r.used, r.tokens, r.counted, r.left_out) for r in records),
         tried=len(tried),
         engine=holding.engine,
         weights=_PLACES[holding.weights],

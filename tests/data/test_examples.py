@@ -61,6 +61,13 @@ def test_the_chat_template_stands_around_the_prompt(prompt, response):
     assert counted(example) == response
 
 
+def test_a_system_message_is_rendered_by_the_chat_template():
+    row = Row("Why?", "Because.", 0, "Be brief.")
+    [example] = make_examples("mine", [row], TOKENIZER, ScoringRecipe(chat_template=True))
+    assert TOKENIZER.decode(example.ids) == "<system>Be brief.<user>Why?<assistant>Because."
+    assert counted(example) == "Because."
+
+
 def test_an_empty_prompt_leaves_the_first_token_without_a_predictor():
     assert counted(one("", "abc")) == "bc"
 
