@@ -31,10 +31,9 @@ _KINDS: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
 # Types whose elements mean nothing without a scale, where one is beside them.
 _SCALED: Final = frozenset({"F8_E4M3", "F8_E5M2", "F8_E4M3FNUZ", "F8_E5M2FNUZ", "I8", "U8", "F4"})
 _SCALE_WORDS: Final = ("scale", "scb", "absmax", "quant_state", "quant_map")
-_MODELOPT: Final = "hf_quant_config.json"
 _SCALE_NOTE: Final = (
-    "The weights are quantised, with scales beside them ({scale}) that config.json does not speak of: they can be set "
-    "to zero, but not scored."
+    "Quantised weights have scales beside them, such as {scale}, but config.json names no quantisation: they can be "
+    "set to zero, but not scored."
 )
 
 
@@ -56,7 +55,6 @@ class CheckpointIndex:
         tensors: name -> place.
         layout: the files of weights.
         notes: sentences about what transformers does not load: superseded copies, other weights, an adapter.
-        scale: a tensor or file with scales of quantised weights that the config does not speak of, or None.
     """
 
     folder: Path
@@ -64,7 +62,6 @@ class CheckpointIndex:
     tensors: Mapping[str, TensorPlace]
     layout: Layout
     notes: tuple[str, ...] = ()
-    scale: str | None = None
 
     @property
     def shards(self) -> tuple[str, ...]:
@@ -125,26 +122,10 @@ def build_index(
             copies.setdefault(name, []).append(TensorPlace(shard, span))
     # transformers reads the shards in this order, so that the last copy is the model's.
     tensors = {name: places[-1] for name, places in copies.items()}
-    scale = None if config.get("quantization_config") else _scale(tensors, names)
     notes = [*notes_on(layout, names), *_notes_on_copies(layout, copies)]
-    notes += [_SCALE_NOTE.format(scale=scale)] if scale else []
-    return CheckpointIndex(folder, config, tensors, layout, tuple(notes), scale)
-
-
-def check_scales(index: CheckpointIndex) -> None:
-    """Refuse to score quantised weights whose scales transformers would not apply.
-
-    Raises:
-        QuantisedCheckpoint: naming a scale.
-    """
-    if index.scale:
-        raise QuantisedCheckpoint(
-            f"{index.folder} cannot be scored: it holds quantised weights with scales beside them ({index.scale}), but "
-            "its config.json has no quantization_config, so that transformers would load them without their scales.",
-            hint="Score the unquantised model; `spin-hub apply` can bring its delta to this one.",
-            path=index.folder,
-            method=index.scale,
-        )
+    if not config.get("quantization_config") and (scale := _scale(tensors)):
+        notes.append(_SCALE_NOTE.format(scale=scale))
+    return CheckpointIndex(folder, config, tensors, layout, tuple(notes))
 
 
 def read_config(folder: Path) -> Mapping[str, Any]:
@@ -181,14 +162,14 @@ def read_config(folder: Path) -> Mapping[str, Any]:
     return config
 
 
-def _scale(tensors: Mapping[str, TensorPlace], names: Collection[str]) -> str | None:
+def _scale(tensors: Mapping[str, TensorPlace]) -> str | None:
     """Find a scale in the module of a quantised weight, such as ``x.weight_scale_inv`` beside ``x.weight``."""
     modules = {name.rpartition(".")[0] for name, place in tensors.items() if place.span.dtype in _SCALED}
     for name in tensors:
         module, _, last = name.rpartition(".")
         if module in modules and any(word in last.lower() for word in _SCALE_WORDS):
             return name
-    return _MODELOPT if modules and _MODELOPT in names else None
+    return None
 
 
 def _notes_on_copies(layout: Layout, copies: Mapping[str, list[TensorPlace]]) -> Iterator[str]:

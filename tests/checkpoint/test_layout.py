@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, modeling_utils
 
-from spin_hub.checkpoint.index import check_scales, read_index
+from spin_hub.checkpoint.index import read_index
 from spin_hub.core.files import SHARDED, SINGLE
-from spin_hub.errors import CorruptFile, LfsPointer, NoSafetensors, QuantisedCheckpoint, WeightsIncomplete
+from spin_hub.errors import CorruptFile, LfsPointer, NoSafetensors, WeightsIncomplete
 
 SHARDS = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "model-overlay.safetensors")
 DOWN = "model.layers.0.mlp.down_proj.weight"
@@ -200,9 +200,7 @@ def test_an_index_for_another_number_of_shards_names_those_that_are_here(copied)
     assert "are here instead" in caught.value.message
 
 
-@pytest.mark.parametrize(
-    "name", ["../x.safetensors", "a/b.safetensors", "pytorch_model.bin", 7, [], "C:x.safetensors"]
-)
+@pytest.mark.parametrize("name", ["../x.safetensors", "a/b.safetensors", "pytorch_model.bin", 7, [], "C:x.safetensors"])
 def test_a_config_names_weights_beside_it_or_is_refused(tiny, tmp_path, name):
     copied = shutil.copytree(tiny, tmp_path / "copy")
     config = json.loads((copied / "config.json").read_text())
@@ -263,22 +261,6 @@ def test_scales_that_the_config_does_not_speak_of_are_found(tmp_path, beside, dt
     (tmp_path / "config.json").write_text("{}")
     weight = torch.zeros(2, 2, dtype=torch.uint8).to(dtype)
     save_file({"m.weight": weight, beside: torch.ones(1)}, tmp_path / SINGLE)
-    index = read_index(tmp_path)
-    assert index.scale == (beside if found else None)
-    assert any(beside in note and "not scored" in note for note in index.notes) == found
-    if found:
-        with pytest.raises(QuantisedCheckpoint, match=beside):
-            check_scales(index)
-    else:
-        check_scales(index)
+    assert any(beside in note and "not scored" in note for note in read_index(tmp_path).notes) == found
     (tmp_path / "config.json").write_text('{"quantization_config": {"quant_method": "fp8"}}')
-    assert read_index(tmp_path).scale is None
-
-
-def test_a_file_that_says_how_weights_were_quantised_counts_as_a_scale(tmp_path):
-    (tmp_path / "config.json").write_text("{}")
-    (tmp_path / "hf_quant_config.json").write_text("{}")
-    save_file({"m.weight": torch.zeros(2, dtype=torch.float8_e4m3fn)}, tmp_path / SINGLE)
-    assert read_index(tmp_path).scale == "hf_quant_config.json"
-    save_file({"m.weight": torch.zeros(2)}, tmp_path / SINGLE)
-    assert read_index(tmp_path).scale is None
+    assert not read_index(tmp_path).notes
