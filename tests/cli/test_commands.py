@@ -7,25 +7,15 @@ from pathlib import Path
 import pytest
 import typer.testing
 
-from spin_hub.cli import app as cli
+from spin_hub.cli import app
 
 RATIOS = ("--p", "1e-2", "--q", "1e-1", "--samples", "3")
-
-
-@pytest.fixture
-def run(capsys):
-    def call(*arguments: str) -> tuple[int, str, str]:
-        code = cli.run([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture(scope="module")
 def edited(tiny, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("cli") / "tiny-spin"
-    assert cli.run(["edit", str(tiny), *RATIOS, "-o", str(folder), "--quiet"]) == 0
+    assert app.run(["edit", str(tiny), *RATIOS, "-o", str(folder), "--quiet"]) == 0
     return folder
 
 
@@ -33,8 +23,8 @@ def error_of(result: tuple[int, str, str]) -> dict[str, str]:
     return json.loads(result[1])["error"]
 
 
-def test_edit_prints_tables_that_fit_80_columns(run, tiny):
-    code, out, err = run("edit", tiny, *RATIOS)
+def test_edit_prints_tables_that_fit_80_columns(cli, tiny):
+    code, out, err = cli("edit", tiny, *RATIOS)
     assert code == 0
     assert "down_proj  gate_proj  up_proj" in out
     assert "spin-hub revert tiny-spin" in out
@@ -42,8 +32,8 @@ def test_edit_prints_tables_that_fit_80_columns(run, tiny):
     assert "Selected" in err
 
 
-def test_edit_json_is_one_object_with_what_was_promised(run, tiny):
-    code, out, _ = run("edit", tiny, *RATIOS, "--json")
+def test_edit_json_is_one_object_with_what_was_promised(cli, tiny):
+    code, out, _ = cli("edit", tiny, *RATIOS, "--json")
     data = json.loads(out)
     assert code == 0
     assert out.count("\n") == 1
@@ -53,11 +43,11 @@ def test_edit_json_is_one_object_with_what_was_promised(run, tiny):
     assert data["weights"] > 0
 
 
-def test_quiet_is_the_path_and_nothing_else(run, tiny):
-    assert run("edit", tiny, *RATIOS, "--quiet", "--as", "delta", "-o", "mine") == (0, "mine\n", "")
+def test_quiet_is_the_path_and_nothing_else(cli, tiny):
+    assert cli("edit", tiny, *RATIOS, "--quiet", "--as", "delta", "-o", "mine") == (0, "mine\n", "")
 
 
-def test_every_verb_has_json_and_quiet(run, tiny, edited, tmp_path):
+def test_every_verb_has_json_and_quiet(cli, tiny, edited, tmp_path):
     ranking = tmp_path / "ranking.safetensors"
     commands = [
         ("score", tiny, "--keep", "1e-1", "--samples", "3", "-o", ranking),
@@ -70,33 +60,33 @@ def test_every_verb_has_json_and_quiet(run, tiny, edited, tmp_path):
         ("card", "delta"),
     ]
     for command in commands:
-        code, out, _ = run(*command, "--json")
+        code, out, _ = cli(*command, "--json")
         assert code == 0, command
         assert isinstance(json.loads(out), dict)
-        code, out, err = run(*command, "--quiet", *(["--overwrite"] if "-o" in command else []))
+        code, out, err = cli(*command, "--quiet", *(["--overwrite"] if "-o" in command else []))
         assert (code, err) == (0, ""), command
         assert Path(out.strip()).exists()
 
 
-def test_inspect_shows_where_the_weights_are(run, edited):
-    code, out, _ = run("inspect", edited)
+def test_inspect_shows_where_the_weights_are(cli, edited):
+    code, out, _ = cli("inspect", edited)
     assert code == 0
     assert "layer  down_proj" in out
     assert "(fairness & privacy) - general" in out
     assert max(map(len, out.splitlines())) <= 80
 
 
-def test_env_never_shows_the_token(run, monkeypatch):
+def test_env_never_shows_the_token(cli, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_secretsecretsecret")
     for form in ((), ("--json",)):
-        code, out, err = run("env", *form)
+        code, out, err = cli("env", *form)
         assert code == 0
         assert "secret" not in out + err
         assert "present" in out
 
 
-def test_show_examples_marks_what_counts(run, tiny):
-    code, out, err = run("edit", tiny, *RATIOS, "--show-examples", "2", "--chat-template", "--json")
+def test_show_examples_marks_what_counts(cli, tiny):
+    code, out, err = cli("edit", tiny, *RATIOS, "--show-examples", "2", "--chat-template", "--json")
     assert code == 0
     assert json.loads(out)["weights"] > 0
     assert err.count("example 1:") == err.count("example 2:") == 3
@@ -104,17 +94,17 @@ def test_show_examples_marks_what_counts(run, tiny):
     assert "[" in err
 
 
-def test_apply_on_an_edited_model_is_a_note_and_success(run, edited):
-    code, out, err = run("apply", edited, edited, "-o", "again")
+def test_apply_on_an_edited_model_is_a_note_and_success(cli, edited):
+    code, out, err = cli("apply", edited, edited, "-o", "again")
     assert (code, out) == (0, "")
     assert "already holds this edit" in err
     assert not Path("again").exists()
-    code, out, _ = run("apply", edited, edited, "--json")
+    code, out, _ = cli("apply", edited, edited, "--json")
     assert json.loads(out)["output"] is None
 
 
-def test_version_and_help(run):
-    assert run("--version")[:2] == (0, "spin-hub 0.1.0\n")
+def test_version_and_help(cli):
+    assert cli("--version")[:2] == (0, "spin-hub 0.1.0\n")
     for command in (
         "edit",
         "score",
@@ -129,13 +119,13 @@ def test_version_and_help(run):
         "demo",
         "env",
     ):
-        code, out, _ = run(command, "--help")
+        code, out, _ = cli(command, "--help")
         assert code == 0
         assert f"spin-hub {command}" in out.split("Examples", 1)[1]
 
 
 def test_the_typer_app_itself_works(tiny):
-    result = typer.testing.CliRunner().invoke(cli.app, ["edit", str(tiny), *RATIOS, "--quiet"])
+    result = typer.testing.CliRunner().invoke(app.app, ["edit", str(tiny), *RATIOS, "--quiet"])
     assert (result.exit_code, result.stdout) == (0, "tiny-spin\n")
 
 
@@ -174,21 +164,21 @@ def test_the_typer_app_itself_works(tiny):
         (("--as", "gguf"), "gguf"),
     ],
 )
-def test_a_wrong_command_line_is_exit_2(run, tiny, own_folder, options, said):
-    result = run("edit", tiny, *options, "--json")
+def test_a_wrong_command_line_is_exit_2(cli, tiny, own_folder, options, said):
+    result = cli("edit", tiny, *options, "--json")
     assert result[0] == 2
     error = error_of(result)
     assert said in error["message"]
     assert error["hint"]
-    code, out, err = run("edit", tiny, *options)
+    code, out, err = cli("edit", tiny, *options)
     assert (code, out) == (2, "")
     assert err.startswith("Error: ")
     assert not list(own_folder.iterdir())
 
 
-def test_a_missing_argument_and_an_unknown_command_are_exit_2(run):
-    assert run("edit")[0] == run("destroy")[0] == 2
-    assert error_of(run("edit", "--json"))["type"] == "UsageError"
+def test_a_missing_argument_and_an_unknown_command_are_exit_2(cli):
+    assert cli("edit")[0] == cli("destroy")[0] == 2
+    assert error_of(cli("edit", "--json"))["type"] == "UsageError"
 
 
 # --- exit 1: everything found later ------------------------------------------------------------------------
@@ -205,18 +195,18 @@ def test_a_missing_argument_and_an_unknown_command_are_exit_2(run):
         ((*RATIOS, "--max-length", "3"), "BadRow"),
     ],
 )
-def test_what_is_found_later_is_exit_1(run, tiny, own_folder, options, kind):
-    result = run("edit", tiny, *options, "--json")
+def test_what_is_found_later_is_exit_1(cli, tiny, own_folder, options, kind):
+    result = cli("edit", tiny, *options, "--json")
     assert result[0] == 1
     assert error_of(result)["type"] == kind
-    code, out, err = run("edit", tiny, *options)
+    code, out, err = cli("edit", tiny, *options)
     assert (code, out) == (1, "")
     assert "Traceback" not in err
     assert err.count("Error: ") == err.count("Hint: ") == 1
     assert not list(own_folder.iterdir())
 
 
-def test_missing_things_are_sentences(run, tiny, tmp_path):
+def test_missing_things_are_sentences(cli, tiny, tmp_path):
     for command in (
         ("edit", "./missing"),
         ("apply", "missing.safetensors", tiny),
@@ -228,32 +218,32 @@ def test_missing_things_are_sentences(run, tiny, tmp_path):
         ("inspect", tiny / "model.safetensors"),
         ("inspect", tiny / "config.json"),
     ):
-        code, _, err = run(*command)
+        code, _, err = cli(*command)
         assert code == 1, command
         assert err.startswith("Error: "), err
 
 
-def test_a_second_edit_into_the_same_place_needs_overwrite(run, tiny):
-    assert run("edit", tiny, *RATIOS)[0] == 0
-    assert error_of(run("edit", tiny, *RATIOS, "--json"))["type"] == "OutputExists"
-    assert run("edit", tiny, *RATIOS, "--overwrite")[0] == 0
+def test_a_second_edit_into_the_same_place_needs_overwrite(cli, tiny):
+    assert cli("edit", tiny, *RATIOS)[0] == 0
+    assert error_of(cli("edit", tiny, *RATIOS, "--json"))["type"] == "OutputExists"
+    assert cli("edit", tiny, *RATIOS, "--overwrite")[0] == 0
 
 
-def test_an_interrupt_is_exit_130_and_leaves_only_finished_layers(run, tiny, own_folder, monkeypatch):
+def test_an_interrupt_is_exit_130_and_leaves_only_finished_layers(cli, tiny, own_folder, monkeypatch):
     import spin_hub.exports.native as exported
 
     def interrupt(*_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(exported, "write_model_folder", interrupt)
-    code, out, err = run("edit", tiny, *RATIOS)
+    code, out, err = cli("edit", tiny, *RATIOS)
     assert (code, out) == (130, "")
     assert "Interrupted" in err
-    assert error_of(run("edit", tiny, *RATIOS, "--json"))["type"] == "Interrupted"
+    assert error_of(cli("edit", tiny, *RATIOS, "--json"))["type"] == "Interrupted"
     assert [path.name for path in own_folder.iterdir()] == ["tiny-spin.partial"]
 
 
-def test_a_full_disk_is_a_sentence(run, tiny, own_folder, monkeypatch):
+def test_a_full_disk_is_a_sentence(cli, tiny, own_folder, monkeypatch):
     import errno
 
     import spin_hub.checkpoint.patch as patch
@@ -262,13 +252,13 @@ def test_a_full_disk_is_a_sentence(run, tiny, own_folder, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device", "model.safetensors")
 
     monkeypatch.setattr(patch, "copy_file", full)
-    result = run("edit", tiny, *RATIOS)
+    result = cli("edit", tiny, *RATIOS)
     assert result[0] == 1
     assert "No space is left" in result[2]
     assert [path.name for path in own_folder.iterdir()] == ["tiny-spin.partial"]
 
 
-def test_an_error_that_nobody_expected_keeps_its_traceback(run, tiny, monkeypatch):
+def test_an_error_that_nobody_expected_keeps_its_traceback(cli, tiny, monkeypatch):
     import spin_hub.workflows.edit as workflow
 
     def broken(*_):
@@ -276,12 +266,12 @@ def test_an_error_that_nobody_expected_keeps_its_traceback(run, tiny, monkeypatc
 
     monkeypatch.setattr(workflow, "open_base", broken)
     with pytest.raises(ZeroDivisionError):
-        run("edit", tiny, *RATIOS)
+        cli("edit", tiny, *RATIOS)
 
 
-def test_control_characters_of_a_strangers_file_do_not_reach_the_terminal(run, tiny, tmp_path):
+def test_control_characters_of_a_strangers_file_do_not_reach_the_terminal(cli, tiny, tmp_path):
     folder = shutil.copytree(tiny, tmp_path / "model")
     (folder / "config.json").write_text('{"model_type": "\\u001b[31mred", "architectures": ["\\u001b[2J"]}')
-    code, _, err = run("edit", folder, *RATIOS)
+    code, _, err = cli("edit", folder, *RATIOS)
     assert code == 1
     assert "\x1b" not in err

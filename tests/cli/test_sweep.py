@@ -1,12 +1,8 @@
 """sweep and eval as people and programs meet them."""
 
-import io
 import json
-import sys
 
 import pytest
-
-from spin_hub.cli.app import run as command_line
 
 pytestmark = [pytest.mark.moderate, pytest.mark.usefixtures("few_texts")]
 
@@ -14,22 +10,8 @@ GRID = ["--p", "5e-2", "--q", "5e-2", "--q", "1e-1", "--q", "1e-6"]
 SWEEP = ["--samples", "2", *GRID, "--keep", "1e-1", "--max-kl", "9", "--max-perplexity-ratio", "9"]
 
 
-@pytest.fixture
-def run(tmp_path, monkeypatch):
-    """A command in this process: exit code, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        out, err = io.StringIO(), io.StringIO()
-        monkeypatch.setattr(sys, "stdout", out)
-        monkeypatch.setattr(sys, "stderr", err)
-        return command_line([str(argument) for argument in arguments]), out.getvalue(), err.getvalue()
-
-    return run
-
-
-def test_a_sweep_is_a_table_a_plot_and_a_study(run, sharded, tmp_path):
-    code, out, _ = run("sweep", sharded, *SWEEP)
+def test_a_sweep_is_a_table_a_plot_and_a_study(cli, sharded, tmp_path):
+    code, out, _ = cli("sweep", sharded, *SWEEP)
     assert code == 0
     lines = out.splitlines()
     assert max(map(len, lines)) <= 80
@@ -38,16 +20,16 @@ def test_a_sweep_is_a_table_a_plot_and_a_study(run, sharded, tmp_path):
     assert {path.name for path in (tmp_path / "sharded-sweep").iterdir()} == {
         "study.json", "sweep.png", "spin_ranking.safetensors",
     }  # fmt: skip
-    code, out, err = run("sweep", sharded, *SWEEP, "--json")
+    code, out, err = cli("sweep", sharded, *SWEEP, "--json")
     data = json.loads(out)
     assert (code, len(data["rows"]), data["picked"]) == (0, 3, None)
     assert "holds this very ranking already" in err
 
 
-def test_what_is_picked_is_a_delta_to_apply(run, sharded):
-    code, out, err = run("sweep", sharded, *SWEEP, "--pick", "2", "--quiet")
+def test_what_is_picked_is_a_delta_to_apply(cli, sharded):
+    code, out, err = cli("sweep", sharded, *SWEEP, "--pick", "2", "--quiet")
     assert (code, out, err) == (0, "sharded-sweep/delta\n", "")
-    code, out, _ = run("apply", "sharded-sweep/delta", sharded, "-o", "made", "--json")
+    code, out, _ = cli("apply", "sharded-sweep/delta", sharded, "-o", "made", "--json")
     assert (code, json.loads(out)["weights"] > 0) == (0, True)
 
 
@@ -63,36 +45,36 @@ def test_what_is_picked_is_a_delta_to_apply(run, sharded):
         (("--samples", "2", "--p", "3e-1", "--q", "1e-2", "--keep", "1e-1"), 1, "RatioBeyondRanking"),
     ],
 )
-def test_bad_sweeps(run, sharded, options, code, kind):
-    found, out, _ = run("sweep", sharded, *options, "--json")
+def test_bad_sweeps(cli, sharded, options, code, kind):
+    found, out, _ = cli("sweep", sharded, *options, "--json")
     assert (found, json.loads(out)["error"]["type"]) == (code, kind)
 
 
-def test_eval_shows_states_pairs_and_phrases_within_80_columns(run, sharded):
-    assert run("edit", sharded, "--p", "5e-2", "--q", "1e-1", "--samples", "2", "--quiet")[0] == 0
-    code, out, _ = run("eval", "sharded-spin", "--suite", "full", "--limit", "3", "--new-tokens", "2")
+def test_eval_shows_states_pairs_and_phrases_within_80_columns(cli, sharded):
+    assert cli("edit", sharded, "--p", "5e-2", "--q", "1e-1", "--samples", "2", "--quiet")[0] == 0
+    code, out, _ = cli("eval", "sharded-spin", "--suite", "full", "--limit", "3", "--new-tokens", "2")
     assert code == 0
     assert max(map(len, out.splitlines())) <= 80
     for word in ("base", "edited", "control", "gained", "lexical", "Written into the record"):
         assert word in out
-    code, out, _ = run("eval", "sharded-spin", "--json", "--no-record")
+    code, out, _ = cli("eval", "sharded-spin", "--json", "--no-record")
     assert json.loads(out)["output"] is None
-    assert run("eval", "sharded-spin", "--suite", "none", "--json")[0] == 2
+    assert cli("eval", "sharded-spin", "--suite", "none", "--json")[0] == 2
 
 
-def test_an_edit_finds_its_ratios_or_says_why_not(run, sharded, tmp_path):
-    code, out, err = run("edit", sharded, "--samples", "2", "--json")
+def test_an_edit_finds_its_ratios_or_says_why_not(cli, sharded, tmp_path):
+    code, out, err = cli("edit", sharded, "--samples", "2", "--json")
     data = json.loads(out)
     if code:
         assert data["error"]["type"] == "NothingGained"
         assert "--yes" in data["error"]["hint"]
         assert not (tmp_path / "sharded-spin").exists()
-        code, out, err = run("edit", sharded, "--samples", "2", "--yes", "--json")
+        code, out, err = cli("edit", sharded, "--samples", "2", "--yes", "--json")
     assert "Of " in err
     assert json.loads((tmp_path / "sharded-spin" / "spin" / "spin.json").read_text())["search"]["picked"]
 
 
 @pytest.mark.parametrize("options", [("--p", "1e-2"), ("--q", "1e-2"), ("--no-eval",)])
-def test_half_a_choice_is_refused(run, sharded, options):
-    code, out, _ = run("edit", sharded, "--samples", "2", *options, "--json")
+def test_half_a_choice_is_refused(cli, sharded, options):
+    code, out, _ = cli("edit", sharded, "--samples", "2", *options, "--json")
     assert (code, json.loads(out)["error"]["type"]) == (2, "UsageError")

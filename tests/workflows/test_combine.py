@@ -9,7 +9,6 @@ from deltas_of import DOWN, UP, delta_of
 
 import spin_hub
 from spin_hub.artifacts.delta_file import write_delta
-from spin_hub.cli import app as cli
 from spin_hub.core.delta import BaseRef, Delta
 from spin_hub.errors import BasesDiffer, EmptySelection, OutputExists
 from spin_hub.recipe import Destination, ScoringRecipe, SelectionRecipe
@@ -22,16 +21,6 @@ def pair(tiny, tmp_path):
     for name, positions in {"a": {UP: [3, 70, 2000], DOWN: [0, 9]}, "b": {UP: [70, 71, 72]}}.items():
         write_delta(tmp_path / f"{name}.safetensors", delta_of(tiny, positions))
     return str(tmp_path / "a.safetensors"), str(tmp_path / "b.safetensors")
-
-
-@pytest.fixture
-def run(capsys):
-    def call(*arguments: object) -> tuple[int, str, str]:
-        code = cli.run([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
 
 
 @pytest.mark.parametrize(
@@ -125,43 +114,43 @@ def test_diff_gives_figures_by_tensor_and_in_total(pair):
     assert found["tensors"][UP]["shared"] == 1
 
 
-def test_the_command_diff_prints_a_table_that_fits_80_columns(run, pair):
-    code, out, err = run("diff", *pair)
+def test_the_command_diff_prints_a_table_that_fits_80_columns(cli, pair):
+    code, out, err = cli("diff", *pair)
     assert (code, err) == (0, "")
     assert max(map(len, out.splitlines())) <= 80
     assert "layer 0.mlp.up_proj" in out
     assert "only A" in out
     assert "they share 1, 228 times as many" in out
-    code, out, _ = run("diff", *pair, "--json")
+    code, out, _ = cli("diff", *pair, "--json")
     assert (code, out.count("\n"), json.loads(out)["shared"]) == (0, 1, 1)
-    assert run("diff", *pair, "--quiet") == (0, "", "")
+    assert cli("diff", *pair, "--quiet") == (0, "", "")
 
 
-def test_a_long_table_is_cut_and_large_counts_fit(run, tiny, tmp_path):
+def test_a_long_table_is_cut_and_large_counts_fit(cli, tiny, tmp_path):
     many = {f"model.layers.{layer}.mlp.{name}_proj.weight": np.arange(0, 2048, 2) for layer in range(4)
             for name in ("up", "gate", "down")}  # fmt: skip
     write_delta(tmp_path / "a.safetensors", delta_of(tiny, {**many, "lm_head.weight": np.arange(8000)}))
     write_delta(tmp_path / "b.safetensors", delta_of(tiny, {**many, "lm_head.weight": np.arange(4000, 8000)}))
-    code, out, _ = run("diff", tmp_path / "a.safetensors", tmp_path / "b.safetensors")
+    code, out, _ = cli("diff", tmp_path / "a.safetensors", tmp_path / "b.safetensors")
     assert code == 0
     assert max(map(len, out.splitlines())) <= 80
     assert "1 that differ less" in out
 
 
-def test_the_command_combine(run, pair):
-    code, out, _ = run("combine", *pair, "--how", "or", "-o", "c")
+def test_the_command_combine(cli, pair):
+    code, out, _ = cli("combine", *pair, "--how", "or", "-o", "c")
     assert code == 0
     assert "combined: a | b" in out
     assert "spin-hub apply c MODEL" in out
-    assert run("combine", *pair, "--how", "and", "-o", "d", "--quiet") == (0, "d\n", "")
-    code, out, _ = run("combine", *pair, "--how", "sub", "-o", "e", "--json")
+    assert cli("combine", *pair, "--how", "and", "-o", "d", "--quiet") == (0, "d\n", "")
+    code, out, _ = cli("combine", *pair, "--how", "sub", "-o", "e", "--json")
     assert (code, json.loads(out)["weights"]) == (0, 4)
-    code, out, _ = run("inspect", "c")
+    code, out, _ = cli("inspect", "c")
     assert (code, "combined: a | b" in out) == (0, True)
-    assert run("card", "c")[0] == 0
+    assert cli("card", "c")[0] == 0
 
 
 @pytest.mark.parametrize("wrong", [(), ("--how", "xor")], ids=["missing", "unknown"])
-def test_how_must_be_said(run, pair, wrong):
-    code, out, _ = run("combine", *pair, *wrong, "--json")
+def test_how_must_be_said(cli, pair, wrong):
+    code, out, _ = cli("combine", *pair, *wrong, "--json")
     assert (code, json.loads(out)["error"]["type"]) == (2, "UsageError")
