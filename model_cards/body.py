@@ -14,7 +14,6 @@ from spin_hub.core.algebra import COMBINED, COMBINED_SENTENCE, how_of
 from spin_hub.core.names import by_layer
 from spin_hub.core.rules import DEFAULT_RULE
 from spin_hub.core.selection import PAPER
-from spin_hub.errors import CardFailed
 from spin_hub.evidence import reports, unmeasured
 from spin_hub.kinds import MODEL
 from spin_hub.model_cards.heat_map import HEAT_MAP
@@ -24,19 +23,11 @@ from spin_hub.record import Record, needs_warning
 
 
 def body_of(record: Record, repo_id: str | None) -> str:
-    """Return the text that a record's kind gives.
-
-    Raises:
-        CardFailed: the record lacks what the template shows.
-    """
+    """Return the text that the template of a record's kind makes of it."""
     known = record.facts.template
     # A package brings the text of its template, the library's own are files.
     template = _environment().from_string(known) if "\n" in known else _environment().get_template(known)
-    try:
-        text = template.render(**_variables(record, repo_id))
-    except (jinja2.TemplateError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-        # What was measured, and how a delta was applied, may have been changed by hand.
-        raise CardFailed(why=str(error)) from error
+    text = template.render(**_variables(record, repo_id))
     return re.sub(r"\n{3,}", "\n\n", text).strip()
 
 

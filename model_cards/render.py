@@ -2,7 +2,9 @@
 
 from typing import Any, Final
 
-from spin_hub.errors import CardRefused
+import jinja2
+
+from spin_hub.errors import CardFailed, CardRefused
 from spin_hub.model_cards.body import body_of
 from spin_hub.model_cards.front_matter import Readme, read_readme, write_readme
 from spin_hub.record import Record
@@ -32,8 +34,11 @@ def render_card(record: Record, existing: str | None = None, repo_id: str | None
         CardFailed: the record lacks what the template shows.
         CardRefused: the existing card's metadata cannot be read.
     """
-    generated = f"{BEGIN}\n\n{body_of(record, repo_id)}\n\n{END}"
-    data = metadata_of(record)
+    try:
+        generated, data = f"{BEGIN}\n\n{body_of(record, repo_id)}\n\n{END}", metadata_of(record)
+    except (jinja2.TemplateError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        # What was measured, and how a delta was applied, may have been changed by hand.
+        raise CardFailed(why=str(error)) from error
     if existing is None:
         return write_readme(data, generated + "\n")
     card = parsed(existing)
@@ -113,9 +118,18 @@ def metadata_of(record: Record) -> dict[str, Any]:
         "tags": [*TAGS, *kind.tags],
         "spin_hub": machine_readable(record),
     }
-    if record.model.repo_id:
-        fields |= {"base_model": record.model.repo_id, "base_model_relation": kind.relation}
+    if base := _base_model(record):
+        fields |= {"base_model": base, "base_model_relation": kind.relation}
     return {key: fields[key] for key in (*_ORDER, *fields) if fields.get(key)}
+
+
+def _base_model(record: Record) -> str | list[str] | None:
+    if record.model.repo_id or not (record.applied and record.facts.whole):
+        return record.model.repo_id
+    # A local fine-tune has no id of its own: its edited copy descends from what its card names, or the delta's base.
+    parents = [link["model"] for link in record.applied["lineage"].get("links", ()) if link["of"] is None]
+    named: str | None = record.applied["base"]["repo_id"]
+    return (parents if len(parents) > 1 else parents[0]) if parents else named
 
 
 def sets_of(record: Record) -> list[dict[str, Any]]:

@@ -149,7 +149,15 @@ APPLIED = {
     "base": {"repo_id": "org/base", "commit": "1" * 40, "name": "base"},
     "delta": {"repo_id": "org/base-spin-delta", "commit": "2" * 40, "sha256": "3" * 64},
     "fit": {"weights": 1204, "equal": 1000, "changed": 200, "zero": 4, "changed_drift": 0.0123},
-    "lineage": {"chain": ["me/tuned", "org/base"], "linked": True, "config_differences": []},
+    "lineage": {
+        "chain": ["org/chat", "org/base"],
+        "links": [
+            {"model": "org/chat", "of": None, "relation": "finetune"},
+            {"model": "org/base", "of": "org/chat", "relation": None},
+        ],
+        "linked": True,
+        "config_differences": [],
+    },
 }
 ADAPTER = {"type": "LORA", "rank": 4, "modules": 3, "all_layers": False, "bytes": 4096, "dtypes": ["bfloat16"],
            "peft_since": "0.20", "unmerged": None}  # fmt: skip
@@ -173,6 +181,25 @@ def test_every_kind_has_a_card_for_every_rule(kind, rule, base):
         assert "\n\n\n" not in card
         assert read_readme(card).data["library_name"] == kind_of(kind).library
         assert card.count("```") % 2 == 0
+
+
+def base_model_of(applied, base=LOCAL, kind="model"):
+    data = read_readme(render_card(record(kind, base, adapter=ADAPTERS.get(kind), applied=applied))).data
+    return data.get("base_model"), data.get("base_model_relation")
+
+
+def test_the_card_of_a_local_fine_tune_names_what_it_descends_from():
+    """As its own card says, else as its delta does; nothing that is right for the fine-tune alone names another."""
+    assert base_model_of(APPLIED) == ("org/chat", "finetune")
+    merged = [{"model": name, "of": None, "relation": "merge"} for name in ("org/chat", "org/code")]
+    assert base_model_of({**APPLIED, "lineage": {**APPLIED["lineage"], "links": merged}})[0] == ["org/chat", "org/code"]
+    unlinked = {**APPLIED, "lineage": {**APPLIED["lineage"], "links": [], "linked": False}}
+    assert base_model_of(unlinked) == ("org/base", "finetune")
+    assert base_model_of({**unlinked, "base": {"repo_id": None, "commit": None, "name": "x"}}) == (None, None)
+    assert base_model_of(APPLIED, kind="lora") == (None, None)
+    assert base_model_of(APPLIED, BASE)[0] == "org/Tiny-7B-Instruct"
+    assert base_model_of(None) == (None, None)
+    assert "descends from org/chat, which descends from org/base." in render_card(record(base=LOCAL, applied=APPLIED))
 
 
 def assert_tables_are_whole(card):
