@@ -96,7 +96,7 @@ def main() -> None:
 
 
 def run(arguments: list[str]) -> int:
-    """Runs a command line and returns its exit code; every expected error becomes a sentence and a hint.
+    """Run a command line and return its exit code; every expected error becomes a sentence and a hint.
 
     An error that nobody expected keeps its traceback.
     """
@@ -137,7 +137,7 @@ def _write_utf8() -> None:
 
 
 def _silence_libraries(quiet: bool) -> None:
-    """Keeps other libraries' bars, advice and telemetry out of the output; they read this when imported."""
+    """Keep other libraries' bars, advice and telemetry out of the output; they read this when imported."""
     for name, value in {
         "TRANSFORMERS_VERBOSITY": "error",
         "HF_HUB_VERBOSITY": "error",
@@ -151,7 +151,7 @@ def _silence_libraries(quiet: bool) -> None:
 
 
 def _terminated(_: int, __: FrameType | None) -> None:
-    """Ends as an exception, so that everything half-written is removed."""
+    """Raise an exception, so that everything half-written is removed."""
     raise SystemExit(TERMINATED)
 
 

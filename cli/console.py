@@ -1,4 +1,4 @@
-"""What the command line prints: data to stdout, notes and progress to stderr."""
+"""Output of the command line: data to stdout, notes and progress to stderr."""
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -14,7 +14,7 @@ from spin_hub.progress import SILENT, Reporter
 
 
 def plain_text(text: str, style: str = "") -> Text:
-    """A stranger's text for rich, which reads no markup in it."""
+    """Untrusted text for rich, without markup."""
     return Text(plain(text), style=style)
 
 
@@ -34,11 +34,11 @@ class Screen:
 
     @property
     def reporter(self) -> Reporter:
-        """Shows the progress of a workflow."""
+        """Show the progress of a workflow."""
         return SILENT if self.quiet else Shown(self.err)
 
     def result(self, data: Mapping[str, Any], path: object, show: Callable[[], None]) -> None:
-        """Prints a result once: as JSON, as its path, or as ``show`` does for people."""
+        """Print a result once: as JSON, as its path, or by calling ``show``."""
         if self.as_json:
             sys.stdout.write(plain_json(data) + "\n")
         elif self.quiet:
@@ -47,7 +47,7 @@ class Screen:
             show()
 
     def facts(self, title: str, facts: Iterable[tuple[str, str]]) -> None:
-        """A small table of labels and texts."""
+        """Print a small table of labels and texts."""
         table = Table(show_header=False, box=None, pad_edge=False, padding=(0, 2, 0, 0))
         table.add_column(style="dim", no_wrap=True)
         table.add_column(overflow="fold")
@@ -58,7 +58,7 @@ class Screen:
         self.out.print(table)
 
     def table(self, header: Iterable[str], rows: Iterable[Iterable[str]], left: int = 0) -> None:
-        """A table of figures, right-aligned but for the first ``left`` columns, which are texts."""
+        """Print a table of figures, right-aligned but for the first ``left`` columns, which are texts."""
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
         for number, name in enumerate(header):
             table.add_column(plain_text(name), justify="left" if number < left else "right", overflow="fold")
@@ -67,10 +67,10 @@ class Screen:
         self.out.print(table)
 
     def warn(self, warnings: Iterable[str]) -> None:
-        """Sentences that a person must not miss, last on stderr."""
+        """Print sentences that must not be missed, last on stderr."""
         for warning in () if self.quiet else warnings:
             self.err.print(plain_text(f"\nWARNING: {warning}", "bold red"))
 
     def line(self, text: str) -> None:
-        """A line for people on stdout."""
+        """Print a line on stdout."""
         self.out.print(plain_text(text))

@@ -41,7 +41,7 @@ def env(as_json: o.Json = False, quiet: o.Quiet = False) -> None:
 
 
 def _show(screen: "Screen", report: "Report") -> None:
-    """Prints a table for each section, and the number of problems and notes last."""
+    """Print a table for each section, and the number of problems and notes last."""
     for section, findings in report.sections.items():
         _section(screen, _TITLES[section], findings)
     screen.line(f"{_counted(report.count('problem'), 'problem')}, {_counted(report.count('note'), 'note')}.")
@@ -71,7 +71,7 @@ def _section(screen: "Screen", title: str, findings: Iterable["Finding"]) -> Non
 
 
 def _between(value: str, note: str) -> str:
-    """What separates a value and its sentence: a short pair shares a line of 49 characters."""
+    """The separator of a value and its sentence: a short pair shares a line of 49 characters."""
     if not note:
         return ""
     return "  " if len(value) + 2 + len(note) <= 49 else "\n"

@@ -90,13 +90,13 @@ class Compared(Protocol):
 
 
 def end(found: Compared | None) -> None:
-    """Ends a command with the code for a difference, where a comparison found one."""
+    """End a command with the code for a difference, where a comparison found one."""
     if found and not found.equal:
         raise typer.Exit(_DIFFERENT)
 
 
 def report(ending: Ending | None, as_json: bool) -> int:
-    """Prints an ending and returns its exit code."""
+    """Print an ending and return its exit code."""
     if ending is None:
         return 0
     if as_json:

@@ -44,12 +44,16 @@ def eval_(
     judge: Judge = None,
     questions: Questions = None,
     limit: Annotated[
-        int | None, typer.Option(help="At most so many questions of a set, windows, documents of a task.")
+        int | None, typer.Option(help="The most questions of a set, windows, documents of a task.")
     ] = None,
     new_tokens: Annotated[int, typer.Option(help="The most tokens of an answer.", rich_help_panel=_ASK)] = 64,
     chat_template: Annotated[
         bool, typer.Option("--chat-template", help="Ask with the chat template.", rich_help_panel=_ASK)
     ] = False,
+    template_date: Annotated[
+        str | None,
+        typer.Option(metavar="YYYY-MM-DD", help="Day for a chat template that reads the date.", rich_help_panel=_ASK),
+    ] = None,
     backend: Annotated[
         Literal["transformers", "vllm"], typer.Option(help="What writes the answers.", rich_help_panel=_ASK)
     ] = "transformers",

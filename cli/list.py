@@ -10,7 +10,7 @@ from spin_hub.cli import options as o
 def list_(
     base: Annotated[str | None, typer.Option("--base", metavar="ORG/NAME", help="Only those of this model.")] = None,
     author: Annotated[str | None, typer.Option("--author", help="Only those of this account.")] = None,
-    limit: Annotated[int, typer.Option("--limit", help="At most so many.")] = 50,
+    limit: Annotated[int, typer.Option("--limit", help="The most that are listed.")] = 50,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
 ) -> None:

@@ -48,6 +48,12 @@ Seed = Annotated[int, typer.Option(help="Seed of the sampling, and of rules that
 ChatTemplate = Annotated[
     bool, typer.Option("--chat-template", help="Render prompts with the chat template.", rich_help_panel=_SETS)
 ]
+TemplateDate = Annotated[
+    str | None,
+    typer.Option(
+        metavar="YYYY-MM-DD", help="Day for a chat template that reads the date. Default: today.", rich_help_panel=_SETS
+    ),
+]
 MaxLength = Annotated[int | None, typer.Option(help="Cut examples after this many tokens.", rich_help_panel=_SETS)]
 StrictRows = Annotated[
     bool, typer.Option("--strict-rows", help="Refuse rows that give no example.", rich_help_panel=_SETS)

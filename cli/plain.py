@@ -1,4 +1,4 @@
-"""Text from strangers' files as a terminal may have it."""
+"""Untrusted text, made safe for a terminal."""
 
 import json
 from typing import Any
@@ -10,12 +10,12 @@ def plain(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """The same without line ends, for a cell of a table."""
+    """Such text without line ends, for a cell of a table."""
     return plain(text).replace("\n", "?")
 
 
 def plain_json(value: Any) -> str:
-    """JSON on one line, in which such characters, which stand within texts alone, are escaped."""
+    """JSON on one line, with such characters escaped; they occur within texts alone."""
     text = json.dumps(value, ensure_ascii=False)
     return text if text.isprintable() else "".join(map(_escaped, text))
 

@@ -37,7 +37,7 @@ class Stderr(Console):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Writes what was printed. Every way of printing ends here."""
+        """Write what was printed. Every way of printing ends here."""
         try:
             super().__exit__(kind, error, traceback)
         except (OSError, ValueError):
@@ -45,7 +45,7 @@ class Stderr(Console):
             self.quiet = True
 
     def on_broken_pipe(self) -> None:
-        """Goes on without output; rich would close stdout and exit."""
+        """Go on without output; rich would close stdout and exit."""
         self.quiet = True
 
 
@@ -110,7 +110,7 @@ class Shown:
 
 
 class Lines:
-    """Writes a line whenever half a minute has passed since the last one; may be asked to by several threads."""
+    """Write a line whenever half a minute has passed since the last one; may be asked to by several threads."""
 
     def __init__(self, write: Callable[[], None], clock: Clock) -> None:
         self._write = write
@@ -119,7 +119,7 @@ class Lines:
         self._last = clock()
 
     def look(self) -> None:
-        """Writes a line if it is time."""
+        """Write a line if it is time."""
         with self._lock:
             if self._clock() - self._last >= _LINE_EVERY:
                 self._last = self._clock()
@@ -128,7 +128,7 @@ class Lines:
 
 @contextmanager
 def heartbeat(beat: Callable[[], None], every: float = _LOOK_EVERY) -> Iterator[None]:
-    """Calls a function now and then from a thread of its own, and never again once the block has ended."""
+    """Call a function now and then from a thread of its own, until the block ends."""
     stop = threading.Event()
 
     def run() -> None:
@@ -165,7 +165,7 @@ class _Work:
         return max(0.0, self._clock() - self._started)
 
     def advance(self, amount: int) -> None:
-        """Counts an amount that is done."""
+        """Count an amount that is done."""
         with self._lock:
             self._done += amount
             self._left.add(self.passed, amount)

@@ -18,6 +18,7 @@ def score(
     seed: o.Seed = 0,
     tokenization: o.TokenizationOption = None,
     chat_template: o.ChatTemplate = False,
+    template_date: o.TemplateDate = None,
     max_length: o.MaxLength = None,
     strict_rows: o.StrictRows = False,
     show_examples: o.ShowExamples = 0,

@@ -1,4 +1,4 @@
-"""How results look on a terminal: tables that fit 80 columns."""
+"""Tables of results that several commands print, within 80 columns."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ _MOST = 12
 
 
 def show_edit(screen: Screen, outcome: "Outcome") -> None:
-    """Counts per layer and matrix, then what was written."""
+    """Count per layer and matrix, then what was written."""
     record = outcome.record
     result, method = record.result, record.method
     if outcome.output is None:
@@ -67,7 +67,7 @@ def _show_usage(screen: Screen, outcome: "Outcome") -> None:
 
 
 def show_pushed(screen: Screen, outcome: "Outcome") -> None:
-    """Where a push went, and how much travelled."""
+    """Show where a push went, and how much was sent."""
     pushed = outcome.pushed
     if pushed is None:
         return
@@ -87,7 +87,7 @@ def show_pushed(screen: Screen, outcome: "Outcome") -> None:
 
 
 def show_fit(screen: Screen, fit: Mapping[str, Any]) -> None:
-    """How a delta fits: the matrices that differ most from the base's, and the totals."""
+    """Show how a delta fits: the matrices that differ most from the base's, and the totals."""
     matrices = sorted(fit["matrices"].items(), key=lambda item: (item[1]["equal"] - item[1]["weights"], item[0]))
     body = [(_brief(name), *_fit_cells(entry)) for name, entry in matrices[:_MOST]]
     others = len(matrices) - len(body)
@@ -108,7 +108,7 @@ def _fit_cells(entry: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def show_overlap(screen: Screen, data: Mapping[str, Any]) -> None:
-    """How two deltas overlap: the matrices that differ most, the totals, and what chance would give."""
+    """Show how two deltas overlap: the matrices that differ most, the totals, and what chance would give."""
     parts = sorted(data["tensors"].items(), key=lambda item: (-item[1]["only_a"] - item[1]["only_b"], item[0]))
     body = [(_brief(name), *_overlap_cells(part)) for name, part in parts[:_MOST]]
     others = len(parts) - len(body)
@@ -128,7 +128,7 @@ def _overlap_cells(entry: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def show_counts(screen: Screen, found: "Outcome | Inspection") -> None:
-    """Weights per layer and matrix."""
+    """Show the weights per layer and matrix."""
     table = found.table
     header = ("layer", *(_short(column) for column in table.columns), "all")
     body = [
@@ -139,7 +139,7 @@ def show_counts(screen: Screen, found: "Outcome | Inspection") -> None:
 
 
 def show_tokens(screen: Screen, model: str, recipe: ScoringRecipe, count: int) -> None:
-    """Examples as the model reads them, on stderr: tokens that count in brackets and in colour."""
+    """Show examples as the model reads them, on stderr: tokens that count in brackets and in colour."""
     from spin_hub.scoring.inputs import show_examples
 
     for name, examples in show_examples(model, recipe, count, screen.reporter).items():

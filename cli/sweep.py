@@ -52,6 +52,7 @@ def sweep(
     seed: o.Seed = 0,
     tokenization: o.TokenizationOption = None,
     chat_template: o.ChatTemplate = False,
+    template_date: o.TemplateDate = None,
     max_length: o.MaxLength = None,
     strict_rows: o.StrictRows = False,
     target: o.Target = "mlp",

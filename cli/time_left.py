@@ -17,7 +17,7 @@ _SOONEST: Final = (3.0, 0.02)
 
 
 class TimeLeft:
-    """Estimates the time left from the pace of the last tenth of the work, steadied by that of all of it.
+    """An estimate of the time left from the pace of the last tenth of the work, steadied by that of all of it.
 
     Both are means of the pace so far, and the time left is the mean pace that is still to come. So the estimate is
     within a factor r as long as the fastest and the slowest part of the work differ by no more than r. A greater
@@ -41,7 +41,7 @@ class TimeLeft:
         return self._marks[-1][1]
 
     def add(self, now: float, amount: float) -> None:
-        """Notes an amount of work, done ``now`` seconds after the start."""
+        """Note an amount of work, done ``now`` seconds after the start."""
         if amount <= 0:
             return
         self._done += amount

@@ -39,7 +39,7 @@ class Kind:
         adapter: it is loaded beside the base.
         files: its own, beside card, delta, record and plot; those of a whole model are the base's.
         knows: the options of ``edit`` and ``export`` that concern it.
-        options: gives those that make the same output again, of what the record says in ``adapter``.
+        options: returns those that make the same output again from what the record says in ``adapter``.
     """
 
     name: str

@@ -58,7 +58,7 @@ class Table(Mapping[str, T], Generic[T]):
         return name in self._own or name in _points(self.group)
 
     def origin(self, name: str) -> tuple[str, str] | None:
-        """Return package and version of an entry that a package brings; None of an own one.
+        """Return package and version of an entry that a package brings; or None of an own one.
 
         Raises:
             KeyError: no entry has this name.
@@ -67,7 +67,7 @@ class Table(Mapping[str, T], Generic[T]):
         return (plugin.package, plugin.version) if plugin else None
 
     def plugin(self, name: str) -> Plugin | None:
-        """Return the plugin that brings an entry, for a record to name; None of an own one.
+        """Return the plugin that brings an entry, for a record to name; or None of an own one.
 
         Raises:
             KeyError: no entry has this name.

@@ -1,1 +1,1 @@
-"""What this machine and its settings mean for spin-hub: findings by section."""
+"""Findings about this machine: software, processor, devices, memory, places, Hub."""

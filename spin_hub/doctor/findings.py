@@ -21,7 +21,7 @@ class Finding:
     Attributes:
         name: of what was looked at.
         value: what was found.
-        state: ``problem`` for what does not work or gives wrong results, ``note`` for what one may want to change.
+        state: ``problem`` for what does not work or leads to wrong results, ``note`` for what the user may change.
         note: a sentence on what the value means here.
         figures: the numbers within the value, for programs.
     """
@@ -33,7 +33,7 @@ class Finding:
     figures: Mapping[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """Return JSON values."""
         figures = {"figures": dict(self.figures)} if self.figures else {}
         return {"value": self.value, "state": self.state, "note": self.note, **figures}
 
@@ -70,6 +70,6 @@ def shown_path(path: Path) -> str:
 
 
 def weights_in(size: float) -> str:
-    """The number of weights that so many bytes hold in bfloat16, for people: ``7.2B``, ``350M``."""
+    """The number of weights that fit into a size in bfloat16: ``7.2B``, ``350M``."""
     number = max(0.0, size) / 2
     return f"{number / 1e9:,.1f}B" if number >= 1e9 else f"{number / 1e6:.0f}M"

@@ -95,7 +95,7 @@ def packages() -> tuple[Finding, ...]:
 
 
 def number(text: str) -> Version:
-    """The leading numbers of a version: ``2.13.0+cpu`` gives ``(2, 13, 0)``."""
+    """The leading numbers of a version: ``(2, 13, 0)`` of ``2.13.0+cpu``."""
     found = re.match(r"\d+(?:\.\d+)*", text)
     return tuple(map(int, found[0].split("."))) if found else ()
 
@@ -127,7 +127,7 @@ def _least() -> dict[str, str]:
 
 
 def _pinned_torch(name: str) -> str | None:
-    """The version of torch that a package was built for, as its own metadata say; None if they pin none."""
+    """The version of torch that a package was built for, by its own metadata, or None."""
     if name not in {"torchvision", "torchaudio", "vllm"}:
         return None
     found = (re.match(r"torch\s*\(?==\s*([\d.]+)", line) for line in requires(name) or [])

@@ -104,7 +104,7 @@ def _cache(name: str, folder: Path, otherwise: str) -> Finding:
 
 
 def _unusable(folder: Path) -> str:
-    """Why the system refuses a folder's name, such as one that is too long; else an empty text."""
+    """The reason why the system refuses a folder's name, such as one that is too long, or an empty text."""
     try:
         folder.stat()
     except (FileNotFoundError, NotADirectoryError):

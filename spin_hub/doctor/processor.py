@@ -98,7 +98,7 @@ def _threads(usable: int, real: int) -> Finding:
 
 
 _SPINS: Final = 1000
-"""What the command line sets: how often a thread of GNU's OpenMP looks before it sleeps."""
+"""The value that the command line sets: how often a thread of GNU's OpenMP looks before it sleeps."""
 
 
 def _openmp() -> Iterator[Finding]:

@@ -1,6 +1,6 @@
 """An adapter and its two files: the config, written by PEFT's own classes, and the tensors.
 
-w + (-w) is +0.0 in every float type, so a sum gives the very bits that the edit leaves; only NaN and the infinities
+w + (-w) is +0.0 in every float type, so a sum has the very bits that the edit leaves; only NaN and the infinities
 have no negative with that property.
 """
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from spin_hub.artifacts.container import write_tensors
 from spin_hub.core.delta import TensorEdit
 from spin_hub.core.dtypes import itemsize, values_of
-from spin_hub.errors import MissingDependency, PeftTooOld
+from spin_hub.errors import MissingDependency, SpinHubError
 from spin_hub.kinds import ADAPTER_FILES
 
 PREFIX: Final = "base_model.model."
@@ -55,8 +55,8 @@ class Adapter:
         targets: the modules it belongs to, as ``target_modules`` names them.
         settings: the fields of its config that are its kind's own.
         layouts: of its tensors, by name.
-        fill: gives the tensors' arrays, by the same names, which may be large.
-        rank: of a LoRA, and of SHiRA the figure of that name; None where there is no such thing.
+        fill: returns the tensors' arrays by name, which may be large.
+        rank: of a LoRA, and of SHiRA the figure of that name; None of other types.
     """
 
     peft_type: PeftType
@@ -78,7 +78,7 @@ class Adapter:
 
 
 def refusal(edit: TensorEdit) -> str | None:
-    """Why no sum undoes an edit's weights, as the end of a sentence; None where one does."""
+    """The reason why no sum makes an edit's weights zero, as the end of a sentence, or None."""
     if edit.dtype not in ADDITIVE:
         return f"its weights are {edit.dtype}, and adapters are made for {', '.join(ADDITIVE)}"
     if not np.isfinite(values_of(edit.original, edit.dtype)).all():
@@ -112,7 +112,7 @@ def config_class(peft_type: PeftType) -> Any:
 
     Raises:
         MissingDependency: PEFT is not installed.
-        PeftTooOld: this version of it lacks the type.
+        SpinHubError: this version of it lacks the type.
     """
     if find_spec("peft") is None:
         raise MissingDependency(package="peft", command='pip install "spin-hub[peft]"')
@@ -125,12 +125,15 @@ def config_class(peft_type: PeftType) -> Any:
             installed = version("peft")
         except PackageNotFoundError:
             installed = "of an unknown version"
-        raise PeftTooOld(version=installed, type=peft_type, needed=SINCE.get(peft_type, ""), otherwise=otherwise)
+        raise SpinHubError(
+            f"peft {installed}, which is installed, has no adapters of type {peft_type}.",
+            hint=f"Install peft {SINCE.get(peft_type, '')} or newer{otherwise}.",
+        )
     return found
 
 
 def write_config(folder: Path, adapter: Adapter, base: str, revision: str | None) -> None:
-    """Writes the config of an adapter; equal adapters give equal files.
+    """Write the config of an adapter; equal adapters have equal files.
 
     Args:
         folder: that of the adapter.
@@ -139,7 +142,7 @@ def write_config(folder: Path, adapter: Adapter, base: str, revision: str | None
         revision: the base's commit.
 
     Raises:
-        MissingDependency, PeftTooOld: as :func:`config_class`.
+        MissingDependency, SpinHubError: as :func:`config_class`.
         OSError: the file cannot be written.
     """
     config = config_class(adapter.peft_type)(
@@ -156,7 +159,7 @@ def write_config(folder: Path, adapter: Adapter, base: str, revision: str | None
 
 
 def write_weights(folder: Path, adapter: Adapter) -> None:
-    """Write the tensors of an adapter; equal adapters give equal files.
+    """Write the tensors of an adapter; equal adapters have equal files.
 
     Raises:
         OSError: the file cannot be written.

@@ -167,7 +167,7 @@ class Export:
         return Made(self.facts, base)
 
     def verify(self, record: Record, delta: Delta, store: FileStore, base: str) -> list[Difference]:
-        """Compare its own files with those that the delta gives.
+        """Compare its own files with those made from the delta.
 
         Args:
             record: of the edit.

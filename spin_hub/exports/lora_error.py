@@ -1,6 +1,6 @@
-"""How far a LoRA that is loaded beside its base, not merged into it, is from the edit that it stands for.
+"""The error of a LoRA that is loaded beside its base instead of merged into it.
 
-Settings: x @ A.T @ B.T is added to what every touched module gives, as PEFT does it: A, B and the product in float32
+Settings: x @ A.T @ B.T is added to the output of every touched module, as PEFT does it: A, B and the product in float32
 where the model runs in half precision, the sum rounded to the model's type. Compared are the logits of the model with
 the edit in its weights, over the whole vocabulary, at every response token of the examples.
 Corrects for: nothing. The sum of two large terms that should cancel is rounded where the edited weight has no term
@@ -34,7 +34,7 @@ from spin_hub.progress import Reporter, step
 from spin_hub.recipe import ScoringRecipe
 
 TEXTS: Final = 8
-"""How many texts are read: the first of the built-in calibration set ``general``."""
+"""The number of texts that are read: the first of the built-in calibration set ``general``."""
 
 Pair: TypeAlias = tuple[Tensor, Tensor]
 """A, shape (rank, in), and B, shape (out, rank), of any float type."""
@@ -61,12 +61,12 @@ class UnmergedError:
     examples: int
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """Return JSON values."""
         return asdict(self)
 
 
 class Beside(Hooks):
-    """Has modules of a loaded model add what a LoRA adds, within the block.
+    """A block within which modules of a loaded model add what a LoRA adds.
 
     Args:
         model: of transformers, in eval mode.
@@ -92,14 +92,14 @@ def unmerged_error(
     examples: Sequence[Example],
     advance: Callable[[int], None],
 ) -> UnmergedError:
-    """Compares the edited model with the base and a LoRA beside it; the model is left as it was, bit by bit.
+    """Compare the edited model with the base and a LoRA beside it; the model is left as it was, bit by bit.
 
     Args:
         model: the base, a causal language model of transformers in eval mode.
         selection: the edit.
         pairs: module -> A and B of the LoRA, with a scale of 1.
         examples: what is read; at least one.
-        advance: told the number of tokens of every forward pass.
+        advance: called with the number of tokens of every forward pass.
 
     Raises:
         NotFinite: a logit.
@@ -139,7 +139,7 @@ def _adding(a: Tensor, b: Tensor) -> Callable[[Any, tuple[Tensor, ...], Tensor],
 
 
 def is_cheap(base: Base) -> bool:
-    """Whether the model's weights are here and fit into the memory that is free."""
+    """True if the model's weights are here and fit into the memory that is free."""
     free = free_memory(choose_device("auto"))
     return base.source.elsewhere is None and (free is None or base.copy_bytes <= free)
 
@@ -147,7 +147,7 @@ def is_cheap(base: Base) -> bool:
 def measure_unmerged(
     base: Base, modules: Sequence[Touched], trust_remote_code: bool, reporter: Reporter
 ) -> dict[str, Any]:
-    """Loads the base and compares the edit in its weights with the LoRA beside them.
+    """Load the base and compare the edit in its weights with the LoRA beside them.
 
     Returns:
         The figures of :class:`spin_hub.exports.lora_error.UnmergedError` as plain JSON values, with the precision and
@@ -174,7 +174,7 @@ def measure_unmerged(
 
 
 def pairs_of(modules: Sequence[Touched]) -> dict[str, Pair]:
-    """A and B of every module, float32, as they stand in the adapter's file."""
+    """A and B of every module, float32, as in the adapter's file."""
     factors = factors_by_module(modules)
     rank = max(entry.rank for entry in factors.values())
     return {module.name: _pair(module, factors[module.name], rank) for module in modules}

@@ -1,4 +1,4 @@
-"""The modules of a model that a delta touches, one tensor each, or why there is no such module."""
+"""The modules of a model that a delta touches, one tensor each."""
 
 import re
 from collections import Counter
@@ -42,7 +42,7 @@ class Touched:
 
     @property
     def out_in(self) -> tuple[int, int]:
-        """How many features go out, and how many come in."""
+        """The number of output features, and of input features."""
         rows, columns = self.shape
         return (columns, rows) if self.transposed else (rows, columns)
 

@@ -1,4 +1,4 @@
-"""What the adapters of PEFT have in common: one edit as tensors beside linear maps, checked, written and proved."""
+"""The adapters of PEFT: one edit as tensors beside linear maps, checked, written and proved."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -74,7 +74,7 @@ class AdapterExport(Export):
 
     Attributes:
         exact: how it is loaded to be the edit exactly, as the end of a sentence.
-        made: the class of what :meth:`make` gives.
+        made: the class of what :meth:`make` returns.
     """
 
     exact: ClassVar[str]
@@ -101,7 +101,7 @@ class AdapterExport(Export):
         """Refuse to go on without a version of PEFT that has the type.
 
         Raises:
-            MissingDependency, PeftTooOld: PEFT is not installed, or lacks the type.
+            MissingDependency, SpinHubError: PEFT is not installed, or lacks the type.
         """
         config_class(self.type(options))
 
@@ -109,7 +109,7 @@ class AdapterExport(Export):
         """Refuse, before anything is scored, an adapter that could not be written for some of these matrices.
 
         Raises:
-            MissingDependency, PeftTooOld: PEFT is not installed, or lacks the type.
+            MissingDependency, SpinHubError: PEFT is not installed, or lacks the type.
             AdapterRefused: a matrix is not the weight of one plain linear map.
         """
         edits = {}
@@ -137,7 +137,7 @@ class AdapterExport(Export):
         """Make the adapter that sets a delta's weights to zero; its rank and size are noted.
 
         Raises:
-            MissingDependency, PeftTooOld: PEFT is not installed, or lacks the type.
+            MissingDependency, SpinHubError: PEFT is not installed, or lacks the type.
             AdapterRefused: the delta touches what no adapter can hold.
         """
         with step(reporter, "Making the adapter"):
@@ -149,10 +149,10 @@ class AdapterExport(Export):
         return made
 
     def verify(self, record: Record, delta: Delta, store: FileStore, base: str) -> list[Difference]:
-        """Compare config and tensors with those that the delta gives, made again beside them.
+        """Compare config and tensors with those that are made again from the delta.
 
         Raises:
-            MissingDependency, PeftTooOld: PEFT is not installed, or lacks the type.
+            MissingDependency, SpinHubError: PEFT is not installed, or lacks the type.
             SpinHubError: the base cannot be had, or not be built without its own code.
         """
         try:
@@ -188,7 +188,7 @@ def made_from(export: AdapterExport, options: ExportOptions, delta: Delta, base:
     """Make the adapter that sets a delta's weights to zero.
 
     Raises:
-        MissingDependency, PeftTooOld: PEFT is not installed, or lacks the type.
+        MissingDependency, SpinHubError: PEFT is not installed, or lacks the type.
         AdapterRefused: the delta touches what no adapter can hold.
         SpinHubError: the base is not a causal language model, or cannot be loaded.
     """

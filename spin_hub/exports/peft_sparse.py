@@ -24,7 +24,7 @@ _LARGEST = 2**31
 def supertuning(modules: Sequence[Touched]) -> Adapter:
     """An adapter of type ``SUPERTUNING`` (PEFT 0.21 and newer): flat positions and values of every module.
 
-    PEFT gives every module ``int(numel * (1 - sparsity))`` of them, one sparsity for all.
+    PEFT makes every module hold ``int(numel * (1 - sparsity))`` of them, one sparsity for all.
 
     Raises:
         AdapterRefused: a module is a ``Conv1D``, or too large for its positions.
@@ -48,10 +48,10 @@ def supertuning(modules: Sequence[Touched]) -> Adapter:
 def shira(modules: Sequence[Touched]) -> Adapter:
     """An adapter of type ``SHIRA`` (PEFT 0.17 and newer): rows, columns and values of every module.
 
-    PEFT gives every module ``r * (in + out)`` of them, one r for all.
+    PEFT makes every module hold ``r * (in + out)`` of them, one r for all.
 
     Raises:
-        AdapterRefused: a module is a ``Conv1D``, too large for its positions, or too small for so many of them.
+        AdapterRefused: a module is a ``Conv1D``, too large for its positions, or too small for that many.
     """
     _check_linear(modules, "SHIRA")
     edits = {module.name: module.edit for module in modules}

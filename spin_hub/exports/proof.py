@@ -1,4 +1,4 @@
-"""An adapter's own files against those that its delta gives, made again beside them."""
+"""An adapter's own files, compared with those that are made again from its delta."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -31,7 +31,7 @@ def adapter_rows(adapter: Adapter, about: Mapping[str, Any], record: Record, sto
     """Return where the config and the tensors of an adapter are not those of its delta.
 
     Args:
-        adapter: as the delta gives it.
+        adapter: made from the delta.
         about: what a record says of that one.
         record: that of the files.
         store: the files.
@@ -49,7 +49,7 @@ def _recorded(record: Record, about: Mapping[str, Any]) -> Iterator[Difference]:
         # How it behaves unmerged was measured, not computed.
         if name != "unmerged" and said.get(name) != true:
             yield Difference("record", _RECORD, f"{name} {shown(true)}", shown(said.get(name, "none")))
-    # Loaders take the base that the config names; that of a local base is a word for people.
+    # Loaders take the base that the config names; that of a local base only informs the reader.
     if record.model.repo_id is None and "/" in record.model.name:
         yield Difference("record", _RECORD, "the name of a folder", shown(record.model.name))
 
@@ -67,7 +67,7 @@ def _config(store: FileStore, adapter: Adapter, record: Record, folder: Path) ->
     try:
         theirs = parse(store.whole(CONFIG))
         if not isinstance(theirs, dict):
-            raise ValueError("it is no object")
+            raise ValueError("it is not an object")
     except ValueError as error:
         yield Difference("adapter", CONFIG, "a config of PEFT", shown(error))
         return
@@ -84,7 +84,7 @@ def _weights(store: FileStore, adapter: Adapter, folder: Path) -> Iterator[Diffe
     if WEIGHTS not in store.sizes:
         yield Difference("missing", WEIGHTS, "the adapter's tensors", "no such file")
         return
-    # Before anything is made of the size that a stranger's record asks for.
+    # Before anything of the size that an untrusted record asks for is made.
     size, own = store.sizes[WEIGHTS], adapter.bytes
     if not own <= size <= own + _ROOM + _HEADER * len(adapter.layouts):
         yield Difference("adapter", WEIGHTS, f"{own:,} bytes of tensors", f"{size:,} bytes")

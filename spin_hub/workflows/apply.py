@@ -26,7 +26,7 @@ from spin_hub.workflows.verify import verified
 
 @dataclass(frozen=True)
 class ApplyOptions:
-    """How a delta is applied.
+    """Options of applying a delta.
 
     Attributes:
         force: apply it also to a model that does not seem to come from the base, or to a base that has changed.
@@ -49,7 +49,7 @@ def apply(
     options: ApplyOptions = _USUAL,
     reporter: Reporter = SILENT,
 ) -> Outcome:
-    """Writes a copy of a model with a delta's weights set to zero.
+    """Write a copy of a model with a delta's weights set to zero.
 
     On the delta's own base this is the edit that was published. On a variant the same positions become zero, whatever
     is there; the variant's own values are kept in the delta of the copy, so that it can be reverted to the variant.
@@ -59,18 +59,18 @@ def apply(
         model: the delta's base or a variant of it, a folder or Hub id.
         destination: ``./<model name>-spin`` by default.
         options: whether to go past refusals, only to look, or to publish.
-        reporter: told of progress.
+        reporter: called with progress.
 
     Returns:
-        The outcome; its output is None where every weight of the delta is zero already or only a plan was asked for,
-        and nothing was written.
+        The outcome; its output is None, and nothing was written, if every weight of the delta is zero already or
+        only a plan was asked for.
 
     Raises:
         DeltaMismatch: the delta cannot be applied to this model.
         Unrelated, BaseChanged: it can, but hardly should; ``force`` goes past it.
         SpinHubError: anything else wrong with the delta, the model, the output or the Hub.
     """
-    # A token that cannot push is told before anything is downloaded.
+    # A token that cannot push is refused before anything is downloaded.
     who = account() if options.push else None
     opened = _open(str(delta), str(model), reporter)
     base = opened.base
@@ -115,7 +115,7 @@ def _open(delta: str, model: str, reporter: Reporter) -> Opened:
 
 
 def summary(fit: Fit) -> str:
-    """How a delta fits, in a sentence."""
+    """Return how a delta fits, in a sentence."""
     text = f"The delta's {fit.weights:,} weights in {fit.expected:,} tensors: {fit.equal:,} are the base's"
     if fit.zero:
         text += f", {fit.zero:,} are zero"
@@ -127,7 +127,7 @@ def summary(fit: Fit) -> str:
 
 
 def _other_architecture(opened: Opened) -> str | None:
-    """What the delta's record knows of its base's architecture, against the model's."""
+    """Return the difference of the recorded base's architecture and the model's, if any."""
     known = opened.record.model.model_type if opened.record else None
     return architecture_difference({"model_type": known}, opened.base.index.config) if known else None
 
@@ -146,7 +146,7 @@ def _nothing(opened: Opened) -> Outcome:
 
 
 def _finished(target: Placed, delta: Delta, provenance: Provenance) -> Outcome | None:
-    """What an earlier run of the same request left at the target; None where that is not what is there."""
+    """The outcome of an earlier run of this request that is at the target, or None."""
     record = record_at(target.path)
     if record is None:
         return None

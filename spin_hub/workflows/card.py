@@ -12,7 +12,7 @@ from spin_hub.record import NAME as RECORD
 
 
 def card(folder: str | Path) -> Path:
-    """Writes the generated part of a README again; what a person wrote around it stays.
+    """Write the generated part of a README again; text around it stays.
 
     Args:
         folder: an edited model or a delta folder.
@@ -22,7 +22,7 @@ def card(folder: str | Path) -> Path:
 
     Raises:
         DeltaNotFound: the folder has no delta or no record.
-        CorruptFile: the record is damaged, or the README is no text.
+        CorruptFile: the record is damaged, or the README is not text.
         CardRefused: the README's metadata cannot be read.
     """
     folder = Path(folder)
@@ -34,7 +34,7 @@ def card(folder: str | Path) -> Path:
     try:
         existing = decoded(readme.read_bytes()) if readme.is_file() else None
     except UnicodeDecodeError as error:
-        raise CorruptFile(path=readme, why="it is no text in UTF-8") from error
+        raise CorruptFile(path=readme, why="it is not text in UTF-8") from error
     with new_file(readme) as path:
         path.write_text(render_card(record, existing), "utf-8", newline="\n")
     return readme

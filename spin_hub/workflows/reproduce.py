@@ -36,7 +36,7 @@ class TensorDifference:
 
 @dataclass(frozen=True)
 class Reproduction:
-    """What came of making a delta again.
+    """The comparison of a delta with the one that was made again.
 
     Attributes:
         name: what was reproduced.
@@ -55,7 +55,7 @@ class Reproduction:
 
     @property
     def equal(self) -> bool:
-        """Whether the weights are the same."""
+        """True if the weights are the same."""
         return not self.tensors
 
     @property
@@ -103,14 +103,14 @@ def reproduce(
     _check_sets(name, scoring, prepared)
     check_ratios(prepared.shapes, selection)
     keep = max(selection.all_ratios.values())
-    # The name may be a stranger's; finished layers lie beside it until the scoring ends.
+    # The name is untrusted; finished layers are kept beside it until the scoring ends.
     place = Placed.of(BY_DEFAULT, f"{record.model.name}-reproduced").path
     job = Job(place.absolute(), keep)
     scored = score_prepared(prepared, job, reporter)
     with step(reporter, "Choosing the weights"):
         found = delta_from(scored.content, selection, model if selection.entry.draws else None)
     scored.partial.remove()
-    # What came out says which model it was made for; the recorded one is what the file must say to be the same.
+    # The new delta names the model that it was made for here; the file is the same only with the recorded name.
     same_file = replace(found, base=delta.base)
     with step(reporter, "Comparing the deltas"):
         return Reproduction(

@@ -34,7 +34,7 @@ Options = Mapping[str, Any]
 
 _PUSH: Final = ("repo_id", "private", "create_pr", "branch", "message", "tag", "yes", "no_verify")
 _IMPLIED: Final = ("tokenization", "accumulate", "chat_template")
-"""What a rule may imply."""
+"""Options that a rule may imply."""
 
 
 def settled(options: Options, given: Collection[str]) -> dict[str, Any]:

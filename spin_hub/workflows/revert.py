@@ -27,7 +27,7 @@ class RevertOutcome:
 
 
 def revert(edited: str | Path, destination: Destination = BY_DEFAULT, reporter: Reporter = SILENT) -> RevertOutcome:
-    """Writes the base that an edited model was made from.
+    """Write the base that an edited model was made from.
 
     Every file that the edit kept comes back, the README too, and is compared with the base's recorded sha256
     before anything appears at the destination. Files that were added since are not copied.
@@ -35,7 +35,7 @@ def revert(edited: str | Path, destination: Destination = BY_DEFAULT, reporter: 
     Args:
         edited: a folder that ``edit`` or ``apply`` wrote, or the Hub id of one.
         destination: ``./<base name>-reverted`` by default.
-        reporter: told of progress.
+        reporter: called with progress.
 
     Raises:
         DeltaNotFound: the folder has no ``spin/``.

@@ -13,6 +13,7 @@ from spin_hub.hub.resolve import hub_cache
 from spin_hub.progress import SILENT, Reporter, step
 from spin_hub.recipe import BY_DEFAULT, DEFAULT_KEEP, Destination, ScoringRecipe
 from spin_hub.scoring.inputs import prepare
+from spin_hub.scoring.resume import kept_date
 from spin_hub.scoring.score import Job, score_prepared
 
 
@@ -32,14 +33,14 @@ def score(
     keep: float = DEFAULT_KEEP,
     reporter: Reporter = SILENT,
 ) -> ScoreOutcome:
-    """Scores a model and writes its ranking, from which ``select`` needs no model.
+    """Score a model and write its ranking, from which ``select`` needs no model.
 
     Args:
         model: a folder or Hub id.
         recipe: how importance is measured.
         destination: the ranking's file; ``spin_ranking.safetensors`` by default.
         keep: the ratio up to which weights are kept.
-        reporter: told of progress.
+        reporter: called with progress.
 
     Raises:
         SpinHubError: anything wrong with the model, the sets or the output.
@@ -51,7 +52,7 @@ def score(
     target.check((base.source.folder, hub_cache()))
     started = time.monotonic()
     job = Job(target.path, keep, recipe.max_memory, recipe.resumable)
-    scored = score_prepared(prepare(base, recipe, reporter), job, reporter)
+    scored = score_prepared(prepare(base, recipe, reporter, date=kept_date(target.path)), job, reporter)
     with step(reporter, "Writing the ranking"), new_file(target.path) as path:
         write_ranking(path, scored.content)
     scored.partial.remove()

@@ -22,14 +22,14 @@ def select(
     model: str | None = None,
     reporter: Reporter = SILENT,
 ) -> Outcome:
-    """Selects weights from a ranking and writes a delta folder.
+    """Select weights from a ranking and write a delta folder.
 
     Args:
         ranking: a ranking file, or a folder that holds one.
         recipe: rule or expression, and ratios.
         destination: the delta's folder; ``./<model name>-spin-delta`` by default.
         model: the base, a folder or Hub id; only a rule that draws weights needs it, for their values.
-        reporter: told of progress.
+        reporter: called with progress.
 
     Raises:
         SpinHubError: anything wrong with the ranking, the recipe or the output.

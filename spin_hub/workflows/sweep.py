@@ -27,6 +27,7 @@ from spin_hub.models.widening import load_running
 from spin_hub.progress import SILENT, Reporter, step
 from spin_hub.recipe import Destination, Limits, ScoringRecipe, SelectionRecipe
 from spin_hub.scoring.inputs import prepare
+from spin_hub.scoring.resume import kept_date
 from spin_hub.scoring.score import Job, score_prepared
 from spin_hub.scoring.selecting import candidates_of, check_recipe, delta_from, shapes_within
 from spin_hub.search import choose as picking
@@ -44,7 +45,7 @@ _KEPT: Final = 20_000_000
 
 @dataclass(frozen=True)
 class SweepRequest:
-    """What is tried.
+    """The edits to try.
 
     Attributes:
         model: a model, which is scored first, or a ranking.
@@ -112,11 +113,11 @@ class SweepOutcome:
 
 
 def sweep(request: SweepRequest, reporter: Reporter = SILENT) -> SweepOutcome:
-    """Tries many edits of one model out. The same command goes on with a study that was broken off.
+    """Try many edits of one model out. The same command goes on with a study that was broken off.
 
     Raises:
-        StudyDiffers: the folder holds a study of something else.
-        NotToMeasure: the model does not fit into memory as a whole.
+        SpinHubError: the folder holds a study of something else.
+        SpinHubError: the model does not fit into memory as a whole.
         SpinHubError: anything wrong with the model, the ranking, the ratios or the output.
     """
     given = Path(request.model).expanduser()
@@ -174,7 +175,7 @@ def candidates_for(request: SweepRequest, keep: float) -> list[SelectionRecipe]:
 
 
 def _check(request: SweepRequest, sets: Sequence[str], scoring: ScoringRecipe, keep: float) -> None:
-    """Refuses what could not be tried, before anything is scored or loaded."""
+    """Refuse what could not be tried, before anything is scored or loaded."""
     candidates = candidates_for(request, keep)
     for candidate in candidates:
         check_recipe(candidate, sets, scoring)
@@ -227,13 +228,16 @@ def _loaded(base: Base, content: RankingFile, scoring: ScoringRecipe, reporter: 
 
 def _scored(base: Base, request: SweepRequest, folder: Path, reporter: Reporter) -> tuple[RankingFile, Any, str]:
     """The ranking that the folder holds already, or a new one, the loaded model, and its precision."""
-    prepared = prepare(base, request.scoring, reporter)
-    _check_parts(request, prepared.shapes)
-    keep = request.keep or keep_for(prepared.shapes.values())
     path = folder / RANKING
+    content, date = None, kept_date(path)
     if path.is_file() and not request.destination.overwrite:
         with step(reporter, "Reading the ranking"):
             content = read_ranking(path)
+            date = content.scoring.recipe.template_date
+    prepared = prepare(base, request.scoring, reporter, date=date)
+    _check_parts(request, prepared.shapes)
+    keep = request.keep or keep_for(prepared.shapes.values())
+    if content:
         same = replace(content.scoring.recipe, engine=prepared.record.recipe.engine) == prepared.record.recipe
         if content.model == prepared.model and same and content.ranking.keep == keep:
             reporter.note(f"{path} holds this very ranking already.")

@@ -33,9 +33,9 @@ def verify(
     Nothing is downloaded to keep, but for the config of an adapter's base, which goes to the Hub's cache.
 
     In full every byte counts: an edited shard must be the base's with the delta's weights set to zero. Of a repo on
-    the Hub the sha256 that it knows of its shards stands for them. Config, tokenizer, index, the record and the card
+    the Hub the sha256 that it knows of its shards replaces them. Config, tokenizer, index, the record and the card
     are compared too. Of a delta the record, the card and the base's original values are; of an adapter also its config
-    and its tensors, with those that the delta gives.
+    and its tensors.
 
     Args:
         edited: an edited model, a delta or an adapter: a folder or a Hub id.
@@ -52,7 +52,7 @@ def verify(
         BaseNotNamed, ModelNotFound, AccessDenied, HubSilent: its base cannot be compared.
         DeltaMismatch: the delta does not fit the base at all.
         CorruptFile: a file is damaged so that nothing can be compared.
-        MissingDependency, PeftTooOld, ModelNotLoadable: an adapter cannot be made again here.
+        MissingDependency, ModelNotLoadable, SpinHubError: an adapter cannot be made again here.
     """
     with ExitStack() as stack:
         with step(reporter, "Fetching the edit"):
