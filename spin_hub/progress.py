@@ -65,6 +65,6 @@ def step(reporter: Reporter, title: str) -> Iterator[None]:
         advance(1)
 
 
-def status(text: str) -> None:
-    """Replace the few words that say how far the current step is, from code that has no reporter."""
-    _CURRENT.get().status(text)
+def note(text: str) -> None:
+    """Show the user a sentence during the current step, from code that has no reporter."""
+    _CURRENT.get().note(text)

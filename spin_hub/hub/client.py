@@ -13,7 +13,7 @@ from spin_hub.errors import AccessDenied, HubSilent, HubUnreachable, ModelNotFou
 from spin_hub.hub.answers import CLIENT_ERRORS, ours, retry_after
 from spin_hub.hub.failures import TOKEN_CAUSES, Failure, failure_of, token_error
 from spin_hub.hub.settings import endpoint
-from spin_hub.progress import status
+from spin_hub.progress import note
 
 _T = TypeVar("_T")
 
@@ -39,6 +39,10 @@ class Asked:
     repo_id: str
     what: str
     missing: Callable[[str], SpinHubError]
+
+
+class PartlyCached(OSError):
+    """The cache has a part of a repo: ``5 files of it, and no weights``."""
 
 
 def a_model(repo_id: str, called: str | None = None) -> Asked:
@@ -67,15 +71,22 @@ def ask(asked: Asked, online: Callable[[], _T], cached: Callable[[], _T]) -> _T:
             return online()
     except (HubSilent, TokenRefused) as error:
         failed = error
-    with suppress(HFValidationError, OSError):
+    held = "does not hold it"
+    try:
         return cached()
+    except PartlyCached as error:
+        held = f"holds {error}"
+    except (HFValidationError, OSError):
+        pass
     try:
         if isinstance(failed, TokenRefused):
             raise failed
         # The cache is no way out, so a busy Hub is waited for.
         return patiently(asked, about, online, failed)
     except HubSilent as error:
-        raise HubUnreachable(model=asked.repo_id, why=error.facts["why"], hint=error.hint) from error
+        why = error.facts["why"]
+        message = f"The Hub could not be reached for {asked.repo_id!r}, and the local cache {held}: {why}."
+        raise HubUnreachable(message, hint=error.hint, model=asked.repo_id, why=why) from error
 
 
 def patiently(asked: Asked | None, about: str, call: Callable[[], _T], failed: HubSilent | None = None) -> _T:
@@ -101,7 +112,7 @@ def patiently(asked: Asked | None, about: str, call: Callable[[], _T], failed: H
             pause = max(seconds, failed.facts["again"] or 0)
             if failed.facts["cause"] not in _BUSY or pause > _LONGEST or time.monotonic() - began > _PATIENCE:
                 raise failed
-            status(f"the Hub is busy ({failed.facts['why']}), asked again in {pause:.0f} s")
+            note(f"The Hub is busy: {failed.facts['why']}. It is asked again in {pause:.0f} s.")
             time.sleep(pause)
             failed = None
     with typed(asked, about):

@@ -3,17 +3,21 @@
 import hashlib
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from huggingface_hub import HfApi, constants, get_token, snapshot_download
+from huggingface_hub.errors import LocalEntryNotFoundError
 
 from spin_hub.core.files import DELTA, SHARDED, SINGLE, SPIN, TWIN_PATTERNS, split_names
+from spin_hub.core.json import parse
 from spin_hub.errors import ArtefactNotFound, DownloadDamaged, ModelNotFound, NoSafetensors
-from spin_hub.hub.client import Asked, a_model, ask
+from spin_hub.hub.client import Asked, PartlyCached, a_model, ask
 from spin_hub.record import NAME as RECORD
 
+_SHOWN: Final = 3
 _SMALL: Final = ("*.json", "*.jinja", "*.txt", "*.model", "*.py", "README.md")
 
 
@@ -117,16 +121,45 @@ def snapshot(repo_id: str, revision: str | None, commit: str, patterns: Sequence
 
 def _cached(repo_id: str, revision: str | None) -> ModelSource:
     folder = cached_snapshot(repo_id, revision)
+    _check_whole(folder)
     return ModelSource(repo_id.rpartition("/")[2], folder, repo_id, folder.name)
 
 
-def cached_snapshot(repo_id: str, revision: str | None) -> Path:
+def _check_whole(folder: Path) -> None:
+    """Refuse a cached snapshot without the files of a model: other programs fetch a config or a tokenizer alone."""
+    names = {path.name for path in folder.iterdir() if path.is_file()}
+    missing = [] if "config.json" in names else ["config.json"]
+    if SINGLE not in names:
+        missing += _missing_shards(folder / SHARDED, names) if SHARDED in names else ["weights"]
+    if missing:
+        more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
+        raise PartlyCached(f"{len(names)} files of it, without {', '.join(missing[:_SHOWN])}{more}")
+
+
+def _missing_shards(index: Path, names: AbstractSet[str]) -> list[str]:
+    with suppress(OSError, ValueError):  # a damaged index is reported where it is read
+        shards = parse(index.read_bytes()).get("weight_map")
+        if isinstance(shards, dict):
+            return sorted({str(name) for name in shards.values()} - names)
+    return []
+
+
+def cached_snapshot(repo_id: str, revision: str | None, patterns: Sequence[str] | None = None) -> Path:
     """Return the cached files of a repo; the folder's name is the commit.
 
     Raises:
-        OSError: nothing.
+        OSError: it holds nothing of them, or is known to lack some.
+        PartlyCached: saying what is missing, if only some of them are there.
     """
-    return _download(repo_id, revision, local_files_only=True)
+    try:
+        allowed = None if patterns is None else list(patterns)
+        return _download(repo_id, revision, local_files_only=True, allow_patterns=allowed)
+    except LocalEntryNotFoundError as error:
+        if place := getattr(error, "snapshot_path", None):  # of the client's own list of the repo's files
+            _check_whole(Path(place))
+            count = sum(path.is_file() for path in Path(place).rglob("*"))
+            raise PartlyCached(f"{count} files of it, and not all") from error
+        raise
 
 
 def _download(repo_id: str, revision: str | None, **options: Any) -> Path:
@@ -189,8 +222,14 @@ def _resolve(name: str, what: str, patterns: Sequence[str] | None) -> Artefact:
     repo_id, revision = split_id(name)
 
     def cached() -> Path:
-        folder = cached_snapshot(repo_id, revision)
-        _check_holds(name, what, {path.relative_to(folder).as_posix() for path in folder.rglob("*")})
+        folder = cached_snapshot(repo_id, revision, patterns)
+        names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+        try:
+            _check_holds(name, what, names)
+        except ArtefactNotFound as error:  # the repo may hold what the cache does not
+            raise PartlyCached(f"{len(names)} files of it, without {what}") from error
+        if patterns is None:
+            _check_whole(folder)
         return folder
 
     def online() -> Path:

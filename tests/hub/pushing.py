@@ -139,7 +139,7 @@ class Desk:
         close_session()
         kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
         settings = {**self.hub.environment(self.home), "HF_HUB_DISABLE_PROGRESS_BARS": "1", **environment}
-        wanted = kept | {name: value for name, value in settings.items() if name.startswith("HF_")}
+        wanted = kept | {name: value for name, value in settings.items() if name.startswith("HF_")} | dict(environment)
         handler = logging.StreamHandler(err)
         logger = logging.getLogger("huggingface_hub")
         logger.addHandler(handler)
