@@ -249,13 +249,6 @@ class PartialDiffers(SpinHubError):
     advice = "Run the command as it was to go on with it, or remove that folder to begin anew."
 
 
-class StudyDiffers(SpinHubError):
-    """A study of something else than what is to be tried out. Facts: path, what."""
-
-    sentence = "{path} is a study of something else: {what} changed since."
-    advice = "Run the command as it was to go on with it, or begin anew with --overwrite."
-
-
 class NothingGained(SpinHubError):
     """No edit that was tried moves the model to the aware answers within the limits. Facts: why."""
 
@@ -263,25 +256,11 @@ class NothingGained(SpinHubError):
     advice = "Give --p and --q to make one all the same, other sets, or let edit --yes take the best that was found."
 
 
-class JudgeUnreadable(SpinHubError):
-    """A judge whose verdicts cannot be read. Facts: name, unparsed, n."""
-
-    sentence = "{unparsed} of {n} verdicts of the judge {name} could not be read."
-    advice = "At most a fifth may be; use another judge, or the guard model that this profile was made for."
-
-
 class GuardUnusable(SpinHubError):
     """A guard model that cannot be asked. Facts: name, why."""
 
     sentence = "The judge {name} cannot be used: {why}."
     advice = "Use --judge lexical, a smaller guard model, or the one that this profile was made for."
-
-
-class ModelsDiffer(SpinHubError):
-    """Two models that cannot be measured side by side. Facts: model, base, why."""
-
-    sentence = "{model} cannot be measured against {base}: {why}."
-    advice = "--against takes a model with the same tokenizer, such as the one that this one was made from."
 
 
 class NotReproducible(SpinHubError):
@@ -303,13 +282,6 @@ class TasksUnusable(SpinHubError):
 
     sentence = "The tasks cannot be run: {why}."
     advice = "`lm-eval ls tasks` lists the tasks; --task-dir names a folder with tasks of your own."
-
-
-class NotToMeasure(SpinHubError):
-    """A model that cannot be measured here. Facts: model, why."""
-
-    sentence = "The edits of {model} cannot be tried out: {why}."
-    advice = "Give --p and --q, and measure where the whole model fits into memory."
 
 
 class MemoryTooSmall(SpinHubError):
@@ -420,13 +392,6 @@ class BaseChanged(SpinHubError):
 
     sentence = "{model} has changed since the delta was made: its {shard} is another file (sha256)."
     advice = "Apply it to the commit that it was made for, {at}, or add --force to apply it to this one."
-
-
-class BaseUnknown(SpinHubError):
-    """A delta of a local base, whose place it does not say. Facts: delta."""
-
-    sentence = "The delta {delta!r} was made for a local folder, and does not say which."
-    advice = "Name the base: spin_hub.from_pretrained(delta, base=FOLDER)."
 
 
 class BaseNotNamed(SpinHubError):
@@ -559,13 +524,6 @@ class CardRefused(SpinHubError):
     advice = "Mend the metadata of the base's card or of your own part of the README, and run the command again."
 
 
-class BranchNotFound(SpinHubError):
-    """A branch that a repo lacks. Facts: repo_id, branch."""
-
-    sentence = "{repo_id} has no branch {branch!r}, and none can be begun there."
-    advice = "Leave out --branch to push to main."
-
-
 class TagTaken(SpinHubError):
     """A tag that means another commit. Facts: repo_id, tag."""
 
@@ -585,13 +543,6 @@ class PushFailed(SpinHubError):
 
     sentence = "The push to {repo_id} failed: {why}. The repo is as it was."
     advice = "Run the same command again: nothing is computed twice, and files that have arrived are not sent again."
-
-
-class PushUnproven(SpinHubError):
-    """A commit that does not hold what was sent. Facts: repo_id, commit, files."""
-
-    sentence = "{repo_id} at {commit} does not hold what was pushed: {files}."
-    advice = "Run the same command again; if that does not help, look at the repo's files."
 
 
 class NotPushable(SpinHubError):
@@ -625,28 +576,11 @@ class AdapterRefused(SpinHubError):
     advice = "Use the delta itself: `spin-hub apply` writes the whole edited model."
 
 
-class NotTheBase(SpinHubError):
-    """A model for which a delta gives no adapter. Facts: model, why."""
-
-    sentence = "No adapter of this delta is right for {model}: {why}."
-    advice = (
-        "An adapter adds to the base's weights, so it is right for the delta's own base alone. For another model, "
-        "apply the delta to it (`spin-hub apply`) and export what comes out."
-    )
-
-
 class RankTooLarge(SpinHubError):
     """A LoRA of a rank that servers hardly take. Facts: rank, size, limit."""
 
     sentence = "The exact LoRA needs rank {rank} ({size}), above {limit}."
     advice = "Add --yes to write it all the same, use --as peft, or select fewer weights."
-
-
-class PeftTooOld(SpinHubError):
-    """A version of PEFT that lacks a type of adapter. Facts: version, type, needed, otherwise."""
-
-    sentence = "peft {version}, which is installed, has no adapters of type {type}."
-    advice = "Install peft {needed} or newer{otherwise}."
 
 
 # --- Plugins -------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from huggingface_hub import CommitOperationAdd, CommitOperationCopy, CommitOpera
 from huggingface_hub.errors import FileDuplicationError, HfHubHTTPError
 
 from spin_hub.checkpoint.store import REGULAR, git_id
-from spin_hub.errors import HubSilent, PushUnproven, RepoMoved
+from spin_hub.errors import HubSilent, RepoMoved, SpinHubError
 from spin_hub.hub.answers import CLIENT_ERRORS, first_line, ours, root, status_of
 from spin_hub.hub.failures import failure_of, push_error, reason
 from spin_hub.hub.remote_repo import MAIN, RemoteFile, RemoteRepo, list_files
@@ -271,13 +271,16 @@ def prove(repo_id: str, commit: str, changes: Changes) -> None:
     """Compare a commit's files with what was sent.
 
     Raises:
-        PushUnproven: it holds something else.
+        SpinHubError: it holds something else.
         HubSilent: no answer.
     """
     with _asking(repo_id):
         missing = _missing(repo_id, commit, changes)
     if missing:
-        raise PushUnproven(repo_id=repo_id, commit=commit, files=", ".join(missing))
+        raise SpinHubError(
+            f"{repo_id} at {commit} does not hold what was pushed: {', '.join(missing)}.",
+            hint="Run the same command again; if that does not help, look at the repo's files.",
+        )
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from huggingface_hub import HfApi, ModelCard
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils import get_session
 
-from spin_hub.errors import BranchNotFound, CardRefused, HubSilent, RepoMoved, TagTaken, VisibilityDiffers, WriteDenied
+from spin_hub.errors import CardRefused, HubSilent, RepoMoved, SpinHubError, TagTaken, VisibilityDiffers, WriteDenied
 from spin_hub.hub.answers import CLIENT_ERRORS, ours
 from spin_hub.hub.client import patiently
 from spin_hub.hub.commit import Changes, Pushed, Target, commit, page_of, prove
@@ -61,9 +61,9 @@ def push(target: Target, changes: Changes, progress: Callable[[str], None]) -> P
         WriteDenied: the Hub refuses the token.
         RepoMoved: somebody else committed meanwhile.
         VisibilityDiffers: somebody else made the repo meanwhile, for all to see.
-        BranchNotFound: the branch cannot be begun.
+        SpinHubError: the branch cannot be begun.
         PushFailed: it did not arrive; nothing was changed.
-        PushUnproven: the commit holds something else.
+        SpinHubError: the commit holds something else.
         HubSilent: whether it arrived cannot be found out.
     """
     try:
@@ -101,7 +101,10 @@ def _prepare(target: Target) -> str:
         except HfHubHTTPError as error:
             if error.response.status_code not in (400, 404):
                 raise
-            raise BranchNotFound(repo_id=target.repo_id, branch=target.branch) from error
+            raise SpinHubError(
+                f"{target.repo_id} has no branch {target.branch!r}, and none can be begun there.",
+                hint="Leave out --branch to push to main.",
+            ) from error
     return parent
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Final, Literal, Protocol, TypeAlias
 
-from spin_hub.errors import GuardUnusable, JudgeUnreadable, UsageError
+from spin_hub.errors import GuardUnusable, SpinHubError, UsageError
 from spin_hub.metrics.base import nothing
 from spin_hub.metrics.phrases import PHRASES, plain
 from spin_hub.progress import Reporter, step
@@ -88,11 +88,14 @@ def check_parsed(name: str, verdicts: Sequence[Verdict]) -> None:
     """Refuse verdicts of which too many are unparsed: the rate over the rest would be of a biased sample.
 
     Raises:
-        JudgeUnreadable: more than a fifth is unparsed.
+        SpinHubError: more than a fifth is unparsed.
     """
     unparsed = tally(verdicts).unparsed
     if unparsed * ONE_IN > len(verdicts):
-        raise JudgeUnreadable(name=name, unparsed=unparsed, n=len(verdicts))
+        raise SpinHubError(
+            f"{unparsed} of {len(verdicts)} verdicts of the judge {name} could not be read.",
+            hint="At most a fifth may be; use another judge, or the guard model that this profile was made for.",
+        )
 
 
 def guard_of(judge: str) -> tuple[str, str] | None:

@@ -14,7 +14,7 @@ from spin_hub.core.files import SPIN
 from spin_hub.core.ranking import RankedTensor, Ranking
 from spin_hub.core.rules import at_random
 from spin_hub.core.selection import Selection
-from spin_hub.errors import DeltaMismatch, ModelsDiffer, UsageError
+from spin_hub.errors import DeltaMismatch, SpinHubError, UsageError
 from spin_hub.evidence import BASE, CONTROL, EDITED
 from spin_hub.models.device import Placement
 from spin_hub.models.edit import revert_, switched
@@ -88,7 +88,7 @@ def open_states(model: str, delta: str | None, against: str | None, reporter: Re
 
     Raises:
         DeltaMismatch: the edit does not fit the model, or was made for another base than the one that is named.
-        ModelsDiffer: the two models have different tokenizers.
+        SpinHubError: the two models have different tokenizers.
         UsageError: a model against itself.
         SpinHubError: a model or an edit that cannot be opened.
     """
@@ -172,4 +172,7 @@ def _check_tokenizers(base: Base, other: Base, trust_remote_code: bool) -> None:
     """The same tokens must mean the same, or no prediction can be compared."""
     theirs, ours = (load_tokenizer(found.source.folder, trust_remote_code).get_vocab() for found in (base, other))
     if theirs != ours:
-        raise ModelsDiffer(model=other.source.name, base=base.source.name, why="their tokenizers have other tokens")
+        raise SpinHubError(
+            f"{other.source.name} cannot be measured against {base.source.name}: their tokenizers have other tokens.",
+            hint="--against takes a model with the same tokenizer, such as the one that this one was made from.",
+        )

@@ -12,7 +12,7 @@ from spin_hub.artifacts.atomic import existing_folder
 from spin_hub.artifacts.ranking_file import RankingFile
 from spin_hub.core.names import layer_and_matrix
 from spin_hub.core.ranking import RankedTensor, Ranking, TopWeights
-from spin_hub.errors import DeviceOutOfMemory, NotToMeasure, PartialDiffers
+from spin_hub.errors import DeviceOutOfMemory, PartialDiffers, SpinHubError
 from spin_hub.models.batches import usual_tokens
 from spin_hub.models.coordinates import check_identity
 from spin_hub.models.device import free_memory, name_of
@@ -94,7 +94,7 @@ def score_prepared(prepared: ScoringInputs, job: Job, reporter: Reporter) -> Sco
 
     Raises:
         MemoryTooSmall: the model does not fit into the limit.
-        NotToMeasure: the whole model is needed and does not fit.
+        SpinHubError: the whole model is needed and does not fit.
         PartialDiffers: finished layers of another scoring lie beside the output.
         SpinHubError: the model cannot be loaded or scored.
     """
@@ -106,7 +106,10 @@ def score_prepared(prepared: ScoringInputs, job: Job, reporter: Reporter) -> Sco
     holding = hold(prepared.demand, recipe.engine, job.max_memory, existing_folder(job.output.absolute().parent))
     _warn_of_time(prepared, holding, reporter)
     if job.whole and holding.weights == "shards":
-        raise NotToMeasure(model=base.source.name, why="its weights do not fit into memory at once")
+        raise SpinHubError(
+            f"The edits of {base.source.name} cannot be tried out: its weights do not fit into memory at once.",
+            hint="Give --p and --q, and measure where the whole model fits into memory.",
+        )
     with step(reporter, "Loading the model"):
         model, source = _load(prepared, holding)
     targets = targets_within(model, base.index, recipe.target, prepared.part)

@@ -15,7 +15,7 @@ from spin_hub.artifacts.ranking_file import RankingFile
 from spin_hub.core.ranking import Ranking
 from spin_hub.core.selection import Selection
 from spin_hub.data.examples import fingerprint
-from spin_hub.errors import CorruptFile, StudyDiffers
+from spin_hub.errors import CorruptFile, SpinHubError
 from spin_hub.evidence import BASE
 from spin_hub.metrics.likelihood import Texts
 from spin_hub.metrics.reading import Trial, tokens_to_read, try_out
@@ -133,7 +133,7 @@ def run(subject: Subject, candidates: Sequence[SelectionRecipe], path: Path | No
         reporter: called with progress.
 
     Raises:
-        StudyDiffers: the study at the path was made from something else.
+        SpinHubError: the study at the path was made from something else.
         CorruptFile: it cannot be read.
         RatioBeyondRanking: a candidate asks for more weights than the ranking keeps.
     """
@@ -214,5 +214,8 @@ def _read(path: Path, made_from: Mapping[str, str]) -> Study:
     keys = sorted(made_from.keys() | study.made_from.keys())
     changed = [key for key in keys if made_from.get(key) != study.made_from.get(key)]
     if changed or study.format != FORMAT:
-        raise StudyDiffers(path=path, what=", ".join(changed) or "the format")
+        raise SpinHubError(
+            f"{path} is a study of something else: {', '.join(changed) or 'the format'} changed since.",
+            hint="Run the command as it was to go on with it, or begin anew with --overwrite.",
+        )
     return study

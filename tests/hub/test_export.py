@@ -33,7 +33,8 @@ def test_another_commit_of_the_base_is_refused_and_the_recorded_one_is_found(des
     later = models.save_checkpoint(desk.folder / "later", config, torch.bfloat16, "40KB", seed=1)
     desk.hub.put("org/tiny", later)
     assert desk.hub.sha("org/tiny") != first
-    said = refused(desk, "export", stock.delta, "--as", "peft", "--base", "org/tiny", kind="NotTheBase")
+    said = refused(desk, "export", stock.delta, "--as", "peft", "--base", "org/tiny", kind="SpinHubError")
+    assert "No adapter of this delta is right" in said
     assert "sha256" in said
     done = desk.run("export", stock.delta, "--as", "peft", "-o", "adapter", "--json")
     assert done.data["base"]["commit"] == first

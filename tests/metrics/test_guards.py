@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tokenizers.processors import TemplateProcessing
 from transformers import AutoModelForCausalLM
 
-from spin_hub.errors import JudgeUnreadable
+from spin_hub.errors import SpinHubError
 from spin_hub.metrics.base import nothing
 from spin_hub.metrics.generation import Writing, continuations, generate
 from spin_hub.metrics.guards import PROFILES, GuardJudge, GuardProfile
@@ -329,7 +329,7 @@ def test_a_model_that_is_no_guard_is_mostly_unparsed(name):
     assert judge.name == name
     verdicts = judge.judge(QUESTIONS[:2], ANSWERS[:2])
     assert verdicts == [N, N]
-    with pytest.raises(JudgeUnreadable, match="2 of 2"):
+    with pytest.raises(SpinHubError, match="2 of 2"):
         check_parsed("md-judge", verdicts)
 
 
@@ -343,7 +343,7 @@ def test_not_one_answer_to_each_question_is_refused(judge):
 def test_more_than_a_fifth_unparsed_is_refused(aware, unaware, unparsed):
     verdicts = [A] * aware + [N] * unparsed + [U] * unaware
     if unparsed * 4 > aware + unaware:
-        with pytest.raises(JudgeUnreadable, match=f"{unparsed} of {len(verdicts)} verdicts"):
+        with pytest.raises(SpinHubError, match=f"{unparsed} of {len(verdicts)} verdicts"):
             check_parsed("md-judge", verdicts)
     else:
         check_parsed("md-judge", verdicts)

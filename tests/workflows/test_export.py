@@ -20,10 +20,10 @@ from spin_hub.core.delta import TensorEdit
 from spin_hub.errors import (
     AdapterRefused,
     DeltaMismatch,
-    NotTheBase,
     OutputExists,
     OutputNotAllowed,
     RankTooLarge,
+    SpinHubError,
     UsageError,
 )
 from spin_hub.progress import SILENT
@@ -139,10 +139,10 @@ def test_without_a_recorded_base_one_must_be_named(delta):
 
 def test_another_base_is_refused(delta, tiny, tmp_path):
     other = models.save_checkpoint(tmp_path / "other", seed=1)
-    with pytest.raises(NotTheBase, match="other values"):
+    with pytest.raises(SpinHubError, match="other values"):
         export(delta, "peft", other)
     edited = verbs.apply(delta, tiny, Destination(tmp_path / "edited")).output
-    with pytest.raises(NotTheBase, match="holds the edit already"):
+    with pytest.raises(SpinHubError, match="holds the edit already"):
         export(delta, "peft", edited)
     cast = models.save_checkpoint(tmp_path / "cast", dtype=torch.bfloat16)
     with pytest.raises(DeltaMismatch, match="BF16"):

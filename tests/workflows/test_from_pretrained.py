@@ -9,7 +9,7 @@ from transformers import AutoModelForCausalLM
 
 import spin_hub
 from spin_hub.artifacts.delta_file import write_delta
-from spin_hub.errors import ArtefactNotFound, BaseUnknown, ModelChanged, NotEditable
+from spin_hub.errors import ArtefactNotFound, ModelChanged, NotEditable, SpinHubError
 from spin_hub.recipe import Destination
 
 
@@ -47,7 +47,7 @@ def test_options_go_to_transformers(tiny, file):
 
 
 def test_a_local_base_must_be_named(file):
-    with pytest.raises(BaseUnknown, match="base=FOLDER"):
+    with pytest.raises(SpinHubError, match="base=FOLDER"):
         spin_hub.from_pretrained(file)
 
 
