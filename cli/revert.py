@@ -28,10 +28,16 @@ def revert(
 
     screen = Screen(as_json, quiet)
     outcome = run(edited, Destination(output, overwrite), screen.reporter)
-    data = {"output": str(outcome.output), "files": outcome.files, "weights": outcome.weights}
+    data = {
+        "output": str(outcome.output),
+        "files": outcome.files,
+        "weights": outcome.weights,
+        "left_out": list(outcome.left_out),
+    }
     facts = [
         ("weights", f"{outcome.weights:,} put back"),
         ("proof", f"{outcome.files} files equal the base's recorded sha256"),
+        *([("missing", f"{', '.join(outcome.left_out)}: left out of the edited copy")] if outcome.left_out else []),
         ("output", str(outcome.output)),
     ]
     screen.result(data, outcome.output, lambda: screen.facts("", facts))

@@ -9,6 +9,7 @@ from spin_hub.artifacts.container import checked
 from spin_hub.artifacts.delta_file import NAME as DELTA
 from spin_hub.artifacts.delta_file import read_delta
 from spin_hub.checkpoint.digests import sha256
+from spin_hub.checkpoint.lfs import refuse_pointer
 from spin_hub.core.delta import BaseRef, Delta
 from spin_hub.core.files import README, SPIN
 from spin_hub.core.json import parse
@@ -78,6 +79,7 @@ def read_record(path: Path) -> Record:
         CorruptFile: not JSON, or of another form.
         UnsupportedFormat: of a format version that is not known.
     """
+    refuse_pointer(path)
     return parse_record(path, path.read_bytes())
 
 

@@ -87,6 +87,8 @@ def added(comparison: Comparison) -> tuple[list[Difference], list[str]]:
     others = [name for name in comparison.artifact.store.sizes if name not in ours]
     rows, notes = _others(others, LOADED)
     unknown = [name for name in comparison.contents.proven if name not in comparison.artifact.delta.base.files]
+    if record and record.model.left_out:
+        notes.append(f"Left out of the edited copy, and not compared: {_list(sorted(record.model.left_out))}.")
     if unknown and comparison.base.repo_id is None:
         notes.append(f"The base's folder has files that the delta does not know: {_list(unknown)}.")
     return rows, notes

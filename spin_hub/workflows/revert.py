@@ -19,11 +19,19 @@ from spin_hub.recipe import BY_DEFAULT, Destination
 
 @dataclass(frozen=True)
 class RevertOutcome:
-    """The reverted folder: how many files were proven equal to the base's, and how many weights put back."""
+    """The reverted folder.
+
+    Attributes:
+        output: the folder.
+        files: number of files proven equal to the base's.
+        weights: number of weights put back.
+        left_out: files of the base that the edited copy never held, such as other formats of the weights.
+    """
 
     output: Path
     files: int
     weights: int
+    left_out: tuple[str, ...] = ()
 
 
 def revert(edited: str | Path, destination: Destination = BY_DEFAULT, reporter: Reporter = SILENT) -> RevertOutcome:
@@ -63,7 +71,8 @@ def _revert(edited: Path, destination: Destination, reporter: Reporter) -> Rever
         wrong = [name for name, digest in delta.base.files.items() if found[name] != digest]
         if wrong:
             raise RevertFailed(path=edited, why=f"{', '.join(wrong)} would differ from the base's recorded sha256")
-    return RevertOutcome(target.path, len(delta.base.files), delta.weights)
+    left_out = tuple(sorted(record.model.left_out)) if record else ()
+    return RevertOutcome(target.path, len(delta.base.files), delta.weights, left_out)
 
 
 def _check(edited: Path, index: CheckpointIndex, delta: Delta) -> None:

@@ -8,54 +8,20 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from layouts import DOWN, POINTER, as_spin_hub_reads, as_transformers_reads, overlay, weight_map, write_map
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, modeling_utils
 
 from spin_hub.checkpoint.index import read_index
 from spin_hub.core.files import SHARDED, SINGLE
 from spin_hub.errors import CorruptFile, LfsPointer, NoSafetensors, WeightsIncomplete
 
 SHARDS = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "model-overlay.safetensors")
-DOWN = "model.layers.0.mlp.down_proj.weight"
 SMALL = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "vocab_size": 8}
-POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "4d" * 32 + "\nsize 12345\n"
 
 
 @pytest.fixture
 def copied(sharded, tmp_path):
     return shutil.copytree(sharded, tmp_path / "copy")
-
-
-def weight_map(folder):
-    return json.loads((folder / SHARDED).read_text())["weight_map"]
-
-
-def write_map(folder, entries):
-    (folder / SHARDED).write_text(json.dumps({"metadata": {}, "weight_map": entries}))
-
-
-def as_transformers_reads(folder) -> dict[str, bytes]:
-    """The bytes of every tensor that transformers takes from the files of a folder."""
-    found = {}
-
-    def kept(model, state_dict, *rest, **options):
-        found.update({name: tensor[...].contiguous() for name, tensor in state_dict.items()})
-        return real(model, state_dict, *rest, **options)
-
-    real = modeling_utils.convert_and_load_state_dict_in_model
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(modeling_utils, "convert_and_load_state_dict_in_model", kept)
-        AutoModelForCausalLM.from_pretrained(folder, use_safetensors=True, local_files_only=True)
-    return {name: tensor.view(torch.uint8).numpy().tobytes() for name, tensor in found.items()}
-
-
-def as_spin_hub_reads(folder) -> dict[str, bytes]:
-    found = {}
-    for name, place in read_index(folder).tensors.items():
-        with (folder / place.shard).open("rb") as file:
-            file.seek(place.span.start)
-            found[name] = file.read(place.span.nbytes)
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -102,12 +68,9 @@ def test_every_layout_is_read_as_transformers_reads_it(small, tmp_path_factory, 
 
 @pytest.fixture
 def overlaid(copied):
-    """An index whose shard with the changed copy of a tensor comes last by name; returns the first copy's shard."""
-    entries = weight_map(copied)
-    first = entries[DOWN]
-    changed = {DOWN: load_file(copied / first)[DOWN] + 1}
-    save_file(changed, copied / "model-overlay.safetensors", metadata={"format": "pt"})
-    write_map(copied, entries | {DOWN: "model-overlay.safetensors"})
+    """A copy with a second value of a tensor in an overlay; returns the shard of the first."""
+    first = weight_map(copied)[DOWN]
+    overlay(copied)
     return first
 
 
