@@ -120,7 +120,7 @@ def _csv(path: Path) -> Table:
 
     text = _text(path)
     header = next((line for line in text.splitlines() if line.strip()), "")
-    separator = "\t" if kind_of(path) == ".tsv" else max(_SEPARATORS, key=lambda mark: _cells(header, mark))
+    separator = "\t" if kind_of(path) == ".tsv" else max(_SEPARATORS, key=lambda mark: _likely(header, mark))
     try:
         frame = pandas.read_csv(io.StringIO(text), sep=separator, dtype=str, na_filter=False)
     except (ValueError, LookupError, csv.Error) as error:
@@ -131,8 +131,10 @@ def _csv(path: Path) -> Table:
     return Table({str(name): frame[name].tolist() for name in frame.columns})
 
 
-def _cells(header: str, separator: str) -> int:
-    return len(next(csv.reader([header], delimiter=separator), []))
+def _likely(header: str, separator: str) -> tuple[bool, bool, int]:
+    """Return a key by which the right separator is the largest: it separates, at no blank, and into most cells."""
+    cells = next(csv.reader([header], delimiter=separator), [])
+    return len(cells) > 1, all(cell == cell.strip() for cell in cells), len(cells)
 
 
 def _csv_reason(error: Exception) -> str:
