@@ -1,1 +1,1 @@
-"""Model cards: a record becomes a README for people and metadata for the Hub."""
+"""Model cards: READMEs with metadata for the Hub, made from records."""

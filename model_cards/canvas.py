@@ -26,7 +26,7 @@ SIZE: Final = 8.5
 """The default size of text, in points."""
 
 PALETTE: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-"""Okabe and Ito's colours, which people with any colour vision tell apart."""
+"""Okabe and Ito's colours, which any colour vision tells apart."""
 STYLE: Final[dict[str, Any]] = {
     "text.parse_math": False, "font.family": "DejaVu Sans", "font.size": 8.5, "text.color": INK,
     "axes.labelcolor": INK, "axes.edgecolor": "#b9bfc6", "axes.spines.top": False, "axes.spines.right": False,
@@ -121,12 +121,12 @@ def font(points: float, bold: bool = False) -> "FreeTypeFont":
 
 
 def width(text: str, points: float = SIZE) -> float:
-    """The width of a line of text, in pixels."""
+    """Return the width of a line of text, in pixels."""
     return font(points).getlength(text)
 
 
 def line_height(points: float = SIZE) -> int:
-    """The distance of two lines of text, in pixels."""
+    """Return the distance of two lines of text, in pixels."""
     return round(1.25 * points * DOTS / 72)
 
 

@@ -117,7 +117,7 @@ UNKNOWN: Final = "unknown"  # the Hub's own word for a licence that nobody knows
 
 @dataclass(frozen=True)
 class BaseCard:
-    """What an edited model's card inherits from its base's.
+    """The fields that an edited model's card inherits from its base's.
 
     Attributes:
         fields: of the metadata.

@@ -72,7 +72,7 @@ def heat_map(table: Table, title: str, path: Path) -> None:
 
 
 def title_of(name: str, weights: int) -> str:
-    """Return the title of the map of an edit, which set so many weights of a model of that name to zero."""
+    """Return the title of the map of an edit."""
     return f"Weights of {name} set to zero: {weights:,}"
 
 
@@ -135,7 +135,7 @@ def _drawn(table: Table, title: str) -> tuple[Canvas, _Grid]:
 
 
 def rows_of(table: Table) -> tuple[list[str], Counts]:
-    """The labels of the rows and their counts, layers without an edit filled in; counts have shape (rows, columns)."""
+    """Return the labels of the rows and their counts, layers without an edit filled in; counts have shape (rows, columns)."""
     none = (0,) * len(table.columns)
     cells = dict(table.rows) or {"0": none}
     numbers = [int(label) for label in cells if label.isdecimal()]
@@ -145,7 +145,7 @@ def rows_of(table: Table) -> tuple[list[str], Counts]:
 
 
 def columns_of(names: Sequence[str], cells: Counts) -> tuple[list[str], Counts]:
-    """The columns worth drawing: experts share one, and the rarest of many names too; no count is lost."""
+    """Return the columns worth drawing: experts share one, and the rarest of many names too; no count is lost."""
     sums: dict[str, Counts] = {} if names else {"-": np.zeros(len(cells), np.int64)}
     for name, column in zip(names, cells.T, strict=True):
         key = re.sub(r"\.\d+(?=\.|$)", ".*", name) if len(names) > _MOST else name
@@ -158,7 +158,7 @@ def columns_of(names: Sequence[str], cells: Counts) -> tuple[list[str], Counts]:
 
 
 def shade(share: float) -> str:
-    """The colour of a count, given as a share of the greatest."""
+    """Return the colour of a count, given as a share of the greatest."""
     place = share * (len(SCALE) - 1)
     low = min(int(place), len(SCALE) - 2)
     ends = [[int(colour[at : at + 2], 16) for at in (1, 3, 5)] for colour in SCALE[low : low + 2]]

@@ -1,4 +1,4 @@
-"""What some base licences ask of a derivative; a reminder for people, not legal advice."""
+"""Terms of some base licences for derivatives; a reminder, not legal advice."""
 
 import re
 from collections.abc import Mapping
@@ -10,10 +10,10 @@ _NAME: Final = re.compile(r"llama[\s\-_]*(\d(?:\.\d)?)?")
 
 @dataclass(frozen=True)
 class Terms:
-    """What a family of licences asks for.
+    """The requirements of a family of licences.
 
     Attributes:
-        note: a sentence for people.
+        note: a sentence for the card.
         prefix: with which a derivative's name must begin, or nothing.
         notice: the text of the notice file that must go along, or nothing.
     """
@@ -37,7 +37,7 @@ _GEMMA: Final = Terms(
 
 
 def terms_of(card: Mapping[str, Any]) -> Terms | None:
-    """What the base's licence asks for; None where this table knows of nothing.
+    """Return what the base's licence asks for, or None if this table has nothing on it.
 
     Args:
         card: what the base's own card says; ``license`` and ``license_name`` are read.
@@ -70,7 +70,7 @@ def _llama(version: str) -> Terms:
 
 
 def derived_name(base: str, card: Mapping[str, Any], suffix: str) -> str:
-    """The name of a derivative: the base's with a suffix, begun as the base's licence asks."""
+    """Return the name of a derivative: the base's with a suffix, begun as the base's licence asks."""
     terms = terms_of(card)
     prefix = terms.prefix if terms else ""
     if not prefix or base.startswith(prefix):

@@ -10,7 +10,7 @@ from spin_hub.model_cards.canvas import FAINT, INK, PALETTE, STATES, plain, shee
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Panels, phrases, and the KL that stands for 0, which has no place on a logarithmic axis.
+# The most panels and phrases, and the KL in place of 0, which a logarithmic axis does not have.
 _PANELS: Final = 16
 _PHRASES: Final = 20
 _LEAST: Final = 1e-7

@@ -1,4 +1,4 @@
-"""Recipes: what a person asks for, checked once, and everything in it that decides the outcome."""
+"""Recipes: the options of an edit, checked once, with everything in them that decides the outcome."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -29,14 +29,14 @@ DEFAULT_SCORE_SENTENCE: Final = (
     "its magnitude times the sum over the examples of the absolute gradient of the loss on the response"
 )
 
-# The core takes numbers and gives numbers, and looks for no installed packages: their rules join its own here.
+# The core looks for no installed packages, so their rules join its own here.
 RULES: Final[Table[Rule]] = registered("spin_hub.rules", OWN_RULES)
 """All rules by name, those of installed packages after the library's own."""
 
 
 @dataclass(frozen=True)
 class ScoringRecipe:
-    """How importance is measured.
+    """The options of scoring.
 
     Attributes:
         sets: name -> SPEC of every calibration set.
@@ -92,7 +92,7 @@ class ScoringRecipe:
                 raise UsageError(message=f"{name} must be one of {', '.join(choices)}, not {getattr(self, name)!r}.")
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """Return plain JSON values, without what decides nothing of the outcome."""
         entry = {**asdict(self), "sets": dict(self.sets)}
         del entry["max_memory"], entry["resumable"]
         if not self.strict_rows:
@@ -104,7 +104,7 @@ class ScoringRecipe:
 
 @dataclass(frozen=True)
 class SelectionRecipe:
-    """Which weights are chosen from a ranking.
+    """The options of selecting weights from a ranking.
 
     Attributes:
         rule: a name in :data:`RULES`: ``paper``, ``published`` (what the released code computes), ``random`` (the
@@ -174,7 +174,7 @@ class SelectionRecipe:
         return {name: self.ratio(name) for name in self.names}
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values, as in a delta's ``method``: a rule with the package that brings it, or an expression."""
+        """Return plain JSON values, as in a delta's ``method``: a rule with the package that brings it, or an expression."""
         entry: dict[str, Any] = {"ratios": dict(sorted(self.all_ratios.items()))}
         if self.expression is None:
             entry["rule"] = self.rule
@@ -192,7 +192,7 @@ class SelectionRecipe:
 
     @classmethod
     def from_json(cls, method: Mapping[str, Any]) -> "SelectionRecipe":
-        """The reverse of :meth:`to_json`, which leaves out the seed of a rule that draws nothing.
+        """Read the result of :meth:`to_json`, which leaves out the seed of a rule that draws nothing.
 
         Raises:
             PluginMissing: the rule is that of a package that is not installed.
@@ -211,7 +211,7 @@ class SelectionRecipe:
 
 @dataclass(frozen=True)
 class Limits:
-    """What an edit may cost on held-out general text before a warning that cannot be missed is due.
+    """The cost on held-out general text above which an edit is warned of.
 
     Attributes:
         max_kl: the KL to the base, nats per token.
@@ -231,7 +231,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Destination:
-    """Where an output goes, and whether it may replace what is there.
+    """The place of an output, with the permission to replace what is there.
 
     Attributes:
         path: a folder or file; None takes the verb's default name in the working folder.
@@ -266,7 +266,7 @@ def rule_sentence(method: Mapping[str, Any]) -> str:
 
 
 def under_rule(scoring: ScoringRecipe, rule: str, asked: Mapping[str, object]) -> ScoringRecipe:
-    """The scoring recipe that a rule implies: ``published`` tokenises and accumulates as the released code does.
+    """Return the scoring recipe that a rule implies: ``published`` tokenises and accumulates as the released code does.
 
     Args:
         scoring: the recipe so far.

@@ -1,4 +1,4 @@
-"""The record of an edit: its recipe with everything pinned, what came out, and where it was made."""
+"""The record of an edit: its recipe with everything pinned, its result, and the environment in which it was made."""
 
 import re
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ _UNFREE: Final = frozenset({"nc", "noncommercial", "research", "disputed", "othe
 
 @dataclass(frozen=True)
 class ModelRecord:
-    """The base model: its name for people, Hub id and commit where there are any, and its files.
+    """The base model: its name, its Hub id and commit if it has any, and its files.
 
     Attributes:
         files: sha256 of every file that an edited copy keeps, and of the README, by name.
@@ -51,11 +51,11 @@ class ModelRecord:
 
     @property
     def pinned(self) -> str | None:
-        """The Hub id with the commit, where it is known; None of a local model."""
+        """The Hub id with the commit, if that is known, or None for a local model."""
         return BaseRef(self.repo_id, self.commit).pinned
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values; the notes only if there are any."""
+        """Return plain JSON values; the notes only if there are any."""
         entry = asdict(self)
         if not self.card_notes:
             del entry["card_notes"]
@@ -72,7 +72,7 @@ class DatasetRef:
 
 
 def needs_warning(licence: str) -> bool:
-    """Whether data under this licence ask for a warning: their terms are non-commercial, disputed or not known."""
+    """Return True if the terms of data under this licence are non-commercial, disputed or not known."""
     words = set(re.findall(r"[a-z]+", licence.lower().replace("non-commercial", "noncommercial")))
     return not words or bool(words & _UNFREE)
 
@@ -82,12 +82,12 @@ class SetRecord:
     """One calibration set as it was used; the examples themselves are never part of it.
 
     Attributes:
-        source: how the set is called publicly, never a path: a SPEC with its commit, or a file's name.
+        source: the set's public name, never a path: a SPEC with its commit, or a file's name.
         rows: how many the source has; used: how many were sampled.
         tokens, counted: of the used examples; tokens that the model read, and those that counted.
         rows_sha256: of the sampled texts in order; examples_sha256: of their tokens and labels.
         commit, dataset_id: of a data set of the Hub.
-        note: what a reader must know of a named recipe.
+        note: a caveat of a named recipe.
         left_out: reason -> the number of drawn rows that cannot become examples; recorded if there are any.
     """
 
@@ -112,7 +112,7 @@ class SetRecord:
 
 @dataclass(frozen=True)
 class ScoringRecord:
-    """How the weights were scored.
+    """The scoring of the weights.
 
     Attributes:
         recipe: without local paths.
@@ -129,7 +129,7 @@ class ScoringRecord:
     score: Mapping[str, str] | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """Return plain JSON values."""
         return {
             "recipe": self.recipe.to_json(),
             "sets": [entry.to_json() for entry in self.sets],
@@ -141,10 +141,10 @@ class ScoringRecord:
 
 @dataclass(frozen=True)
 class Result:
-    """What came out: weights and tensors in total, the count and shape of every touched tensor, the delta's sha256.
+    """Weights and tensors in total, the count and shape of every touched tensor, and the delta's sha256.
 
     Attributes:
-        candidates: how many matrices took part, touched or not; None where the delta came without its record.
+        candidates: how many matrices took part, touched or not, or None if the delta came without its record.
     """
 
     weights: int
@@ -157,13 +157,13 @@ class Result:
 
 @dataclass(frozen=True)
 class Record:
-    """Everything that ``spin.json`` holds.
+    """The content of ``spin.json``.
 
     Attributes:
-        applied: of a delta that was applied to another model than it was made for: where it came from, how well it
-            fitted, and how that model descends from the delta's base.
-        search: where p and q were chosen by trying edits out: what was tried, and why this one was taken.
-        adapter: of an exported edit: its type, rank and size, and how far it is from the edit where it is not merged.
+        applied: of a delta that was applied to another model than it was made for: its origin, how well it fitted, and
+            that model's descent from the delta's base.
+        search: the edits that were tried out to choose p and q, and why this one was taken; None if they were given.
+        adapter: of an exported edit: its type, rank and size, and its error beside the base, unmerged.
         plugin: package and version of a kind that an installed package brings.
     """
 
@@ -180,7 +180,7 @@ class Record:
 
     @property
     def facts(self) -> Kind:
-        """The facts of the record's kind.
+        """The entry of the record's kind.
 
         Raises:
             PluginMissing: it is that of a package that is not installed.
@@ -189,7 +189,7 @@ class Record:
         return kind_of(self.kind, [known] if known else [])
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values, with the format version."""
+        """Return plain JSON values, with the format version."""
         return {
             "format": FORMAT,
             "tool": f"spin-hub {__version__}",
@@ -209,7 +209,7 @@ class Record:
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> "Record":
-        """The reverse of :meth:`to_json`.
+        """Read the result of :meth:`to_json`.
 
         Raises:
             UnsupportedFormat: another format version.

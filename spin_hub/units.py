@@ -1,4 +1,4 @@
-"""Sizes and durations as people say them: ``1.5 GiB``, ``3 min 20 s``, ``6 d 10 h``."""
+"""Sizes and durations in words: ``1.5 GiB``, ``3 min 20 s``, ``6 d 10 h``."""
 
 import math
 from typing import Final
@@ -9,12 +9,12 @@ _SIZES: Final = ("KiB", "MiB", "GiB", "TiB")
 _DURATIONS: Final = (("s", 1, "s", 1), ("min", 60, "s", 1), ("h", 3600, "min", 60), ("d", 86400, "h", 3600))
 
 
-# Up to so many seconds an estimate is rounded to so many.
+# Below each number of seconds, the step to which an estimate is rounded.
 _ROUGHLY: Final = ((60, 1), (600, 10), (3600, 60), (36_000, 600), (864_000, 3600), (math.inf, 86_400))
 
 
 def human_bytes(size: float) -> str:
-    """A number of bytes: ``0 bytes``, ``1 byte``, ``37.0 KiB``, ``1.5 GiB``."""
+    """Format a number of bytes: ``0 bytes``, ``1 byte``, ``37.0 KiB``, ``1.5 GiB``."""
     if size < 1024:
         return f"{size:.0f} byte{'' if round(size) == 1 else 's'}"
     last = len(_SIZES)
@@ -23,7 +23,7 @@ def human_bytes(size: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A duration in its two largest units: ``0.4 s``, ``42 s``, ``3 min 20 s``, ``2 h 5 min``, ``6 d 10 h``.
+    """Format a duration in its two largest units: ``0.4 s``, ``42 s``, ``3 min 20 s``, ``2 h 5 min``, ``6 d 10 h``.
 
     Args:
         seconds: a negative value counts as 0, since a clock may be set back; infinity and NaN are ``unknown``.
@@ -39,7 +39,7 @@ def duration(seconds: float) -> str:
 
 
 def about(seconds: float) -> str:
-    """An estimated duration, no more exact than an estimate is: ``7 s``, ``3 min 20 s``, ``27 min``, ``2 h 10 min``."""
+    """Format an estimated duration, rounded: ``7 s``, ``3 min 20 s``, ``27 min``, ``2 h 10 min``."""
     if not math.isfinite(seconds):
         return duration(seconds)
     step = next(step for most, step in _ROUGHLY if seconds < most)

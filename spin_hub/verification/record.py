@@ -108,7 +108,7 @@ def _card_differences(
         generated: compare the text too, not only the metadata.
 
     Raises:
-        CardFailed, CardRefused: the card, or the one that the record gives, cannot be made sense of.
+        CardFailed, CardRefused: the card, or the one that the record gives, cannot be read.
     """
     known = parsed(card)
     expected = [parsed(render_card(record, None, here)) for here in _places(card, repo_id)]
@@ -138,7 +138,7 @@ def _generated(text: str) -> str | None:
 
 
 def _first_difference(expected: str, found: str) -> tuple[str, str]:
-    """The first line in which two texts differ, from a little before the place."""
+    """Return the first line in which two texts differ, from a little before the place."""
     ours, theirs = expected.split("\n"), found.split("\n")
     number = next((n for n, pair in enumerate(zip(ours, theirs, strict=False)) if pair[0] != pair[1]), None)
     if number is None:
