@@ -135,7 +135,7 @@ def _drawn(table: Table, title: str) -> tuple[Canvas, _Grid]:
 
 
 def rows_of(table: Table) -> tuple[list[str], Counts]:
-    """Return the labels of the rows and their counts, layers without an edit filled in; counts have shape (rows, columns)."""
+    """Return the labels of the rows and their counts, of shape (rows, columns); layers without an edit too."""
     none = (0,) * len(table.columns)
     cells = dict(table.rows) or {"0": none}
     numbers = [int(label) for label in cells if label.isdecimal()]

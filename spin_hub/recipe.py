@@ -174,7 +174,7 @@ class SelectionRecipe:
         return {name: self.ratio(name) for name in self.names}
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values, as in a delta's ``method``: a rule with the package that brings it, or an expression."""
+        """Return plain JSON values, as in a delta's ``method``: a rule with its package, or an expression."""
         entry: dict[str, Any] = {"ratios": dict(sorted(self.all_ratios.items()))}
         if self.expression is None:
             entry["rule"] = self.rule
