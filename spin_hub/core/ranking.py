@@ -45,6 +45,12 @@ class TopWeights:
     importance: NDArray[np.float32]
     original: NDArray[np.uint8]
 
+    @property
+    def positive(self) -> int:
+        """The number of weights of an importance above 0; of the others only their position says which comes first."""
+        ascending = np.asarray(self.importance)[::-1]
+        return len(ascending) - int(np.searchsorted(ascending, 0, side="right"))
+
 
 @dataclass(frozen=True, eq=False)
 class RankedTensor:
@@ -76,13 +82,26 @@ class Ranking:
         """The ranking of a part of the model alone."""
         return Ranking({name: entry for name, entry in self.tensors.items() if part.holds(name)}, self.keep)
 
-    def top(self, set_name: str, ratio: float, count: Count = count_of) -> Selection:
+    def top(self, set_name: str, ratio: float, count: Count = count_of, zeros: bool = False) -> Selection:
         """The top set of every parameter, ``top(D, r)``.
+
+        Args:
+            set_name: the calibration set D.
+            ratio: r.
+            count: the number of weights of a matrix for a ratio.
+            zeros: fill up with weights of importance 0, in the order of their positions, if too few have more.
 
         Raises:
             RatioBeyondRanking: the ratio asks for more weights than were kept.
         """
-        return Selection({name: self._best(tensor, set_name, ratio, count) for name, tensor in self.tensors.items()})
+        found = {}
+        for name, tensor in self.tensors.items():
+            number, top = count(ratio, tensor.shape), tensor.tops[set_name]
+            if number > len(top.indices):
+                raise RatioBeyondRanking(name=set_name, value=ratio, kept=self.keep)
+            best = top.indices[: number if zeros else min(number, top.positive)]
+            found[name] = np.sort(np.asarray(best, dtype=np.int64))
+        return Selection(found)
 
     def originals(self, selection: Selection) -> Iterator[tuple[str, RankedTensor, NDArray[np.uint8]]]:
         """The checkpoint's bytes of selected weights, per parameter: uint8, shape (n, itemsize).
@@ -99,10 +118,3 @@ class Ranking:
             if np.any(places == len(known)) or np.any(known[order[places]] != indices):
                 raise KeyError(name)
             yield name, tensor, values[order[places]]
-
-    def _best(self, tensor: RankedTensor, set_name: str, ratio: float, count: Count) -> NDArray[np.int64]:
-        wanted = count(ratio, tensor.shape)
-        kept = tensor.tops[set_name].indices
-        if wanted > len(kept):
-            raise RatioBeyondRanking(name=set_name, value=ratio, kept=self.keep)
-        return np.sort(np.asarray(kept[:wanted], dtype=np.int64))

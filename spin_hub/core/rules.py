@@ -92,12 +92,12 @@ def by_published_code(ranking: Ranking, p: float, q: float) -> Selection:
     With u1, u2 the sorted top indices of privacy and fairness, weight u1[k] is taken where neither u1[k]
     nor u2[k] is in the top set of general. docs/method.md shows how this differs from the definition.
     """
-    privacy = ranking.top("privacy", q, published_count_of)
-    fairness = ranking.top("fairness", q, published_count_of)
-    general = ranking.top("general", p, published_count_of)
-    return Selection(
-        {name: _by_position(privacy.of(name), fairness.of(name), general.of(name)) for name in ranking.tensors}
-    )
+    # Zeros have places in these lists, but none is selected.
+    privacy = ranking.top("privacy", q, published_count_of, zeros=True)
+    fairness = ranking.top("fairness", q, published_count_of, zeros=True)
+    general = ranking.top("general", p, published_count_of, zeros=True)
+    found = {name: _by_position(privacy.of(name), fairness.of(name), general.of(name)) for name in ranking.tensors}
+    return Selection(found) & ranking.top("privacy", q, published_count_of)
 
 
 def at_random(ranking: Ranking, counts: Selection, seed: int) -> Selection:
@@ -119,7 +119,8 @@ def smallest_useful_q(ranking: Ranking, p: float) -> float | None:
     general = ranking.top("general", p)
     needed = math.inf
     for name, tensor in ranking.tensors.items():
-        fairness, privacy = (np.asarray(tensor.tops[set_name].indices) for set_name in ("fairness", "privacy"))
+        tops = (tensor.tops[set_name] for set_name in ("fairness", "privacy"))
+        fairness, privacy = (np.asarray(top.indices[: top.positive]) for top in tops)
         shared, first, second = np.intersect1d(fairness, privacy, return_indices=True)
         entered = np.maximum(first, second)[~np.isin(shared, general.of(name))] + 1
         if len(entered):

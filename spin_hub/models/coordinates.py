@@ -120,7 +120,7 @@ def _check_missing(model: Any, index: CheckpointIndex, parameters: Mapping[str, 
         if id(parameter) not in full and (parameter is head or not any(one.search(name) for one in computed))
     ]
     if missing:
-        why = f"its files lack {len(missing):,} of the model's parameters, {_listed(missing)}"
+        why = f"its files lack {len(missing):,} of the model's {len(parameters):,} parameters, {_listed(missing)}"
         _refuse(index, why, "They would be random: save the model with its head and all layers, or download it again.")
 
 
@@ -132,7 +132,8 @@ def _left_over(model: Any, index: CheckpointIndex, names: Iterable[str]) -> tupl
     wrong = [name for name in left if _is_meant(model, name)]
     if wrong:
         hint = next((hint for pattern, hint in _MEANINGS if pattern.search(wrong[0])), _OTHER_MEANING)
-        _refuse(index, f"the model would be loaded without {len(wrong):,} tensors of its files, {_listed(wrong)}", hint)
+        tensors = "1 tensor" if len(wrong) == 1 else f"{len(wrong):,} tensors"
+        _refuse(index, f"the model would be loaded without {tensors} of its files, {_listed(wrong)}", hint)
     return tuple(left)
 
 

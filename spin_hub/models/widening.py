@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from spin_hub.checkpoint.index import CheckpointIndex
+from spin_hub.models.causal import check_is_causal
 from spin_hub.models.coordinates import coordinates
 from spin_hub.models.device import Placement, free_memory, is_widened, stored_dtype
 from spin_hub.models.layers import LayerSource, LoadedLayers, decoder_layers
@@ -104,6 +105,7 @@ def load_running(index: CheckpointIndex, where: Placement, trust_remote_code: bo
 
     Raises:
         ModelNotLoadable: transformers refuses it, or its files are not those of the model.
+        NotCausal: a later token changes what the model predicts before it.
         DeviceOutOfMemory: the model does not fit on the device.
     """
     coordinates(load_skeleton(index, trust_remote_code), index)
@@ -112,8 +114,12 @@ def load_running(index: CheckpointIndex, where: Placement, trust_remote_code: bo
         size = sum(place.span.nbytes for place in index.tensors.values())
         free = free_memory(where.device)
         if free is not None and size * where.dtype.itemsize // stored.itemsize > free:
-            return load_widened(index, trust_remote_code)[0]
-    return load_model(index, where, trust_remote_code)
+            model, _ = load_widened(index, trust_remote_code)
+            check_is_causal(model)
+            return model
+    model = load_model(index, where, trust_remote_code)
+    check_is_causal(model)
+    return model
 
 
 def widen(model: PreTrainedModel, trust_remote_code: bool = False) -> WidenedLayers:

@@ -18,6 +18,7 @@ from transformers import PreTrainedModel
 from spin_hub.data.examples import IGNORE, Example
 from spin_hub.errors import NoTarget, UnsupportedModel
 from spin_hub.models.batches import Batch, one_by_one
+from spin_hub.models.causal import check_is_causal
 from spin_hub.models.layers import LayerSource, LoadedLayers, decoder_layers, in_turn
 from spin_hub.models.load import MODEL_ERRORS, shrunk
 from spin_hub.recipe import Accumulate
@@ -98,13 +99,22 @@ def make_engine(
 
     Raises:
         UnsupportedModel: neither engine is right for the model, or the one asked for is not.
+        NotCausal: a later token changes what the model predicts before it.
         NotFinite: the model has no finite loss on a plain example.
     """
     config = config or EngineConfig()
     if asked == "whole":
-        return Choice(_whole(model, targets, accumulate, config))
+        engine = _whole(model, targets, accumulate, config)
+        check_is_causal(model)
+        return Choice(engine)
+    # Where the model cannot be differentiated as a whole, a small random one of its architecture shows what it does.
+    small = None if config.source.all_present else shrunk(model)
+    check_is_causal(small or model)
     for shortcut in (True, False):
-        agreement = _agreement(model, targets, config.source, shortcut)
+        if small is None:
+            agreement = check_layerwise(model, targets, config.source, shortcut)
+        else:
+            agreement = check_layerwise(small, _counterparts(model, targets, small), LoadedLayers(), shortcut)
         if agreement.holds:
             return Choice(LayerwiseEngine(model, targets, accumulate, config, shortcut))
     if asked == "layerwise" or not config.source.runnable:
@@ -116,14 +126,6 @@ def _whole(model: PreTrainedModel, targets: Sequence[Target], accumulate: Accumu
     if not config.source.runnable:
         raise UnsupportedModel(what=type(model).__name__, why="the whole engine needs all layers' weights at once")
     return WholeEngine(model, targets, accumulate, config.tokens_per_batch, config.score)
-
-
-def _agreement(model: PreTrainedModel, targets: Sequence[Target], source: LayerSource, shortcut: bool) -> Agreement:
-    """On the model itself where it can be run as a whole, else on a small random one of its architecture."""
-    if source.all_present:
-        return check_layerwise(model, targets, source, shortcut)
-    small = shrunk(model)
-    return check_layerwise(small, _counterparts(model, targets, small), LoadedLayers(), shortcut)
 
 
 def _counterparts(model: PreTrainedModel, targets: Sequence[Target], small: PreTrainedModel) -> list[Target]:

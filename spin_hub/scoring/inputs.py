@@ -1,15 +1,17 @@
 """The inputs of scoring, checked before any weight is read: calibration sets, tokens and targets, all pinned."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from spin_hub.artifacts.base_model import Base, open_base, record_of
 from spin_hub.checkpoint.index import CheckpointIndex
 from spin_hub.core.ranking import Shape
+from spin_hub.data.chat import Chat, Thinking, open_chat
 from spin_hub.data.examples import Example, fingerprint, make_examples, pieces
 from spin_hub.data.sampling import Sample, Sampling, read_sample
 from spin_hub.data.spec import BUILTIN
+from spin_hub.data.tokens import check_round_trip
 from spin_hub.errors import UsageError
 from spin_hub.hub.datasets import resolve_dataset
 from spin_hub.models.coordinates import coordinates
@@ -23,6 +25,9 @@ from spin_hub.scoring.memory import MemoryRequest
 from spin_hub.scoring.scores import recorded_score, score_named
 from spin_hub.scoring.targets import Target, find_targets
 from spin_hub.versions import versions
+
+_LOOKED_AT: Final = 8
+"""Rows of a set by which the tokenizer is judged."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +59,26 @@ class Calibration:
 
 
 @dataclass(frozen=True, eq=False)
+class Calibrations:
+    """All calibration sets of a recipe.
+
+    Attributes:
+        recipe: with the date for which the chat template was rendered, if that reads it.
+        sets: name -> set.
+        chat: the chat template, or None for raw prompts.
+    """
+
+    recipe: ScoringRecipe
+    sets: dict[str, Calibration]
+    chat: Chat | None
+
+    @property
+    def thinking(self) -> Thinking | None:
+        """What became of the chat template's thought before the answer."""
+        return self.chat.thinking if self.chat else None
+
+
+@dataclass(frozen=True, eq=False)
 class ScoringInputs:
     """Everything that scoring needs but the weights.
 
@@ -77,7 +102,9 @@ class ScoringInputs:
         return {target.parameter: tuple(target.weight.shape) for target in self.demand.targets}
 
 
-def prepare(base: Base, recipe: ScoringRecipe, reporter: Reporter, part: Part = WHOLE) -> ScoringInputs:
+def prepare(
+    base: Base, recipe: ScoringRecipe, reporter: Reporter, part: Part = WHOLE, date: str | None = None
+) -> ScoringInputs:
     """Read everything that scoring needs but the weights, and pin everything that decides the result.
 
     Args:
@@ -85,6 +112,7 @@ def prepare(base: Base, recipe: ScoringRecipe, reporter: Reporter, part: Part = 
         recipe: how importance is measured.
         reporter: called with progress.
         part: of the model, outside which nothing needs to be scored.
+        date: for which an earlier run, which this one continues, rendered the chat template.
 
     Raises:
         SpinHubError: the model, its files, the sets or the tokenizer are not usable.
@@ -96,10 +124,13 @@ def prepare(base: Base, recipe: ScoringRecipe, reporter: Reporter, part: Part = 
     with step(reporter, "Reading the model's architecture"):
         skeleton = load_skeleton(base.index, recipe.trust_remote_code)
         targets = targets_within(skeleton, base.index, recipe.target, part, reporter)
-    calibrations = fitted(calibrate(base, recipe, reporter), skeleton, reporter)
+    if date and recipe.chat_template and recipe.template_date is None:
+        recipe = replace(recipe, template_date=date)
+    found = calibrate(base, recipe, reporter)
+    calibrations = fitted(found.sets, skeleton, reporter)
     sets = tuple(entry.record for entry in calibrations.values())
     pinned = replace(
-        recipe,
+        found.recipe,
         sets={entry.name: entry.source for entry in sets},
         dtype=where.precision,  # type: ignore[arg-type]
         device=where.device.type,  # type: ignore[arg-type]
@@ -107,7 +138,7 @@ def prepare(base: Base, recipe: ScoringRecipe, reporter: Reporter, part: Part = 
         resumable=False,
     )
     examples = {name: entry.examples for name, entry in calibrations.items()}
-    record = ScoringRecord(pinned, sets, versions(), where.why, recorded_score(recipe.score))
+    record = ScoringRecord(pinned, sets, versions(), where.why, recorded_score(recipe.score), found.thinking)
     everything = [example for group in examples.values() for example in group]
     demand = MemoryRequest(skeleton, targets, everything, where, stored_dtype(base.index))
     return ScoringInputs(base, demand, examples, record_of(base, reporter), record, part)
@@ -142,24 +173,35 @@ def targets_within(
     return inside
 
 
-def calibrate(base: Base, recipe: ScoringRecipe, reporter: Reporter = SILENT) -> dict[str, Calibration]:
+def calibrate(base: Base, recipe: ScoringRecipe, reporter: Reporter = SILENT) -> Calibrations:
     """Read, sample and tokenise every set of a recipe, in its order.
 
     Raises:
-        SpinHubError: a source, a row or the tokenizer is not usable.
+        SpinHubError: a source, a row, the tokenizer or its chat template is not usable.
     """
     sampling = Sampling(recipe.samples, recipe.seed, strict=recipe.strict_rows, system=recipe.chat_template)
     with step(reporter, "Reading the calibration sets"):
         samples = {name: read_sample(name, spec, sampling, resolve_dataset) for name, spec in recipe.sets.items()}
         tokenizer = load_tokenizer(base.source.folder, recipe.trust_remote_code)
+        chat = open_chat(tokenizer, recipe.template_date) if recipe.chat_template else None
+        pinned = replace(recipe, template_date=chat.date if chat else None)
+        notes = check_round_trip(tokenizer, _sampled(samples.values()))
         calibrations = {
-            name: Calibration(sample, make_examples(name, sample.rows, tokenizer, recipe))
+            name: Calibration(sample, make_examples(name, sample.rows, tokenizer, pinned))
             for name, sample in samples.items()
         }
-    for sample in samples.values():
-        for note in sample.notes:
-            reporter.note(note)
-    return calibrations
+    if recipe.template_date and not pinned.template_date:
+        notes.append("The chat template reads no date: --template-date changes nothing.")
+    notes += [note for sample in samples.values() for note in sample.notes]
+    for note in notes + (chat.notes if chat else []):
+        reporter.note(note)
+    return Calibrations(pinned, calibrations, chat)
+
+
+def _sampled(samples: Iterable[Sample]) -> Iterator[str]:
+    for row in (row for sample in samples for row in sample.rows[:_LOOKED_AT]):
+        yield row.prompt
+        yield row.response
 
 
 def fitted(
@@ -197,7 +239,9 @@ def show_examples(
     """The first examples of every set as the model reads them: per token its text, and whether it counts."""
     base = open_base(model, reporter)
     tokenizer: Any = load_tokenizer(base.source.folder, recipe.trust_remote_code)
+    found = calibrate(base, recipe)
+    if found.chat and found.chat.own_text:
+        reporter.note(f"The chat template adds a text of its own before the first message: {found.chat.own_text!r}.")
     return {
-        name: [pieces(example, tokenizer) for example in entry.examples[:count]]
-        for name, entry in calibrate(base, recipe).items()
+        name: [pieces(example, tokenizer) for example in entry.examples[:count]] for name, entry in found.sets.items()
     }

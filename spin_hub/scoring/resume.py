@@ -183,9 +183,20 @@ def _decisive(keep: float, model: ModelRecord, scoring: ScoringRecord) -> dict[s
     return {"keep": keep, "model": model.to_json(), "scoring": recorded}
 
 
+def kept_date(output: Path) -> str | None:
+    """Return the date for which the finished layers beside an output rendered the chat template, or None."""
+    kept = _first(output)
+    return kept.scoring.recipe.template_date if kept else None
+
+
 def kept_ratio(output: Path) -> float | None:
     """The ratio up to which the finished layers beside an output keep weights; None if there are none."""
+    kept = _first(output)
+    return kept.ranking.keep if kept else None
+
+
+def _first(output: Path) -> RankingFile | None:
     for path in sorted(output.with_name(output.name + SUFFIX).glob("*.safetensors")):
         with suppress(CorruptFile):
-            return read_ranking(path).ranking.keep
+            return read_ranking(path)
     return None

@@ -1,14 +1,14 @@
 """From a ranking to a delta: a recipe's rule, checked and applied."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from spin_hub.artifacts.base_model import Base
 from spin_hub.artifacts.open import base_ref
 from spin_hub.artifacts.ranking_file import RankingFile
 from spin_hub.core.delta import Delta, TensorEdit
 from spin_hub.core.names import Part
-from spin_hub.core.ranking import Ranking, Shape
+from spin_hub.core.ranking import Ranking, Shape, TopWeights
 from spin_hub.core.rules import ratio_for, smallest_useful_q
 from spin_hub.core.selection import PAPER, Selection
 from spin_hub.errors import EmptySelection, RankingMismatch, RatioTooSmall, UnknownSet, UsageError
@@ -109,6 +109,12 @@ def _edits(content: RankingFile, selection: Selection, base: Base | None) -> dic
 
 
 def _empty(ranking: Ranking, recipe: SelectionRecipe) -> EmptySelection:
+    flat = [name for name in recipe.all_ratios if not any(top.positive for top in _tops(ranking, name))]
+    if flat:
+        listed = " and ".join((", ".join(flat[:-1]), flat[-1]) if len(flat) > 1 else flat)
+        counts = f"no weight has an importance above 0 for {listed}"
+        advice = "The loss does not depend on the scored matrices: look at the model's weights and at --target."
+        return EmptySelection(counts=counts, advice=advice)
     totals = {name: ranking.top(name, ratio, recipe.entry.count).weights for name, ratio in recipe.all_ratios.items()}
     counts = ", ".join(f"{name} has {total:,} top weights" for name, total in totals.items())
     text = recipe.parsed.text
@@ -121,3 +127,7 @@ def _empty(ranking: Ranking, recipe: SelectionRecipe) -> EmptySelection:
         else "Raise q, or lower the ratio of what is excluded."
     )
     return EmptySelection(counts=f"{counts}, but '{text}' leaves none", advice=advice)
+
+
+def _tops(ranking: Ranking, set_name: str) -> Iterator[TopWeights]:
+    return (tensor.tops[set_name] for tensor in ranking.tensors.values())

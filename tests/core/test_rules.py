@@ -53,13 +53,18 @@ def nonempty(chosen):
     return {tensor: sorted(members) for tensor, members in chosen.items() if members}
 
 
+def best(scores, count):
+    """The places of the highest scores above 0."""
+    return {place for place in order_of(scores)[:count] if scores[place] > 0}
+
+
 def coupled(scores, shapes, p, q):
     """The rule as the paper defines it, per matrix with Python's own sets."""
     chosen = {}
     for tensor, by_set in scores.items():
         size = math.prod(shapes[tensor])
-        fairness, privacy = (set(order_of(by_set[name])[: int(q * size)]) for name in ("fairness", "privacy"))
-        chosen[tensor] = (fairness & privacy) - set(order_of(by_set["general"])[: int(p * size)])
+        fairness, privacy = (best(by_set[name], int(q * size)) for name in ("fairness", "privacy"))
+        chosen[tensor] = (fairness & privacy) - best(by_set["general"], int(p * size))
     return nonempty(chosen)
 
 
@@ -73,7 +78,7 @@ def published(scores, shapes, p, q):
         general = order_of(by_set["general"])[: int(p * columns * rows)]
         m1 = [index not in general for index in u1]
         m2 = [index not in general for index in u2]
-        chosen[tensor] = {u1[k] for k in range(len(u1)) if m1[k] and m2[k]}
+        chosen[tensor] = {u1[k] for k in range(len(u1)) if m1[k] and m2[k] and by_set["privacy"][u1[k]] > 0}
     return nonempty(chosen)
 
 
@@ -123,7 +128,7 @@ def test_the_published_rule_differs_from_the_paper_rule():
 @pytest.mark.parametrize(("shape", "count"), [((5, 6), 20), ((3, 30), 63)])
 def test_the_published_rule_counts_columns_times_rows(shape, count):
     size = math.prod(shape)
-    rising = list(range(size))
+    rising = list(range(1, size + 1))
     scores = {"up": {"privacy": rising, "fairness": rising, "general": rising[::-1]}}
     chosen = by_published_code(ranking_of(scores, {"up": shape}), 1 / size, 0.7)
     assert chosen.weights == count
@@ -132,7 +137,7 @@ def test_the_published_rule_counts_columns_times_rows(shape, count):
 @pytest.mark.parametrize(("shape", "count"), [((5, 6), 20), ((3, 30), 63)])
 def test_the_published_rule_counts_general_weights_likewise(shape, count):
     size = math.prod(shape)
-    rising = list(range(size))
+    rising = list(range(1, size + 1))
     scores = {"up": {"privacy": rising, "fairness": rising, "general": rising}}
     chosen = by_published_code(ranking_of(scores, {"up": shape}), 0.7, 1.0)
     assert chosen.weights == size - count

@@ -178,7 +178,7 @@ def test_up_to_three_names_are_listed_and_the_others_counted(cli):
     names = [f"model.layers.{layer}.mlp.{part}_proj.weight" for layer in range(4) for part in ("up", "down")]
     base = retensor(models.save_checkpoint(Path("base")), without(*names))
     message = refusal(cli("edit", base, "--plan", *EDIT, "--json"))["message"]
-    assert "lack 8 of the model's parameters" in message
+    assert "lack 8 of the model's 39 parameters" in message
     assert message.count(".weight") == 3
     assert "and 5 more" in message
 
@@ -302,3 +302,67 @@ def test_tokens_beyond_the_embedding_are_counted(cli):
     )
     error = refusal(cli("edit", base, "--plan", *EDIT, "--json"))
     assert "embedding has 100 rows" in error["message"]
+
+
+LOOKING = """
+import torch
+from transformers import LlamaForCausalLM
+class LookingForCausalLM(LlamaForCausalLM):
+    def forward(self, input_ids=None, **named):
+        mask = torch.zeros(1, 1, input_ids.shape[1], input_ids.shape[1], dtype=self.dtype)
+        return super().forward(input_ids=input_ids, attention_mask=mask, **named)
+"""
+
+
+def looking_ahead(folder, kind):
+    if kind == "bert":
+        base = models.save_checkpoint(folder, BertConfig(**SIZES, hidden_size=32, num_hidden_layers=2,
+            num_attention_heads=4, intermediate_size=64))  # fmt: skip
+        return change(base, architectures=None)
+    base = models.save_checkpoint(folder)
+    (base / "looking.py").write_text(LOOKING, "utf-8")
+    return change(base, auto_map={"AutoModelForCausalLM": "looking.LookingForCausalLM"})
+
+
+@pytest.mark.parametrize("engine", ["auto", "whole", "layerwise"])
+@pytest.mark.parametrize("kind", ["bert", "own code"])
+def test_a_model_that_looks_ahead_is_refused_in_every_engine(kind, engine, cli):
+    base = looking_ahead(Path("base"), kind)
+    options = ("--engine", engine, "--trust-remote-code", "--no-eval", "-o", "out", "--json")
+    error = refusal(cli("edit", base, *EDIT, "--max-length", "400", *options))
+    assert error["type"] == "NotCausal"
+    assert "a later token changes" in error["message"]
+    assert not Path("out").exists()
+
+
+def test_a_model_that_looks_ahead_is_not_measured(cli):
+    base = looking_ahead(Path("base"), "bert")
+    assert refusal(cli("eval", base, "--suite", "quick", "--json"))["type"] == "NotCausal"
+
+
+@pytest.mark.parametrize("rule", ["paper", "published", "random"])
+def test_importances_that_are_all_zero_select_nothing(rule, cli):
+    base = retensor(
+        models.save_checkpoint(Path("base")), lambda tensors: {**tensors, "lm_head.weight": torch.zeros(260, 32)}
+    )
+    ratios = ("--p", "1e-1", "--q", "1e-1") if rule == "published" else EDIT[:4]
+    options = ("--samples", "8", "--rule", rule, "--no-eval", "-o", "out", "--json")
+    error = refusal(cli("edit", base, *ratios, *options))
+    assert error["type"] == "EmptySelection"
+    assert "no weight has an importance above 0 for fairness, general and privacy" in error["message"]
+    assert not Path("out").exists()
+
+
+def test_weights_of_importance_zero_are_left_out_of_a_selection(cli):
+    def silenced(tensors):
+        name = "model.layers.0.mlp.up_proj.weight"
+        return {**tensors, name: torch.cat((tensors[name][:2], torch.zeros(62, 32)))}
+
+    base = retensor(models.save_checkpoint(Path("base")), silenced)
+    assert (
+        cli("edit", base, "--p", "1e-2", "--q", "5e-1", "--samples", "8", "--no-eval", "--as", "delta", "-o", "out")[0]
+        == 0
+    )
+    touched = load_file("out/spin_delta.safetensors")["model.layers.0.mlp.up_proj.weight.indices"]
+    assert len(touched) > 0
+    assert int(touched.max()) < 2 * 32
