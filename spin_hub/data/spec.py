@@ -101,7 +101,8 @@ def _is(kind: Callable[[Path], bool], text: str) -> bool:
 
 
 def _matches(pattern: str) -> bool:
-    return any(mark in pattern for mark in "*?[") and bool(paths_of(pattern))
+    # Two asterisks would walk through all that is below a folder.
+    return any(mark in pattern for mark in "*?[") and "**" not in pattern and bool(paths_of(pattern))
 
 
 def paths_of(pattern: str) -> list[Path]:

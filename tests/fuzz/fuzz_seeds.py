@@ -17,7 +17,10 @@ from spin_hub.artifacts.delta_file import write_delta
 from spin_hub.artifacts.ranking_file import RankingFile, write_ranking
 from spin_hub.checkpoint.header import read_header
 from spin_hub.core.delta import BaseRef, Delta, TensorEdit
+from spin_hub.core.names import by_layer
 from spin_hub.core.ranking import RankedTensor, Ranking, TopWeights
+from spin_hub.data.rows import FORMS
+from spin_hub.model_cards.heat_map import heat_map
 from spin_hub.recipe import ScoringRecipe
 
 TESTS = Path(__file__).parents[1]
@@ -83,8 +86,14 @@ SPECS = (
     "rows.csv#prompt=question,response=answer",
     "org/name@refs/pr/1:config/train",
     "~/file.jsonl",
+    'rows.csv#prompt="Question, text"+input,response="a ""b"""',
+    "https://huggingface.co/datasets/org/name",
+    "org/name:default/train[:256]",
 )
 EXPRESSIONS = ("(fairness & privacy) - general", "a | b & c - d", "((a))", "a - b - c | (d & e)")
+
+
+HEAT_COUNTS = {"model.layers.0.mlp.up_proj.weight": 3, "model.layers.2.mlp.down_proj.weight": 40}
 
 
 @cache
@@ -100,10 +109,13 @@ def seeds_of(target: str) -> tuple[bytes, ...]:
         "record": records,
         "plots": records,
         "card": lambda: [README.encode(), *cards()],
+        "front-matter": front_matters,
+        "picture": lambda: [picture()],
         "recipe-toml": lambda: [RECIPE.encode()],
         "recipe-json": records,
         "csv": lambda: [b'prompt,response\n"a, b","c"\nd,"e ""f"""\n', b"question,answer\r\nx,None\r\ny,NA\r\n"],
         "jsonl": lambda: [rows(), conversations()],
+        "chat-rows": chat_rows,
         "parquet": parquets,
         "spec": lambda: [text.encode() for text in SPECS],
         "expression": lambda: [text.encode() for text in EXPRESSIONS],
@@ -155,6 +167,22 @@ def measured() -> dict[str, Any]:
     return {**known, "about": {**known["about"], **more}}
 
 
+def front_matters() -> list[bytes]:
+    """READMEs as people have them, in every encoding that is read."""
+    text = "---\nlicense:\tmit\nlanguage: [en, no]\nx: &x {a: 1e3, b: [0x1f, ~, 'no']}\nz: {<<: *x, c: *x}\n---\n# é\n"
+    odd = "---\nlicense: mit\nlicense: gpl\nlicense_name: a: b\nlanguage:\n\t- en\n- no\nw: !t x\n---\n# x\n"
+    return [README.encode(), odd.encode("cp1252"),
+            *(text.encode(name) for name in ("utf-8", "utf-8-sig", "utf-16", "latin-1"))]  # fmt: skip
+
+
+@cache
+def picture() -> bytes:
+    """The heat map of a small edit."""
+    with TemporaryDirectory() as place:
+        heat_map(by_layer(HEAT_COUNTS), "t", Path(place) / "a.png")
+        return (Path(place) / "a.png").read_bytes()
+
+
 def cards() -> list[bytes]:
     """The golden cards."""
     return [path.read_bytes() for path in sorted((TESTS / "model_cards" / "golden").glob("*.md"))]
@@ -202,6 +230,21 @@ def conversations() -> bytes:
     """A table of conversations."""
     turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
     return b"".join(_dumped({"messages": turns}) + b"\n" for _ in range(3))
+
+
+def chat_rows() -> list[bytes]:
+    """One table of every form of data, and one of them all."""
+    asked, answered = {"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}
+    call = {"id": "1", "type": "function", "function": {"name": "clock", "arguments": "{}"}}
+    parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "c"}]
+    talks = [
+        {"messages": [{"role": "developer", "content": "Be brief."}, {"role": "user", "content": parts}, answered]},
+        {"messages": [asked, answered, asked, {"role": "assistant", "content": None, "tool_calls": [call]}]},
+        {"messages": {"role": ["user", "model"], "content": ["a", "b"]}},
+        {"prompt": [asked], "completion": [answered]},
+    ]
+    rows = [*(json.loads(form.example) for form in FORMS), *talks]
+    return [*(_dumped([row] * 3) for row in rows), _dumped(rows)]
 
 
 @cache

@@ -3,10 +3,11 @@
 import io
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
-from fuzz_seeds import VECTORS, records
+from fuzz_seeds import HEAT_COUNTS, VECTORS, records
 
 from spin_hub.artifacts.container import checked
 from spin_hub.artifacts.delta_file import NAME as DELTA
@@ -25,9 +26,9 @@ from spin_hub.core.names import by_layer
 from spin_hub.core.selection import Selection, parse
 from spin_hub.data.sampling import Sampling, read_sample
 from spin_hub.data.spec import Spec
-from spin_hub.errors import SpinHubError
-from spin_hub.model_cards.front_matter import read_base_card
-from spin_hub.model_cards.heat_map import heat_map
+from spin_hub.errors import SourceError, SpinHubError
+from spin_hub.model_cards.front_matter import decoded, read_base_card, read_readme, write_readme
+from spin_hub.model_cards.heat_map import heat_map, is_heat_map
 from spin_hub.model_cards.render import joined, render_card
 from spin_hub.recipe import SelectionRecipe
 from spin_hub.record import DatasetRef, Record
@@ -96,6 +97,22 @@ def card(data: bytes) -> None:
     joined((text, known), (render_card(known), known))
 
 
+def front_matter(data: bytes) -> None:
+    """A README of a base; what is read is read again from what is written."""
+    json.dumps(read_base_card(data).fields).encode("utf-8")
+    try:
+        readme = read_readme(decoded(data))
+    except UnicodeDecodeError:
+        return
+    again = read_readme(write_readme(readme.data, readme.text))
+    assert (repr(again.data), again.lost) == (repr(readme.data), {})
+
+
+def picture(data: bytes) -> None:
+    """A heat map that is compared with the one of a delta."""
+    is_heat_map(data, by_layer(HEAT_COUNTS), "t")
+
+
 def recipe_toml(data: bytes) -> None:
     """A recipe in TOML."""
     read_recipe_file(_file("recipe.toml", data))
@@ -114,6 +131,14 @@ def csv(data: bytes) -> None:
 def jsonl(data: bytes) -> None:
     """A calibration set in JSON lines."""
     read_sample("set", str(_file("rows.jsonl", data)), Sampling(2), _no_hub)
+
+
+def chat_rows(data: bytes) -> None:
+    """Conversations in all spellings, and the columns of other forms."""
+    path = str(_file("chat.json", data))
+    for columns in ("", "#prompt=instruction+input,response=messages", "#system=instruction"):
+        with suppress(SourceError):
+            read_sample("set", path + columns, Sampling(1, system=True), _no_hub)
 
 
 def parquet(data: bytes) -> None:
@@ -141,10 +166,13 @@ TARGETS: Mapping[str, tuple[Callable[[bytes], None], int]] = {
     "record": (record, 20),
     "plots": (plots, 1),
     "card": (card, 4),
+    "front-matter": (front_matter, 20),
+    "picture": (picture, 1),
     "recipe-toml": (recipe_toml, 15),
     "recipe-json": (recipe_json, 10),
-    "csv": (csv, 1),
-    "jsonl": (jsonl, 1),
+    "csv": (csv, 5),
+    "jsonl": (jsonl, 10),
+    "chat-rows": (chat_rows, 10),
     "parquet": (parquet, 1),
     "spec": (spec, 20),
     "expression": (expression, 20),

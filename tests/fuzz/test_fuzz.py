@@ -16,7 +16,7 @@ from targets import TARGETS
 from spin_hub.artifacts.container import KEY
 from spin_hub.errors import SpinHubError
 
-INPUTS = {"card": 12, "plots": 3, "csv": 3, "jsonl": 3, "parquet": 3}
+INPUTS = {"card": 12, "picture": 20, "plots": 3, "csv": 20, "parquet": 10}
 """What takes longer is tried less often here."""
 TEXT = st.sampled_from(sorted({"dtype", "shape", "tensors", "format", "kind", "files", *NAMES}))
 JSON = st.recursive(
@@ -72,11 +72,11 @@ def test_files_of_any_json(name, value):
     survives(name, json.dumps({"weight_map": value, "format": 1, "recipe": value, "kind": value}).encode())
 
 
-@pytest.mark.parametrize("name", ["recipe-toml", "card", "spec", "expression"])
+@pytest.mark.parametrize("name", ["recipe-toml", "card", "front-matter", "spec", "expression"])
 @settings(max_examples=25)
 @given(text=st.text(max_size=60))
 def test_any_text(name, text):
-    survives(name, f"---\n{text}\n---\n{text}".encode() if name == "card" else text.encode())
+    survives(name, f"---\n{text}\n---\n{text}".encode() if name in ("card", "front-matter") else text.encode())
 
 
 BOMBS = {
