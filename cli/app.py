@@ -16,7 +16,7 @@ from spin_hub.cli.demo import demo
 from spin_hub.cli.diff import diff
 from spin_hub.cli.edit import edit
 from spin_hub.cli.env import env
-from spin_hub.cli.errors import ending_of, report
+from spin_hub.cli.errors import INTERRUPTED, TERMINATED, report
 from spin_hub.cli.eval import eval_
 from spin_hub.cli.export import export
 from spin_hub.cli.inspect import inspect
@@ -29,12 +29,9 @@ from spin_hub.cli.score import score
 from spin_hub.cli.select import select
 from spin_hub.cli.sweep import sweep
 from spin_hub.cli.verify import verify
-from spin_hub.errors import SpinHubError
 from spin_hub.hub.settings import check_endpoint
 from spin_hub.version import __version__
 
-INTERRUPTED = 130
-TERMINATED = 143
 _HARMLESS = frozenset({"--help", "-h", "--help-all", "--version"})
 
 app = typer.Typer(
@@ -78,6 +75,7 @@ def _version(asked: bool) -> None:
 @app.callback()
 def _root(
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version."),
+    debug: bool = typer.Option(False, "--debug", help="Print the traceback of a failure, also with SPIN_HUB_DEBUG=1."),
 ) -> None:
     """Edit a language model's coupled fairness/privacy weights without training.
 
@@ -96,26 +94,20 @@ def main() -> None:
 
 
 def run(arguments: list[str]) -> int:
-    """Run a command line and return its exit code; every expected error becomes a sentence and a hint.
-
-    An error that nobody expected keeps its traceback.
-    """
-    as_json = "--json" in arguments
+    """Run a command line and return its exit code; every failure becomes a sentence and a hint."""
+    as_json, debug = "--json" in arguments, "--debug" in arguments or bool(os.environ.get("SPIN_HUB_DEBUG"))
     _silence_libraries("--quiet" in arguments)
+    words = [word for word in arguments if word != "--debug"]
     try:
-        if not _HARMLESS & set(arguments):
+        if not _HARMLESS & set(words):
             check_endpoint()  # with an unreadable one neither the Hub's client nor transformers can be imported
-        code = app(arguments, prog_name="spin-hub", standalone_mode=False)
-    except (SpinHubError, typer.TyperException, OSError) as error:
-        ending = ending_of(error)
-        if ending is None:
+        code = int(app(words, prog_name="spin-hub", standalone_mode=False) or 0)
+        # The library turns an interruption into its code.
+        return report(KeyboardInterrupt(), as_json, debug) if code == INTERRUPTED else code
+    except BaseException as error:
+        if isinstance(error, SystemExit) and error.code != TERMINATED:
             raise
-        return report(ending, as_json)
-    except KeyboardInterrupt:
-        code = INTERRUPTED
-    if code == INTERRUPTED:
-        return report(ending_of(KeyboardInterrupt()), as_json)
-    return int(code or 0)
+        return report(error, as_json, debug)
 
 
 def _share_cores() -> None:

@@ -19,6 +19,7 @@ _PROXIES: Final = {
 }
 _OWN: Final = {
     "SPIN_HUB_CACHE": "The folder of spin-hub's own cache.",
+    "SPIN_HUB_DEBUG": "Failures show their traceback.",
     "SPIN_HUB_SPEEDS": "These speeds are taken instead of measured ones, and decide on the precision.",
 }
 

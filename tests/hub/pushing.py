@@ -60,7 +60,7 @@ class Done:
         assert set(error) == {"type", "message", "hint"}
         assert "\n" not in error["message"] + error["hint"]
         assert error["message"].endswith(".") and error["hint"].endswith("."), error
-        assert "Traceback" not in self.stderr
+        assert "Traceback" not in self.stderr and "bug of spin-hub" not in self.stdout + self.stderr
         assert "signature=" not in error["message"], "a signed link was shown"
         return error
 
