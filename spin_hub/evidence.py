@@ -1,8 +1,9 @@
 """Measurements of an edit, for every state of the model, and the table of metrics that they are named after."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final, Self
 
 import msgspec
@@ -26,6 +27,21 @@ class Grid:
 
 
 @dataclass(frozen=True)
+class Plot:
+    """A plot of a report.
+
+    Attributes:
+        name: of its file.
+        title: above it, with ``{name}`` for the model's name.
+        draw: writes it, called with the title and the path.
+    """
+
+    name: str
+    title: str
+    draw: Callable[[str, Path], None]
+
+
+@dataclass(frozen=True)
 class Report:
     """How some metrics were measured, in words.
 
@@ -35,12 +51,14 @@ class Report:
         changes: set of questions or task -> state -> what was gained and lost against the base, and the p-value.
         grids: other tables for the terminal.
         facts: further rows for the terminal.
+        plots: beside the one of all metrics.
     """
 
     sentence: str | None = None
     changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     grids: Sequence[Grid] = ()
     facts: Sequence[tuple[str, str]] = ()
+    plots: Sequence[Plot] = ()
 
 
 METRICS: Final[Table[Any]] = registered(

@@ -4,16 +4,18 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from spin_hub.artifacts.atomic import new_file
 from spin_hub.core.stats import Estimate, Measurement, Paired, paired
 from spin_hub.errors import DeviceOutOfMemory
-from spin_hub.evidence import BASE, METRICS, Grid, Report
+from spin_hub.evidence import BASE, METRICS, Grid, Plot, Report
 from spin_hub.metrics.base import Inputs, Measure, Measured, Metric, Need, nothing
 from spin_hub.metrics.judging import Judge, LexicalJudge, Verdict, check_judge, check_parsed, load_judge, tally
 from spin_hub.metrics.phrases import caution
+from spin_hub.model_cards.plots import frequency_plot
 from spin_hub.progress import Reporter
 from spin_hub.recipe import Device
 
@@ -142,16 +144,17 @@ def report(about: Mapping[str, Any]) -> Report:
         "are declined where a phrase of refusal stands in the answer. Question by question against the base, with an "
         "exact paired test:"
     )
-    rows = [
-        (row["phrase"], f"{row['before']:.2f}", f"{row['after']:.2f}")
-        for row in answers["caution"].get("edited", [])[:_PHRASES]
-    ]
+    phrases = answers["caution"].get("edited", [])
+    rows = [(row["phrase"], f"{row['before']:.2f}", f"{row['after']:.2f}") for row in phrases[:_PHRASES]]
     unread = [(f"unread, {label}", str(count)) for label, count in answers["unparsed"].items() if count]
     return Report(
         sentence,
         changes=answers["paired"],
         grids=(Grid(("phrase, per 1,000 words", "base", "edited"), rows),) if rows else (),
         facts=[("judge", answers["judge"]), *unread],
+        plots=[Plot("caution.png", "Cautionary phrases of {name}, before and after", partial(frequency_plot, phrases))]
+        if phrases
+        else (),
     )
 
 

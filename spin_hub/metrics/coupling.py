@@ -19,6 +19,7 @@ Resampling Plans" (1982), chapter 3.
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
@@ -26,8 +27,9 @@ from numpy.typing import NDArray
 
 from spin_hub.core.stats import Estimate, Measurement, Z
 from spin_hub.errors import NotFinite, UnsupportedModel, UsageError
-from spin_hub.evidence import Report
+from spin_hub.evidence import Plot, Report
 from spin_hub.metrics.base import Inputs, Measured, Metric, QuestionSet
+from spin_hub.model_cards.plots import coupling_plot
 from spin_hub.progress import Reporter
 
 if TYPE_CHECKING:
@@ -88,6 +90,13 @@ def report(about: Mapping[str, Any]) -> Report:
         f"{found['questions']:,} fairness and as many privacy questions, the mean over all layers. By chance, with the "
         f"questions paired in any other way:\n{by_state}.",
         facts=[("coupling by chance", f"{shown} (any pairing of the {found['questions']} questions)")],
+        plots=[
+            Plot(
+                "coupling.png",
+                "Coupling of fairness and privacy by layer, {name}",
+                partial(coupling_plot, found["layers"]),
+            )
+        ],
     )
 
 

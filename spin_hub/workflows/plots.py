@@ -7,9 +7,10 @@ from typing import Any
 from spin_hub.artifacts.container import checked
 from spin_hub.artifacts.open import open_delta
 from spin_hub.artifacts.ranking_file import RankingFile, read_ranking
+from spin_hub.evidence import reports
 from spin_hub.model_cards.curves import importance_by_rank, importance_curves, overlap_curves
 from spin_hub.model_cards.heat_map import HEAT_MAP, heat_map
-from spin_hub.model_cards.plots import coupling_plot, evidence_plot, frequency_plot
+from spin_hub.model_cards.plots import evidence_plot
 from spin_hub.recipe import DEFAULT_KEEP
 from spin_hub.record import NAME as RECORD
 from spin_hub.workflows.inspect import Inspection
@@ -47,13 +48,10 @@ def draw_evaluation(evaluation: Mapping[str, Any], name: str, folder: Path) -> l
         LookupError, TypeError, ValueError, AttributeError: an entry has another form.
     """
     evidence_plot(evaluation, folder / "evidence.png")
-    written, about = [folder / "evidence.png"], evaluation["about"]
-    if phrases := about.get("answers", {}).get("caution", {}).get("edited"):
-        written.append(folder / "caution.png")
-        frequency_plot(phrases, f"Cautionary phrases of {name}, before and after", written[-1])
-    if coupling := about.get("coupling"):
-        written.append(folder / "coupling.png")
-        coupling_plot(coupling["layers"], f"Coupling of fairness and privacy by layer, {name}", written[-1])
+    written = [folder / "evidence.png"]
+    for plot in (plot for report in reports(evaluation) for plot in report.plots):
+        written.append(folder / plot.name)
+        plot.draw(plot.title.replace("{name}", name), written[-1])
     return written
 
 
