@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from spin_hub.core.ranking import kept_count_of
-from spin_hub.errors import NotFinite
+from spin_hub.errors import NotFinite, UnsupportedModel
 from spin_hub.models.batches import Batch
 from spin_hub.recipe import Accumulate
 from spin_hub.scoring.engine import ScoredMatrix
@@ -33,6 +33,7 @@ class Sums:
         self._sums: dict[Target, Tensor] = {}
         self._set_name = ""
         self._healthy: list[tuple[Target, Batch, Tensor]] = []
+        self._called: set[Target] = set()
 
     def start(self, targets: Sequence[Target], set_name: str) -> None:
         """Begin again, with sums of zero for these targets."""
@@ -51,6 +52,7 @@ class Sums:
             delta: shape (B, T, out), the loss's gradient at the target's output.
             inputs: shape (B, T, in), the target's input.
         """
+        self._called.add(target)
         self._healthy.append((target, batch, torch.isfinite(delta.sum(dim=(1, 2), dtype=torch.float32))))
         width = batch.shape[1]
         segments = [(row * width, row * width + length) for row, length in enumerate(batch.lengths)]
@@ -69,6 +71,18 @@ class Sums:
         for target, batch, finite in healthy:
             where = f"of the calibration set {self._set_name!r} at {target.parameter}"
             refuse("A gradient", where, batch, finite)
+
+    def check_called(self) -> None:
+        """Refuse targets that no batch of any set has reached, although their scores of 0 would look like others.
+
+        An expert may be left out by its router; it has no importance then.
+
+        Raises:
+            UnsupportedModel: naming the first such target.
+        """
+        for target in self._sums:
+            if target not in self._called and "expert" not in target.parameter:
+                raise UnsupportedModel(what=f"The parameter {target.parameter}", why="the model never calls its module")
 
     def finish(self, keep: float) -> Iterator[ScoredMatrix]:
         """The most important weights of every target; its sums are dropped.

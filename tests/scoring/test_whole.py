@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from spin_hub.data.examples import IGNORE, Example
 from spin_hub.errors import NotFinite, UnsupportedModel
+from spin_hub.scoring.layerwise import LayerwiseEngine
 from spin_hub.scoring.sums import finished
 from spin_hub.scoring.targets import find_targets
 from spin_hub.scoring.whole import WholeEngine
@@ -138,3 +139,14 @@ def test_a_linear_map_that_is_used_twice_is_refused():
     model.model.layers[1].mlp.up_proj = model.model.layers[1].mlp.gate_proj
     with pytest.raises(UnsupportedModel, match="more than once"):
         list(WholeEngine(model, find_targets(model, "mlp")).score({"a": examples_of()}, 0.1, lambda _: None))
+
+
+@pytest.mark.parametrize("engine", [WholeEngine, LayerwiseEngine])
+def test_a_matrix_whose_module_is_never_called_is_refused(engine):
+    model = model_of("llama")
+    mlp = model.model.layers[1].mlp
+    mlp.forward = lambda hidden: mlp.down_proj(mlp.act_fn(mlp.gate_proj(hidden)) * (hidden @ mlp.up_proj.weight.T))
+    sets = {"a": examples_of(2), "b": examples_of(2)}
+    scores = engine(model, find_targets(model, "mlp")).score(sets, 0.1, lambda _: None)
+    with pytest.raises(UnsupportedModel, match=r"layers\.1\.mlp\.up_proj\.weight .* never calls its module"):
+        list(scores)
