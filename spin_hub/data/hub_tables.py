@@ -1,9 +1,11 @@
 """Tables of data sets on the Hub, at a commit, by the library ``datasets``."""
 
+import errno
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import datasets
@@ -26,6 +28,8 @@ _UNREADABLE: Final = (
     RuntimeError, OSError,
 )  # fmt: skip
 
+_READ_ONLY: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+
 # Cells of CSV as text as written, by the column's place; tables with more columns are rare.
 _AS_TEXT: Final = {"converters": dict.fromkeys(range(1000), str)}
 
@@ -33,13 +37,40 @@ _AS_TEXT: Final = {"converters": dict.fromkeys(range(1000), str)}
 def read_dataset(spec: Spec, ref: DatasetRef) -> Table:
     """Read the table of a data set on the Hub, at a commit.
 
+    A cache that may not be written is read all the same: the library wants to put its lock there.
+
     Raises:
         SourceError: it cannot be read, or has no such configuration or split.
         HubUnreachable: no answer, and the cache holds another commit.
     """
     try:
+        return _read(spec, ref)
+    except OSError as error:
+        if error.errno not in _READ_ONLY:
+            raise spec.refused(_why(error)) from error
+    with TemporaryDirectory(prefix="spin-hub-", ignore_cleanup_errors=True) as place:
+        _mirror(Path(datasets.config.HF_DATASETS_CACHE), Path(place), ref)
+        try:
+            return _read(spec, ref, place)
+        except OSError as error:
+            hint = "Name a folder that you may write to in HF_DATASETS_CACHE, or in HF_HOME for both caches."
+            raise spec.refused(f"it is not in the cache, which cannot be written to ({_why(error)})", hint) from error
+
+
+def _mirror(cache: Path, place: Path, ref: DatasetRef) -> None:
+    """Make a cache whose folders may be written to, and whose files are those of another one."""
+    own = cache / ref.dataset_id.replace("/", "___")
+    for path in own.rglob("*"):
+        if path.is_file() and path.suffix != ".lock":
+            link = place / path.relative_to(cache)
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(path)
+
+
+def _read(spec: Spec, ref: DatasetRef, cache: str | None = None) -> Table:
+    try:
         with _without_its_own_lines():
-            builder = _builder(ref, spec.config)
+            builder = _builder(ref, spec.config, cache)
             builder.download_and_prepare()
             splits = list(builder.info.splits or ())
             if splits and spec.split not in splits:
@@ -49,7 +80,7 @@ def read_dataset(spec: Spec, ref: DatasetRef) -> Table:
             table = builder.as_dataset(split=spec.split)
     except (ConnectionError, HTTPError) as error:
         raise HubUnreachable(model=ref.dataset_id, why=short(error)) from error
-    except SourceError:
+    except (SourceError, OSError):
         raise
     except _UNREADABLE as error:
         raise spec.refused(_why(error)) from error
@@ -62,9 +93,9 @@ def read_dataset(spec: Spec, ref: DatasetRef) -> Table:
         raise spec.refused(_why(error)) from error
 
 
-def _builder(ref: DatasetRef, config: str | None) -> datasets.DatasetBuilder:
+def _builder(ref: DatasetRef, config: str | None, cache: str | None) -> datasets.DatasetBuilder:
     def opened(**options: Any) -> datasets.DatasetBuilder:
-        return datasets.load_dataset_builder(ref.dataset_id, config, revision=ref.commit, **options)
+        return datasets.load_dataset_builder(ref.dataset_id, config, revision=ref.commit, cache_dir=cache, **options)
 
     try:
         builder = opened()

@@ -196,3 +196,34 @@ def test_a_data_set_is_read_from_its_own_files_alone(hub, visitor, tmp_path):
     for name, found in zip(places, read(visitor, *(f"org/{name}" for name in places)), strict=True):
         assert found.get("exit") == 1, (name, found)
         assert found["message"].startswith("The calibration set"), (name, found)
+
+
+LOCKED = """
+import sys
+from unittest.mock import patch
+import datasets.builder
+
+cache = str(datasets.config.HF_DATASETS_CACHE)
+
+class Lock(datasets.builder.FileLock):
+    def _acquire(self):
+        if str(self.lock_file).startswith(cache):
+            raise PermissionError(13, "Permission denied", str(self.lock_file))
+        super()._acquire()
+
+datasets.builder.FileLock = Lock
+"""
+
+
+@pytest.mark.parametrize("offline", ["0", "1"])
+def test_a_read_only_cache_of_data_sets_is_read(hub, visitor, tmp_path, offline):
+    """Simulated by its locks, since the tests may be run by an administrator, for whom no folder is read-only."""
+    repo(hub, tmp_path, "org/lines", {"train.jsonl": ROWS}, "license: mit")
+    repo(hub, tmp_path, "org/other", {"train.jsonl": ROWS}, "license: mit")
+    [before] = read(visitor, "org/lines")
+    again, fresh = json.loads(visitor.python(LOCKED + READ, "org/lines", "org/other", HF_HUB_OFFLINE=offline))
+    assert again == before
+    if offline == "0":
+        assert fresh["rows"] == before["rows"]
+    else:
+        assert fresh["type"] == "HubUnreachable"
