@@ -14,7 +14,7 @@ ASSISTANTS: Final = frozenset({"assistant", "gpt", "chatgpt", "model", "bot", "a
 # ShareGPT's name for an assistant's message that calls a tool; OpenAI's has a field of its own.
 _CALLERS: Final = frozenset({"function_call", "tool_call"})
 _CALLS: Final = ("tool_calls", "function_call")
-_TEXT_PARTS: Final = frozenset({"text", "input_text", "output_text"})
+_TEXT_PARTS: Final = ("text", "input_text", "output_text")
 
 
 class Unusable(Exception):

@@ -123,6 +123,7 @@ def test_the_first_answer_of_a_conversation_counts(talk, expected):
         ([TALK[0], {"role": "tool", "content": "12"}, TALK[1]], "another speaker comes before the response"),
         ([TALK[0], {"content": "12"}, TALK[1]], "another speaker"),
         ([user([{"type": "image_url", "image_url": {"url": "x"}}]), TALK[1]], "prompt has parts that are not text"),
+        ([user([{"type": ["text"], "text": WHY}]), TALK[1]], "prompt has parts that are not text"),
         ([user([]), TALK[1]], "prompt is not text"),
         ([user(None), TALK[1]], "prompt is missing"),
         ([TALK[0], assistant(None)], "response is missing"),

@@ -136,9 +136,10 @@ def jsonl(data: bytes) -> None:
 def chat_rows(data: bytes) -> None:
     """Conversations in all spellings, and the columns of other forms."""
     path = str(_file("chat.json", data))
-    for columns in ("", "#prompt=instruction+input,response=messages", "#system=instruction"):
+    for columns in ("#prompt=instruction+input,response=messages", "#system=instruction"):
         with suppress(SourceError):
             read_sample("set", path + columns, Sampling(1, system=True), _no_hub)
+    read_sample("set", path, Sampling(1, system=True), _no_hub)
 
 
 def parquet(data: bytes) -> None:
