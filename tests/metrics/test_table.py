@@ -7,13 +7,14 @@ import shutil
 import pytest
 
 from spin_hub.core.stats import Estimate
-from spin_hub.evidence import METRICS, Evidence, reports
+from spin_hub.evidence import METRICS, Evidence, reports, unmeasured
 from spin_hub.metrics.base import Inputs, Metric, suites
 from spin_hub.metrics.request import EvalRequest
 from spin_hub.models.load import load_tokenizer
 from spin_hub.recipe import Destination, Limits, ScoringRecipe, SelectionRecipe
 from spin_hub.workflows.edit import EditRequest, edit
 from spin_hub.workflows.evaluate import evaluate
+from spin_hub.workflows.plots import draw_evaluation
 
 pytestmark = pytest.mark.usefixtures("few_texts")
 TASK = """
@@ -29,7 +30,7 @@ metric_list: [{{metric: acc, aggregation: mean, higher_is_better: true}}]
 """
 LENGTH = """
 from spin_hub.core.stats import mean_per_token
-from spin_hub.evidence import BASE, Report
+from spin_hub.evidence import BASE, Plot, Report
 from spin_hub.metrics.base import Measured, Metric
 
 
@@ -52,12 +53,14 @@ def prepare(inputs, names):
 
 def report(about):
     tensors = about["norm"]["tensors"]
-    return Report(f"Norm | <b>: the mean over {tensors} tensors.", facts=[("tensors of the norm", str(tensors))])
+    return Report(f"Norm | <b>: the mean over {tensors} tensors.", facts=[("tensors of the norm", str(tensors))],
+                  plots=[Plot("norm.png", "Norms of {name}", lambda title, path: path.write_text(title))])
 
 
 METRIC = Metric(
     name="norm", label="Norm of a tensor", unit="as the weights", better="lower", needs="logits",
     help="the mean norm of the tensors", prepare=prepare, suites=("quick", "tensors"), report=report,
+    ability="the tensors' norm",
 )
 """
 
@@ -169,6 +172,9 @@ def test_one_file_of_another_package_adds_a_metric(install, edited, tmp_path, cl
     )
     evaluation = evaluate(EvalRequest(str(own), suite="tensors")).evaluation
     assert [entry["name"] for entry in evaluation["metrics"]] == ["norm"]
+    assert "norm.png" in {path.name for path in draw_evaluation(evaluation, "tiny", tmp_path)}
+    assert (tmp_path / "norm.png").read_text() == "Norms of tiny"
+    assert ("the tensors' norm" in unmeasured(None), "the tensors' norm" in unmeasured(evaluation)) == (True, False)
     assert evaluation["metrics"][0]["values"].keys() == {"base", "edited", "control"}
     assert evaluation["about"]["plugins"] == [
         {"table": "spin_hub.metrics", "name": "norm", "package": "spin-toy", "version": "1.2"}
