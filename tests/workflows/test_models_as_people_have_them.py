@@ -366,3 +366,82 @@ def test_weights_of_importance_zero_are_left_out_of_a_selection(cli):
     touched = load_file("out/spin_delta.safetensors")["model.layers.0.mlp.up_proj.weight.indices"]
     assert len(touched) > 0
     assert int(touched.max()) < 2 * 32
+
+
+WITHOUT_TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
+
+
+def bare(folder, **files):
+    """A folder without its tokenizer, and with other files in its place."""
+    for name in WITHOUT_TOKENIZER:
+        (folder / name).unlink(missing_ok=True)
+    for name, text in files.items():
+        (folder / name.replace("__", ".")).write_text(text, "utf-8")
+    return folder
+
+
+OTHER_CODE = {"AutoConfig": "org/other--c.XConfig", "AutoModelForCausalLM": "org/other--m.XForCausalLM"}
+CAUSES = {
+    "a type of tomorrow": (
+        lambda base: change(base, model_type="llama9", architectures=["Llama9ForCausalLM"]),
+        "does not know the model type llama9",
+        "pip install -U transformers",
+    ),
+    "no type": (lambda base: change(base, model_type=None), "no model_type", "model_type"),
+    "another head": (
+        lambda base: change(base, architectures=["LlamaForSequenceClassification"]),
+        "LlamaForSequenceClassification",
+        "decoder models",
+    ),
+    "code elsewhere": (
+        lambda base: change(base, model_type="x", auto_map=OTHER_CODE),
+        "from another repo, org/other",
+        "auto_map",
+    ),
+    "no tokenizer": (bare, "has no tokenizer", "tokenizer.json"),
+    "pieces alone": (
+        lambda base: bare(base, tokenizer__model="\n"),
+        "SentencePiece",
+        "pip install sentencepiece protobuf",
+    ),
+    "tekken": (lambda base: bare(base, tekken__json="{}"), "only tekken.json", "mistral-common"),
+}
+
+
+@pytest.mark.parametrize("verb", [("--plan",), ("--no-eval", "-o", "out"), ("--trust-remote-code", "-o", "out")])
+@pytest.mark.parametrize("cause", CAUSES)
+def test_the_true_reason_and_the_way_on(cause, verb, cli, monkeypatch):
+    make, said, hint = CAUSES[cause]
+    monkeypatch.setattr("spin_hub.models.causes.find_spec", lambda name: None)
+    error = refusal(cli("edit", make(models.save_checkpoint(Path("base"))), *EDIT, *verb, "--json"))
+    assert said in error["message"]
+    assert hint in error["hint"]
+    assert "--trust-remote-code" not in error["hint"] or "--trust-remote-code" not in verb
+    assert not Path("out").exists()
+
+
+@pytest.mark.parametrize("names", [["FSDPLlamaForCausalLM"], ["LlamaForCausalLM", "LlamaModel"], None])
+def test_a_class_of_another_name_is_taken_by_its_type(names, tiny, cli):
+    base = change(models.save_checkpoint(Path("base")), architectures=names)
+    for folder in (base, tiny):
+        assert cli("edit", folder, *EDIT, "--no-eval", "--as", "delta", "-o", f"out-{folder.name}")[0] == 0
+    one, two = (load_file(f"out-{name}/spin_delta.safetensors") for name in ("base", "tiny"))
+    assert all(torch.equal(tensor, two[name]) for name, tensor in one.items())
+
+
+@pytest.mark.parametrize("module", ["up_proj", "q_proj"])
+def test_an_adapter_in_the_folder_changes_no_score(module, tiny, cli):
+    base = models.save_checkpoint(Path("base"))
+    settings = {"peft_type": "LORA", "task_type": "CAUSAL_LM", "r": 4, "target_modules": [module]}
+    (base / "adapter_config.json").write_text(json.dumps(settings), "utf-8")
+    part = "mlp" if module == "up_proj" else "self_attn"
+    names = [f"base_model.model.model.layers.{layer}.{part}.{module}.lora_" for layer in range(4)]
+    factors = {f"{name}A.weight": torch.ones(4, 32) for name in names}
+    factors |= {f"{name}B.weight": torch.ones(64 if part == "mlp" else 32, 4) for name in names}
+    save_file(factors, base / "adapter_model.safetensors")
+    for folder in (base, tiny):
+        code, _, err = cli("edit", folder, *EDIT, "--no-eval", "--as", "delta", "-o", f"out-{folder.name}")
+        assert code == 0, err
+    one, two = (load_file(f"out-{name}/spin_delta.safetensors") for name in ("base", "tiny"))
+    assert one.keys() == two.keys()
+    assert all(torch.equal(tensor, two[name]) for name, tensor in one.items())
