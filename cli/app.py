@@ -21,7 +21,7 @@ from spin_hub.cli.eval import eval_
 from spin_hub.cli.export import export
 from spin_hub.cli.inspect import inspect
 from spin_hub.cli.list import list_
-from spin_hub.cli.options import TableCommand
+from spin_hub.cli.options import Command
 from spin_hub.cli.push import push
 from spin_hub.cli.reproduce import reproduce
 from spin_hub.cli.revert import revert
@@ -61,9 +61,9 @@ for _command in (
     demo,
     env,
 ):
-    app.command(cls=TableCommand)(_command)
-app.command("list", cls=TableCommand)(list_)
-app.command("eval", cls=TableCommand)(eval_)
+    app.command(cls=Command)(_command)
+app.command("list", cls=Command)(list_)
+app.command("eval", cls=Command)(eval_)
 
 
 def _version(asked: bool) -> None:

@@ -59,8 +59,8 @@ def apply(
         if fit is not None and (plan or (outcome.output and fit["equal"] < fit["weights"])):
             show_fit(screen, fit)
         if outcome.planned:
-            repo_id, upload = outcome.planned
-            screen.facts("", [("uploads", f"to {repo_id}, at most {human_bytes(upload)}")])
+            repo_id, visibility, upload = outcome.planned
+            screen.facts("", [("uploads", f"to {repo_id} ({visibility}), at most {human_bytes(upload)}")])
         show_edit(screen, outcome)
 
     screen.result(outcome.to_json(), outcome.place, show)

@@ -71,6 +71,7 @@ def edit(
     ] = False,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
+    help_all: o.HelpAll = False,
 ) -> None:
     """Score a model, select its coupled weights, set them to zero, measure.
 

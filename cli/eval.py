@@ -82,6 +82,7 @@ def eval_(
     ] = False,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
+    help_all: o.HelpAll = False,
 ) -> None:
     """Measure a model before and after an edit, beside a random control.
 

@@ -1,4 +1,4 @@
-"""Options that several commands share, and commands whose help lists the entries of tables."""
+"""Options that several commands share, and the help of commands."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,12 +13,28 @@ from spin_hub.recipe import Accumulate, Device, DType, EngineName, Tokenization
 _SETS, _RULE, _SCORE, _OUT = "Calibration", "Selection", "Scoring", "Output"
 _EVAL, _RECIPE, _ADAPTER, _HUB = "Evidence", "Recipe", "Adapter", "Hub"
 
+_ALL = "spin_hub.help_all"
+
+
+def _help_all(context: typer.Context, asked: bool) -> None:
+    if asked:
+        context.meta[_ALL] = True
+        context.get_help()
+        raise typer.Exit
+
+
+HelpAll = Annotated[
+    bool,
+    typer.Option(
+        "--help-all", is_eager=True, callback=_help_all, help="Show all options and exit.", rich_help_panel=_OUT
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object.", rich_help_panel=_OUT)]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print only the output's path.", rich_help_panel=_OUT)]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.", rich_help_panel=_OUT)]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Where to write.", rich_help_panel=_OUT)]
 
-# Their tables complete the help of --as, --rule and --score; see TableCommand.
+# Their tables complete the help of --as, --rule and --score; see Command.
 As = Annotated[str, typer.Option("--as", metavar="KIND", rich_help_panel=_OUT)]
 PeftType = Annotated[
     Literal["supertuning", "shira"] | None,
@@ -141,13 +157,25 @@ Yes = Annotated[bool, typer.Option("--yes", help="Push into a repo that spin-hub
 NoVerify = Annotated[bool, typer.Option("--no-verify", help="Do not look at what was pushed.", rich_help_panel=_HUB)]
 
 
-class TableCommand(TyperCommand):
-    """A command whose help lists the entries of tables; these are read for the help alone."""
+class Command(TyperCommand):
+    """A command whose help lists the entries of tables, and at first the options alone that most users need.
+
+    The tables are read for the help alone.
+    """
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help."""
         self.complete()
-        super().format_help(ctx, formatter)
+        options = [parameter for parameter in self.params if isinstance(parameter, TyperOption)]
+        kept = [(option, option.hidden, option.rich_help_panel) for option in options]
+        first = () if ctx.meta.get(_ALL) else _FIRST.get(self.name or "", ())
+        try:
+            for option in options if first else ():
+                option.hidden, option.rich_help_panel = option.name not in (*first, "help_all"), None
+            super().format_help(ctx, formatter)
+        finally:
+            for option, hidden, panel in kept:
+                option.hidden, option.rich_help_panel = hidden, panel
 
     def complete(self) -> None:
         """Put the entries of the tables into the help of the options that name them."""
@@ -193,6 +221,24 @@ def _suites(_: str) -> str:
     metrics = "; ".join(f"{name}: {metric.help}" for name, metric in usable().items())
     return f"Suites ({', '.join(suites())}) or metrics, with commas between several. {metrics}."
 
+
+_FIRST = {
+    "edit": ("p", "q", "privacy", "fairness", "samples", "chat_template", "as_", "output", "push", "plan"),
+    "score": (
+        "privacy",
+        "fairness",
+        "general",
+        "samples",
+        "chat_template",
+        "keep",
+        "max_memory",
+        "resumable",
+        "output",
+    ),
+    "sweep": ("base", "p", "q", "pick", "privacy", "fairness", "samples", "max_kl", "output"),
+    "eval": ("delta", "against", "suite", "judge", "limit", "chat_template", "answers", "no_record"),
+}
+"""Verb with many options -> those that its help begins with."""
 
 _LISTED: Mapping[str, Callable[[str], str]] = {"as_": _kinds, "rule": _rules, "score": _scores, "suite": _suites}
 """Parameter -> its help for a verb."""

@@ -38,6 +38,7 @@ def score(
     overwrite: o.Overwrite = False,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
+    help_all: o.HelpAll = False,
 ) -> None:
     """Score a model and write its ranking, from which select needs no model.
 

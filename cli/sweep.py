@@ -70,6 +70,7 @@ def sweep(
     overwrite: o.Overwrite = False,
     as_json: o.Json = False,
     quiet: o.Quiet = False,
+    help_all: o.HelpAll = False,
 ) -> None:
     """Try many edits out, and show what each costs and gains.
 

@@ -37,7 +37,7 @@ def _text(docstring: str) -> str:
 def _table(parameters: list[Any]) -> str:
     rows = ["| option | default | meaning |", "|---|---|---|"]
     for parameter in parameters:
-        if "--help" in parameter.opts:
+        if {"--help", "--help-all"} & set(parameter.opts):
             continue
         option = parameter.opts[0].startswith("-")
         name = ", ".join(reversed(parameter.opts)) if option else parameter.name.upper()

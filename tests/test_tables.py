@@ -38,7 +38,7 @@ SCORE = Magnitude()
 
 
 def help_of(verb):
-    return " ".join(CliRunner().invoke(app, [verb, "--help"]).output.replace("│", " ").split())
+    return " ".join(CliRunner().invoke(app, [verb, "--help-all"]).output.replace("│", " ").split())
 
 
 def record(selection, recipe=None):

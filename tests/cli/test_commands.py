@@ -1,10 +1,12 @@
 """What a person and a program see: output forms, exit codes, sentences."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
 import pytest
+import typer.main
 import typer.testing
 
 from spin_hub.cli import app
@@ -103,25 +105,27 @@ def test_apply_on_an_edited_model_is_a_note_and_success(cli, edited):
     assert json.loads(out)["output"] is None
 
 
-def test_version_and_help(cli):
+def test_version(cli):
     assert cli("--version")[:2] == (0, "spin-hub 0.1.0\n")
-    for command in (
-        "edit",
-        "score",
-        "select",
-        "sweep",
-        "apply",
-        "revert",
-        "push",
-        "list",
-        "card",
-        "inspect",
-        "demo",
-        "env",
-    ):
-        code, out, _ = cli(command, "--help")
-        assert code == 0
-        assert f"spin-hub {command}" in out.split("Examples", 1)[1]
+
+
+MANY = {"edit": 48, "score": 24, "sweep": 32, "eval": 21}
+
+
+@pytest.mark.parametrize("verb", MANY)
+def test_help_begins_with_what_most_need_and_help_all_has_the_rest(cli, verb):
+    short, full = (cli(verb, option)[1] for option in ("--help", "--help-all"))
+    rows = [line for line in short.splitlines() if re.match(r"│ +(\* +)?--", line)]
+    assert len(rows) <= 12
+    assert "--help-all" in short and "Examples" in short and "--device" not in short
+    assert len(set(re.findall(r"--[a-z-]+", full))) >= MANY[verb] and "--device" in full
+    # Neither changes what the other shows.
+    assert cli(verb, "--help")[1] == short
+
+
+def test_each_command_is_listed_with_examples(cli):
+    for name, command in typer.main.get_command(app.app).commands.items():
+        assert f"spin-hub {name}" in command.callback.__doc__.split("Examples:")[1]
 
 
 def test_the_typer_app_itself_works(tiny):

@@ -17,7 +17,7 @@ from spin_hub.workflows import requests
 COMMANDS = typer.main.get_command(app).commands
 # These are programs of the terminal alone.
 VERBS = {name: {"eval": "evaluate"}.get(name, name) for name in COMMANDS if name not in ("demo", "env", "list")}
-SCREEN = {"as_json", "quiet", "show_examples"}
+SCREEN = {"as_json", "quiet", "show_examples", "help_all"}
 
 
 def keywords(verb):
