@@ -42,7 +42,7 @@ class Document:
         Raises:
             ValueError, yaml.YAMLError: it is not YAML, or too large or deep.
         """
-        self._left, self._anchors, self.doubled = 8 * len(text) + 1024, {}, {}
+        self._left, self._anchors, self.doubled = 2 * len(text) + 4096, {}, {}
         # libyaml takes a tab in an otherwise empty line for indentation.
         self._events = iter(yaml.parse(_EMPTY.sub("", text), Loader=_LOADER))
         next(self._events)
