@@ -120,6 +120,7 @@ def edit_command(record: Record) -> str | None:
         value = getattr(recipe, name)
         words += [] if value == usual or (rule and name in rule.implies) else [f"--{name}", value]
     words += ["--chat-template"] if recipe.chat_template else []
+    words += ["--template-date", recipe.template_date] if recipe.template_date else []
     words += ["--max-length", str(recipe.max_length)] if recipe.max_length else []
     words += ["--strict-rows"] if recipe.strict_rows else []
     words += ["--trust-remote-code"] if recipe.trust_remote_code else []

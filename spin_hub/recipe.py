@@ -1,6 +1,8 @@
 """Recipes: the options of an edit, checked once, with everything in them that decides the outcome."""
 
+import datetime
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
@@ -44,6 +46,8 @@ class ScoringRecipe:
         seed: of the sampling.
         target: ``mlp``, ``self_attn``, ``all``, or a glob pattern of parameter names.
         max_length: tokens after which an example is cut; None means never.
+        template_date: day for which the chat template is rendered, such as ``2026-11-28``; None takes the day of the
+            first run. Recorded if the template reads it.
         strict_rows: True to refuse rows that cannot become examples, which are otherwise left out and counted; recorded
             if True.
         max_memory: bytes that scoring (on a GPU: of its memory) may take; None takes what is free. It decides nothing
@@ -64,6 +68,7 @@ class ScoringRecipe:
     accumulate: Accumulate = "float32"
     chat_template: bool = False
     max_length: int | None = None
+    template_date: str | None = None
     strict_rows: bool = False
     device: Device = "auto"
     dtype: DType = "auto"
@@ -87,6 +92,7 @@ class ScoringRecipe:
             raise UsageError(message=f"The seed must not be negative, but is {self.seed}.")
         if self.chat_template and self.tokenization == "published":
             raise UsageError(message="The published tokenization uses no chat template; choose one of the two.")
+        check_date(self.template_date, self.chat_template)
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise UsageError(message=f"{name} must be one of {', '.join(choices)}, not {getattr(self, name)!r}.")
@@ -95,6 +101,8 @@ class ScoringRecipe:
         """Return plain JSON values, without what decides nothing of the outcome."""
         entry = {**asdict(self), "sets": dict(self.sets)}
         del entry["max_memory"], entry["resumable"]
+        if self.template_date is None:
+            del entry["template_date"]
         if not self.strict_rows:
             del entry["strict_rows"]
         if self.score == DEFAULT_SCORE:
@@ -243,6 +251,22 @@ class Destination:
 
 BY_DEFAULT: Final = Destination()
 """The default name, nothing replaced."""
+
+
+def check_date(date: str | None, chat_template: bool) -> None:
+    """Refuse a date that is not a day such as ``2026-11-28``, or that no chat template reads.
+
+    Raises:
+        UsageError: saying which.
+    """
+    if date is None:
+        return
+    with suppress(ValueError):
+        if datetime.date.fromisoformat(date).isoformat() == date:
+            if chat_template:
+                return
+            raise UsageError(message="--template-date is the date of a chat template: add --chat-template.")
+    raise UsageError(message=f"--template-date takes a day such as 2026-11-28, not {date!r}.")
 
 
 def rule_plugin(method: Mapping[str, Any]) -> Plugin | None:

@@ -119,6 +119,8 @@ class ScoringRecord:
         sets: as they were used.
         environment: versions, by name.
         precision: why the recipe's precision was taken, such as ``the checkpoint's precision``.
+        thinking: ``off`` if the chat template was asked for no thought, ``closed`` if the thought that it opens was
+            closed; recorded if either.
         score: of another score than the default its ``sentence``, and the ``package`` and ``version`` that bring it.
     """
 
@@ -127,6 +129,7 @@ class ScoringRecord:
     environment: Mapping[str, str]
     precision: str = ""
     score: Mapping[str, str] | None = None
+    thinking: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -136,6 +139,7 @@ class ScoringRecord:
             "environment": dict(self.environment),
             "precision": self.precision,
             **({"score": dict(self.score)} if self.score else {}),
+            **({"thinking": self.thinking} if self.thinking else {}),
         }
 
 

@@ -1,5 +1,6 @@
 """Recipe files: every option of ``edit`` in TOML, or the record of an earlier edit."""
 
+import datetime
 import json
 import tomllib
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ _TYPES: Final[Mapping[str, tuple[type, ...]]] = {
     "tokenization": (str,),
     "chat_template": (bool,),
     "max_length": (int,),
+    "template_date": (str, datetime.date),
     "strict_rows": (bool,),
     "p": (float, int),
     "q": (float, int),
@@ -96,7 +98,7 @@ def read_recipe_file(path: Path) -> dict[str, Any]:
     options = {key.replace("-", "_"): value for key, value in entries.items()}
     for key, value in options.items():
         _check(path, key, value)
-    return options
+    return {key: value.isoformat() if isinstance(value, datetime.date) else value for key, value in options.items()}
 
 
 def _check(path: Path, key: str, value: Any) -> None:
@@ -114,6 +116,7 @@ def _of_record(path: Path, record: Record) -> dict[str, Any]:
     names = ("samples", "seed", "target", "score", "tokenization", "accumulate", "chat_template", "max_length", "dtype")
     options: dict[str, Any] = {name: getattr(recipe, name) for name in names if getattr(recipe, name) is not None}
     options |= {"strict_rows": True} if recipe.strict_rows else {}
+    options |= {"template_date": recipe.template_date} if recipe.template_date else {}
     named = {name: spec for name, spec in recipe.sets.items() if name in ("privacy", "fairness", "general")}
     own = {name: spec for name, spec in recipe.sets.items() if name not in named}
     options |= {

@@ -3,21 +3,19 @@
 import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
-import jinja2
 import torch
 from torch import Tensor
 
 from spin_hub.data.builtin import builtin_pairs
+from spin_hub.data.chat import Tokenizer, open_chat
 from spin_hub.data.rows import Row
-from spin_hub.errors import BadRow, NoChatTemplate
+from spin_hub.data.tokens import joined_ids, prompt_ids
+from spin_hub.errors import BadRow
 from spin_hub.recipe import ScoringRecipe
 
 # The label of a token that does not count, as in torch.nn.functional.cross_entropy.
 IGNORE = -100
-# A tokenizer of transformers: called, and asked for offsets and for its chat template.
-Tokenizer = Any
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,44 +88,6 @@ def pieces(example: Example, tokenizer: Tokenizer) -> list[tuple[str, bool]]:
     return [(tokenizer.decode([token]), counted) for token, counted in zip(example.ids.tolist(), counts, strict=True)]
 
 
-def prompt_ids(tokenizer: Tokenizer, text: str) -> list[int]:
-    """Return the tokens of a prompt, without the EOS with which some tokenizers end every text."""
-    ids = list(tokenizer(text).input_ids)
-    if len(ids) > 1 and ids[-1] == tokenizer.eos_token_id:
-        ids.pop()
-    return ids
-
-
-def check_chat_template(tokenizer: Tokenizer) -> None:
-    """Refuse a tokenizer without a chat template.
-
-    Raises:
-        NoChatTemplate: the tokenizer has none.
-    """
-    if not getattr(tokenizer, "chat_template", None):
-        raise NoChatTemplate(why="the tokenizer has none")
-
-
-def rendered(tokenizer: Tokenizer, prompt: str, system: str = "") -> str:
-    """Render a user's message in the tokenizer's chat template, up to where the answer begins.
-
-    Args:
-        tokenizer: the model's.
-        prompt: the message.
-        system: a system message before it; "" for none.
-
-    Raises:
-        NoChatTemplate: the tokenizer has none, or it fails.
-    """
-    check_chat_template(tokenizer)
-    messages = [{"role": "system", "content": system}] if system else []
-    messages.append({"role": "user", "content": prompt})
-    try:
-        return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
-    except (jinja2.TemplateError, ValueError, TypeError) as error:
-        raise NoChatTemplate(why=f"it fails ({error})") from error
-
-
 def _example(name: str, row: Row, tokenise: Callable[[Row], tuple[list[int], int]], limit: int | None) -> Example:
     tokens, start = tokenise(row)
     ids = torch.tensor(tokens[:limit], dtype=torch.int64)
@@ -153,14 +113,7 @@ def _tokenise(tokenizer: Tokenizer, recipe: ScoringRecipe) -> Callable[[Row], tu
         prompt = list(tokenizer(row.prompt).input_ids)
         return prompt + list(tokenizer(row.response).input_ids)[1:], len(prompt)
 
-    def chat(row: Row) -> tuple[list[int], int]:
-        prompt = rendered(tokenizer, row.prompt, row.system)
-        encoded = tokenizer(prompt + row.response, add_special_tokens=False, return_offsets_mapping=True)
-        ends = [end for _, end in encoded.offset_mapping]
-        before = sum(1 for end in ends if end <= len(prompt))
-        return list(encoded.input_ids), before
-
     if recipe.chat_template:
-        check_chat_template(tokenizer)
-        return chat
+        template = open_chat(tokenizer, recipe.template_date)
+        return lambda row: joined_ids(tokenizer, template.prompt(row.prompt, row.system), row.response)
     return published if recipe.tokenization == "published" else exact

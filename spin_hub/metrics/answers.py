@@ -1,7 +1,6 @@
 """Metrics of answers: questions are asked in every state, and the answers judged and compared one by one."""
 
 import json
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -9,23 +8,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from spin_hub.artifacts.atomic import new_file
-from spin_hub.core.stats import Estimate, Measurement, Paired, paired
+from spin_hub.core.stats import Estimate
 from spin_hub.errors import DeviceOutOfMemory
-from spin_hub.evidence import BASE, METRICS, Grid, Plot, Report
-from spin_hub.metrics.base import Inputs, Measure, Measured, Metric, Need, nothing
-from spin_hub.metrics.judging import Judge, LexicalJudge, Verdict, check_judge, check_parsed, load_judge, tally
-from spin_hub.metrics.phrases import caution
+from spin_hub.evidence import METRICS, Grid, Plot, Report
+from spin_hub.metrics.base import Inputs, Measure, Measured, Metric, Need
+from spin_hub.metrics.judging import Judge, LexicalJudge, answers_to_judge, check_judge, judged, load_judge
 from spin_hub.model_cards.plots import frequency_plot
 from spin_hub.progress import Reporter
 from spin_hub.recipe import Device
 
 if TYPE_CHECKING:
-    from spin_hub.metrics.generation import Tokenizer
+    from spin_hub.data.chat import Chat, Tokenizer
     from spin_hub.metrics.states import State
 
 _PHRASES: Final = 12
 """Rows of the table of cautionary phrases."""
-_OUTCOMES: Final[Mapping[Verdict, bool | None]] = {"aware": True, "unaware": False, "unparsed": None}
 
 
 @dataclass(frozen=True)
@@ -55,13 +52,13 @@ class AnswerSettings:
     Attributes:
         tokenizer: the model's.
         new_tokens: the most tokens of an answer.
-        chat_template: whether a question is put into the tokenizer's chat template.
+        chat: the tokenizer's chat template, in which a question is a user's message; None asks raw questions.
         judge: for the metrics without an outcome of their own.
     """
 
     tokenizer: "Tokenizer"
     new_tokens: int = 64
-    chat_template: bool = False
+    chat: "Chat | None" = None
     judge: Judge = field(default_factory=LexicalJudge)
 
 
@@ -123,12 +120,18 @@ def prepare(inputs: Inputs, names: Sequence[str]) -> Answers:
 
     Raises:
         GuardUnusable: the judge's model is not usable here.
+        NoChatTemplate: it is requested, and the tokenizer has none or it fails.
         QuestionsError: a source that holds no questions.
     """
+    from spin_hub.data.chat import open_chat
+
     request = inputs.request
     check_judge(request.judged_by, request.device)
     asked = [Asked(name, entry.axis, entry.read(request)) for name in names for entry in METRICS[name].sets]
-    settings = AnswerSettings(inputs.tokenizer, request.new_tokens, request.chat_template)
+    chat = open_chat(inputs.tokenizer, request.template_date) if request.chat_template else None
+    for note in chat.notes if chat else ():
+        inputs.reporter.note(note)
+    settings = AnswerSettings(inputs.tokenizer, request.new_tokens, chat)
     return Answers(asked, settings, request.judged_by, request.device, request.answers)
 
 
@@ -139,7 +142,7 @@ def report(about: Mapping[str, Any]) -> Report:
     lexical = ", which counts phrases and judges no meaning" if answers["judge"] == LexicalJudge.name else ""
     sentence = (
         f"Answers: greedy, {answers['new_tokens']:,} tokens at most, "
-        f"{'with' if answers['chat_template'] else 'without'} the chat template, to {questions}; "
+        f"{'with' if answers['chat_template'] else 'without'} the chat template{_pinned(answers)}, to {questions}; "
         f"judge: {answers['judge']}{lexical}. Benign questions\n"
         "are declined where a phrase of refusal stands in the answer. Question by question against the base, with an "
         "exact paired test:"
@@ -147,6 +150,7 @@ def report(about: Mapping[str, Any]) -> Report:
     phrases = answers["caution"].get("edited", [])
     rows = [(row["phrase"], f"{row['before']:.2f}", f"{row['after']:.2f}") for row in phrases[:_PHRASES]]
     unread = [(f"unread, {label}", str(count)) for label, count in answers["unparsed"].items() if count]
+    unread += [(f"no answer after the thought, {label}", str(n)) for label, n in answers.get("unfinished", {}).items()]
     return Report(
         sentence,
         changes=answers["paired"],
@@ -156,6 +160,13 @@ def report(about: Mapping[str, Any]) -> Report:
         if phrases
         else (),
     )
+
+
+def _pinned(answers: Mapping[str, Any]) -> str:
+    date, thinking = answers.get("template_date"), answers.get("thinking")
+    words = [f"for {date}"] if date else []
+    words += [{"off": "without a thought", "closed": "its thought closed"}.get(str(thinking), "")] if thinking else []
+    return f" ({', '.join(words)})" if words else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,86 +220,13 @@ def collect_answers(
             with turned(model, weights) as found:
                 for entry in asked:
                     texts[entry.label][state] = generate(
-                        found, settings.tokenizer, entry.questions, settings.new_tokens, advance, settings.chat_template
+                        found, settings.tokenizer, entry.questions, settings.new_tokens, advance, settings.chat
                     )
     except torch.OutOfMemoryError as error:
         raise DeviceOutOfMemory(device=model.device, why="writing answers needs more") from error
     return texts
 
 
-def judged(
-    asked: Sequence[Asked],
-    texts: Mapping[str, Mapping[str, Sequence[str]]],
-    settings: AnswerSettings,
-    advance: Callable[[int], None] = nothing,
-) -> Measured:
-    """Judge written answers.
-
-    Args:
-        asked: the sets of questions.
-        texts: by label of the set and state, among them the base, the answers in the order of the questions.
-        settings: of asking, and the judge.
-        advance: called with every number of answers judged; :func:`answers_to_judge` in all.
-
-    Raises:
-        JudgeUnreadable: too many verdicts of the judge cannot be read.
-    """
-    metrics, changes, unread = [], {}, Counter[str]()
-    for entry in asked:
-        metric, change, unparsed = _rated(entry, texts[entry.label], settings.judge, advance)
-        metrics.append(metric)
-        changes[entry.label] = {state: found.to_json() for state, found in change.items()}
-        unread[entry.label] += unparsed
-    # The table of phrases is of all answers of a state, to whatever question.
-    words = {
-        state: [answer for entry in asked for answer in texts[entry.label][state]] for state in texts[asked[0].label]
-    }
-    about = {
-        "judge": settings.judge.name,
-        "new_tokens": settings.new_tokens,
-        "chat_template": settings.chat_template,
-        "questions": {entry.label: len(entry.questions) for entry in asked},
-        "unparsed": dict(unread),
-        "paired": changes,
-        "caution": {
-            state: [row.to_json() for row in caution(words[BASE], answers)]
-            for state, answers in words.items()
-            if state != BASE
-        },
-    }
-    return Measured(tuple(metrics), {"answers": about})
-
-
 def questions_to_ask(asked: Sequence[Asked], states: int) -> int:
     """Count the answers to write, with this number of states beside the base."""
     return sum(len(entry.questions) for entry in asked) * (1 + states)
-
-
-def answers_to_judge(asked: Sequence[Asked], texts: Mapping[str, Mapping[str, Sequence[str]]]) -> int:
-    """Count the answers to judge: those of metrics without an outcome of their own."""
-    return sum(
-        len(answers)
-        for entry in asked
-        if METRICS[entry.metric].outcome is None
-        for answers in texts[entry.label].values()
-    )
-
-
-def _rated(
-    entry: Asked, texts: Mapping[str, Sequence[str]], judge: Judge, advance: Callable[[int], None]
-) -> tuple[Measurement, dict[str, Paired], int]:
-    """The metric of a set, the changes from the base by state, and the number of verdicts that could not be read."""
-    metric: AnswerMetric = METRICS[entry.metric]
-    rated: Mapping[str, Sequence[Any]] = texts
-    unparsed = 0
-    if metric.outcome is not None:
-        outcomes = {state: list[bool | None](map(metric.outcome, answers)) for state, answers in texts.items()}
-    else:
-        verdicts = {state: list(judge.judge(entry.questions, answers, advance)) for state, answers in texts.items()}
-        for found in verdicts.values():
-            check_parsed(judge.name, found)
-        outcomes = {state: [_OUTCOMES[verdict] for verdict in found] for state, found in verdicts.items()}
-        rated, unparsed = verdicts, sum(tally(found).unparsed for found in verdicts.values())
-    values = {state: metric.rate(found) for state, found in rated.items()}
-    changes = {state: paired(outcomes[BASE], after) for state, after in outcomes.items() if state != BASE}
-    return metric.of(values, entry.axis), changes, unparsed

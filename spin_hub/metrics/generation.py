@@ -13,11 +13,9 @@ from typing import Any, Final
 import torch
 from transformers import GenerationConfig
 
-from spin_hub.data.examples import prompt_ids, rendered
+from spin_hub.data.chat import Chat, Tokenizer
+from spin_hub.data.tokens import prompt_ids
 from spin_hub.metrics.base import nothing
-
-Tokenizer = Any
-"""A tokenizer of transformers; called, asked to decode, and for its chat template."""
 
 _CPU_TOKENS: Final = 2048
 _DEVICE_TOKENS: Final = 16384
@@ -45,7 +43,7 @@ def generate(  # noqa: PLR0913
     prompts: Sequence[str],
     new_tokens: int = 64,
     advance: Callable[[int], None] = nothing,
-    chat_template: bool = False,
+    chat: Chat | None = None,
     batch_tokens: int | None = None,
 ) -> list[str]:
     """Answer every prompt greedily.
@@ -56,7 +54,7 @@ def generate(  # noqa: PLR0913
         prompts: in any order and of any lengths.
         new_tokens: the most tokens of an answer.
         advance: called with every number of prompts answered.
-        chat_template: whether a prompt is put into the tokenizer's chat template, as a user's message.
+        chat: the tokenizer's chat template, in which a prompt is a user's message; None takes prompts as they are.
         batch_tokens: see :class:`Writing`. In float32 an answer depends on its batch only where two tokens are
             likeliest up to rounding; in lower precisions that happens more often.
 
@@ -64,21 +62,20 @@ def generate(  # noqa: PLR0913
         The answers in the order of the prompts, without special tokens.
 
     Raises:
-        NoChatTemplate: it is requested and the tokenizer has none, or it fails.
+        NoChatTemplate: the template fails.
         ValueError: a prompt without a token, or ``new_tokens`` below 1.
     """
-    texts = _asked(tokenizer, prompts, chat_template)
-    return continuations(model, tokenizer, texts, Writing(new_tokens, not chat_template, batch_tokens), advance)
+    writing = Writing(new_tokens, chat is None, batch_tokens)
+    return continuations(model, tokenizer, _asked(prompts, chat), writing, advance)
 
 
-def prompt_tokens(tokenizer: Tokenizer, prompts: Sequence[str], chat_template: bool) -> list[list[int]]:
+def prompt_tokens(tokenizer: Tokenizer, prompts: Sequence[str], chat: Chat | None) -> list[list[int]]:
     """Return the tokens that :func:`generate` lets the model continue, for another program that does so.
 
     Raises:
         NoChatTemplate, ValueError: as :func:`generate`.
     """
-    texts = _asked(tokenizer, prompts, chat_template)
-    return [_tokens(tokenizer, number, text, not chat_template) for number, text in enumerate(texts)]
+    return [_tokens(tokenizer, number, text, chat is None) for number, text in enumerate(_asked(prompts, chat))]
 
 
 def answer_of(tokenizer: Tokenizer, tokens: Sequence[int], ends: Sequence[int]) -> str:
@@ -116,13 +113,15 @@ def continuations(
     return written
 
 
-def _asked(tokenizer: Tokenizer, prompts: Sequence[str], chat_template: bool) -> Sequence[str]:
-    return [rendered(tokenizer, prompt) for prompt in prompts] if chat_template else prompts
+def _asked(prompts: Sequence[str], chat: Chat | None) -> Sequence[str]:
+    return [chat.prompt(prompt) for prompt in prompts] if chat else prompts
 
 
 def _tokens(tokenizer: Tokenizer, number: int, text: str, special_tokens: bool) -> list[int]:
-    plain = not special_tokens
-    tokens = list(tokenizer(text, add_special_tokens=False).input_ids) if plain else prompt_ids(tokenizer, text)
+    if special_tokens:
+        tokens = prompt_ids(tokenizer, text)
+    else:
+        tokens = list(tokenizer(text, add_special_tokens=False).input_ids)
     if not tokens:
         raise ValueError(f"prompt {number} is empty: it has no token")
     return tokens

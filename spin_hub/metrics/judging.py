@@ -1,25 +1,32 @@
-"""Judges: whether an answer to a question shows awareness of what is unfair, private or unsafe in it.
+"""Judges, and the judging of answers: whether they show awareness of what is unfair, private or unsafe in a question.
 
 ``--judge`` names the lexical judge, which counts phrases and judges no meaning, or a guard model
 (:mod:`spin_hub.metrics.guards`), such as ``qwen3guard`` or ``qwen3guard=org/name``. Numbers of different judges cannot
-be compared.
+be compared. An answer is what follows the model's thought; one that ends within a thought does not count.
 """
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Final, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
 
+from spin_hub.core.stats import Measurement, Paired, paired
 from spin_hub.errors import GuardUnusable, SpinHubError, UsageError
-from spin_hub.metrics.base import nothing
-from spin_hub.metrics.phrases import PHRASES, plain
+from spin_hub.evidence import BASE, METRICS
+from spin_hub.metrics.base import Measured, nothing
+from spin_hub.metrics.phrases import PHRASES, caution, plain
 from spin_hub.progress import Reporter, step
 from spin_hub.recipe import Device
 from spin_hub.units import human_bytes
 
+if TYPE_CHECKING:
+    from spin_hub.metrics.answers import AnswerMetric, AnswerSettings, Asked
+
 Verdict: TypeAlias = Literal["aware", "unaware", "unparsed"]
 LEXICAL: Final = "lexical"
 ONE_IN: Final = 5
-"""The least number of verdicts for each one that may be unparsed."""
+"""The least number of verdicts for each one that may be unparsed, and of answers for each one that may be missing."""
+_OUTCOMES: Final[Mapping[Verdict, bool | None]] = {"aware": True, "unaware": False, "unparsed": None}
 
 
 class Judge(Protocol):
@@ -156,3 +163,95 @@ def load_judge(judge: str, device: Device, reporter: Reporter) -> Judge:
     with step(reporter, "Loading the judge"):
         model = load_running(base.index, where, trust_remote_code=False)
         return GuardJudge(PROFILES[profile], model, load_tokenizer(base.source.folder, False))
+
+
+def judged(
+    asked: Sequence["Asked"],
+    texts: Mapping[str, Mapping[str, Sequence[str]]],
+    settings: "AnswerSettings",
+    advance: Callable[[int], None] = nothing,
+) -> Measured:
+    """Judge written answers, each by what follows its thought.
+
+    Args:
+        asked: the sets of questions.
+        texts: by label of the set and state, among them the base, the answers in the order of the questions.
+        settings: of asking, and the judge.
+        advance: called with every number of answers judged; :func:`answers_to_judge` in all.
+
+    Raises:
+        SpinHubError: too many verdicts of the judge cannot be read.
+        SpinHubError: too many answers end within a thought.
+    """
+    from spin_hub.data.chat import spoken
+
+    said = {
+        label: {state: list(map(spoken, found)) for state, found in states.items()} for label, states in texts.items()
+    }
+    for label, states in said.items():
+        for state, answers in states.items():
+            if (missing := answers.count(None)) * ONE_IN > len(answers):
+                raise SpinHubError(
+                    message=f"{missing} of {len(answers)} answers of the {state} model ({label}) end within a thought.",
+                    hint=f"Allow more than --new-tokens {settings.new_tokens}, or ask with --chat-template.",
+                )
+    metrics, changes, unread = [], {}, Counter[str]()
+    for entry in asked:
+        metric, change, unparsed = _rated(entry, said[entry.label], settings.judge, advance)
+        metrics.append(metric)
+        changes[entry.label] = {state: found.to_json() for state, found in change.items()}
+        unread[entry.label] += unparsed
+    # The table of phrases is of all answers of a state, to whatever question.
+    words = {
+        state: [answer for entry in asked for answer in said[entry.label][state] if answer is not None]
+        for state in said[asked[0].label]
+    }
+    unfinished = {label: sum(answers.count(None) for answers in states.values()) for label, states in said.items()}
+    about = {
+        "judge": settings.judge.name,
+        "new_tokens": settings.new_tokens,
+        "chat_template": settings.chat is not None,
+        **(settings.chat.to_json() if settings.chat else {}),
+        "questions": {entry.label: len(entry.questions) for entry in asked},
+        "unparsed": dict(unread),
+        **({"unfinished": unfinished} if any(unfinished.values()) else {}),
+        "paired": changes,
+        "caution": {
+            state: [row.to_json() for row in caution(words[BASE], answers)]
+            for state, answers in words.items()
+            if state != BASE
+        },
+    }
+    return Measured(tuple(metrics), {"answers": about})
+
+
+def answers_to_judge(asked: Sequence["Asked"], texts: Mapping[str, Mapping[str, Sequence[str]]]) -> int:
+    """Count the answers to judge: those of metrics without an outcome of their own."""
+    return sum(
+        len(answers)
+        for entry in asked
+        if METRICS[entry.metric].outcome is None
+        for answers in texts[entry.label].values()
+    )
+
+
+def _rated(
+    entry: "Asked", texts: Mapping[str, Sequence[str | None]], judge: Judge, advance: Callable[[int], None]
+) -> tuple[Measurement, dict[str, Paired], int]:
+    """The metric of a set, the changes from the base by state, and the number of verdicts that could not be read."""
+    metric: AnswerMetric = METRICS[entry.metric]
+    values, outcomes, unparsed = {}, {}, 0
+    for state, answers in texts.items():
+        if metric.outcome is not None:
+            rated: list[Any] = [answer for answer in answers if answer is not None]
+            outcomes[state] = [None if answer is None else metric.outcome(answer) for answer in answers]
+        else:
+            verdicts = judge.judge(entry.questions, [answer or "" for answer in answers], advance)
+            check_parsed(judge.name, verdicts)
+            unparsed += tally(verdicts).unparsed
+            pairs = zip(answers, verdicts, strict=True)
+            rated = ["unparsed" if answer is None else verdict for answer, verdict in pairs]
+            outcomes[state] = [_OUTCOMES[verdict] for verdict in rated]
+        values[state] = metric.rate(rated)
+    changes = {state: paired(outcomes[BASE], after) for state, after in outcomes.items() if state != BASE}
+    return metric.of(values, entry.axis), changes, unparsed

@@ -11,7 +11,7 @@ from spin_hub.evidence import METRICS
 from spin_hub.metrics.base import suites, usable
 from spin_hub.metrics.capability import TASKS as TASKS
 from spin_hub.metrics.judging import LEXICAL, guard_of
-from spin_hub.recipe import Device, DType
+from spin_hub.recipe import Device, DType, check_date
 
 PAPER: Final = "paper"
 Backend: TypeAlias = Literal["transformers", "vllm"]
@@ -37,6 +37,8 @@ class EvalRequest:
         task_dir: a folder with task files of one's own.
         limit: the most questions of a set, windows, and documents of a task; None takes all.
         new_tokens: the most tokens of an answer.
+        chat_template: True to ask in the tokenizer's chat template.
+        template_date: day for which that is rendered, if it reads the date; None takes today.
         seed: of the random control.
         backend: what writes answers; ``vllm`` loads every state from a folder, and measures answers alone.
         record: whether a local edited model or delta gets the results into its record and card.
@@ -56,6 +58,7 @@ class EvalRequest:
     limit: int | None = None
     new_tokens: int = 64
     chat_template: bool = False
+    template_date: str | None = None
     seed: int = 0
     device: Device = "auto"
     dtype: DType = "auto"
@@ -73,6 +76,7 @@ class EvalRequest:
         guard_of(self.judged_by)
         if self.new_tokens < 1 or (self.limit is not None and self.limit < 1):
             raise UsageError(message="--new-tokens and --limit must be at least 1.")
+        check_date(self.template_date, self.chat_template)
         if self.window is not None and self.window < 2:
             raise UsageError(message="--window must be at least 2.")
         if self.backend == "vllm" and any(METRICS[name].needs != "answers" for name in self.metrics):

@@ -26,58 +26,57 @@ from spin_hub.checkpoint.patch import copy_others, originals, write_patched_copy
 from spin_hub.core.delta import Delta, TensorEdit
 from spin_hub.core.dtypes import itemsize
 from spin_hub.core.selection import Selection
+from spin_hub.data.chat import Chat, Tokenizer
 from spin_hub.errors import MissingDependency, ServerFailed
 from spin_hub.evidence import BASE, EDITED
 from spin_hub.metrics.answers import AnswerSettings, Asked
-from spin_hub.metrics.generation import Tokenizer, answer_of, ends_of, prompt_tokens
+from spin_hub.metrics.generation import answer_of, ends_of, prompt_tokens
 from spin_hub.metrics.states import ComparedStates, control_of
 from spin_hub.progress import Reporter, step
 
 Bytes: TypeAlias = Mapping[str, TensorEdit]
-"""Tensor name -> positions and the bytes that shall stand there."""
+"""Tensor name -> positions and the bytes to write there."""
 
 
 def _own_end(folder: Path) -> Any:
-    """What a checkpoint's generation settings say of the end of an answer, as transformers reads them."""
+    """Return the end of an answer by a checkpoint's generation settings, as transformers reads them."""
     if not (folder / GENERATION_CONFIG_NAME).is_file():
         return None
     return GenerationConfig.from_pretrained(folder).eos_token_id
 
 
 def check_vllm() -> None:
-    """Refuses where vLLM is not installed.
+    """Refuse to go on without vLLM.
 
     Raises:
-        MissingDependency: it is not.
+        MissingDependency: it is not installed.
     """
     if find_spec("vllm") is None:
         raise MissingDependency(package="vllm", command='pip install "spin-hub[vllm]"')
 
 
-def served(
-    folder: Path, tokenizer: Tokenizer, prompts: Sequence[str], new_tokens: int, chat_template: bool
-) -> list[str]:
-    """Answers every prompt greedily.
+def served(folder: Path, tokenizer: Tokenizer, prompts: Sequence[str], new_tokens: int, chat: Chat | None) -> list[str]:
+    """Answer every prompt greedily.
 
     Args:
         folder: of the model.
         tokenizer: the model's.
         prompts: in any order and of any lengths.
         new_tokens: the most tokens of an answer.
-        chat_template: whether a prompt is put into the tokenizer's chat template, as a user's message.
+        chat: the tokenizer's chat template, in which a prompt is a user's message; None takes prompts as they are.
 
     Returns:
         The answers in the order of the prompts, without special tokens.
 
     Raises:
-        NoChatTemplate: it is asked for and cannot be used.
-        ServerFailed: the process ended with an error, or gave no answers.
+        NoChatTemplate: the template fails.
+        ServerFailed: the process ended with an error, or without answers.
     """
     ends = ends_of(tokenizer, _own_end(folder))
     with tempfile.TemporaryDirectory(prefix="spin-hub-", ignore_cleanup_errors=True) as place:
         request, output = Path(place, "request.json"), Path(place, "answers.json")
         asked = {
-            "model": str(folder), "prompts": prompt_tokens(tokenizer, prompts, chat_template), "ends": ends,
+            "model": str(folder), "prompts": prompt_tokens(tokenizer, prompts, chat), "ends": ends,
             "new_tokens": new_tokens, "output": str(output),
         }  # fmt: skip
         request.write_text(json.dumps(asked), "utf-8")
@@ -87,17 +86,17 @@ def served(
             raise ServerFailed(why=f"its process ended with {ended.returncode}")
         answers = json.loads(output.read_text("utf-8"))
     if len(answers) != len(prompts):
-        raise ServerFailed(why=f"it gave {len(answers)} answers to {len(prompts)} questions")
+        raise ServerFailed(why=f"it returned {len(answers)} answers to {len(prompts)} questions")
     return [answer_of(tokenizer, tokens, ends) for tokens in answers]
 
 
 def ask_served(
     compared: ComparedStates, asked: Sequence[Asked], settings: AnswerSettings, seed: int, reporter: Reporter
 ) -> dict[str, dict[str, list[str]]]:
-    """Has vLLM answer all questions in every state.
+    """Let vLLM answer all questions in every state.
 
     Returns:
-        By set's label and state, the answers in the order of the questions.
+        By label of the set and state, the answers in the order of the questions.
 
     Raises:
         ServerFailed: vLLM did not write the answers.
@@ -109,7 +108,7 @@ def ask_served(
     with reporter.task("Asking through vLLM", len(states), "states") as advance:
         for state, (base, wanted) in states.items():
             with _folder(base, wanted) as folder:
-                answers = served(folder, settings.tokenizer, prompts, settings.new_tokens, settings.chat_template)
+                answers = served(folder, settings.tokenizer, prompts, settings.new_tokens, settings.chat)
             for entry in asked:
                 count = len(entry.questions)
                 texts[entry.label][state], answers = answers[:count], answers[count:]
@@ -118,7 +117,7 @@ def ask_served(
 
 
 def _states(compared: ComparedStates, seed: int) -> dict[str, tuple[Base, Bytes]]:
-    """State -> the model that it is made from, and what has to be changed in it."""
+    """Return by state the model that it is made from, and the bytes to change in it."""
     delta, base, edited = compared.delta, compared.base, compared.other or compared.base
     if delta is None:
         return {BASE: (base, {}), **({EDITED: (edited, {})} if compared.other else {})}
@@ -134,7 +133,7 @@ def _zeros(delta: Delta) -> Bytes:
 
 
 def _with_zeros(restored: Bytes, delta: Delta, chosen: Selection) -> Bytes:
-    """The bytes that restore a base, and zeros at the chosen positions, which win."""
+    """Return the bytes that restore a base, with zeros at the chosen positions."""
     found = {}
     for name, indices in chosen:
         edit = delta.edits[name]
@@ -149,7 +148,7 @@ def _with_zeros(restored: Bytes, delta: Delta, chosen: Selection) -> Bytes:
 
 @contextmanager
 def _folder(base: Base, wanted: Bytes) -> Iterator[Path]:
-    """A model's folder with the wanted bytes: its own if nothing has to be changed, else a temporary copy."""
+    """Yield a model's folder with the wanted bytes: its own if nothing has to be changed, else a temporary copy."""
     if not wanted:
         yield base.source.folder
         return

@@ -1,4 +1,4 @@
-"""The process in which vLLM writes answers; when it ends, the device's memory is free again.
+"""The process in which vLLM writes answers: when it ends, the device's memory is free again.
 
 Called with one argument, a JSON file: ``model``, a folder; ``prompts``, lists of tokens; ``ends``, tokens that end an
 answer; ``new_tokens``; ``output``, the file for the answers, a JSON list of lists of tokens.
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def main(request: Path) -> None:
-    """Writes the answers of one request."""
+    """Write the answers of one request."""
     from vllm import LLM, SamplingParams
 
     asked = json.loads(request.read_text("utf-8"))

@@ -13,7 +13,7 @@ from tokenizers.processors import TemplateProcessing
 from transformers import AutoModelForCausalLM
 
 from spin_hub.core.selection import Selection
-from spin_hub.errors import NoChatTemplate
+from spin_hub.data.chat import open_chat
 from spin_hub.metrics.base import nothing
 from spin_hub.metrics.generation import Writing, continuations, generate
 from spin_hub.models.edit import switched
@@ -199,15 +199,9 @@ def test_a_chat_template_is_put_around_every_prompt_and_has_its_own_special_toke
     expected = generate(model, tokenizer, rendered, NEW)
     assert expected != generate(model, tokenizer, PROMPTS, NEW)
     tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 256)])
-    assert generate(model, tokenizer, PROMPTS, NEW, chat_template=True) == expected
+    assert generate(model, tokenizer, PROMPTS, NEW, chat=open_chat(tokenizer)) == expected
     assert generate(model, tokenizer, rendered, NEW) != expected
     assert continuations(model, tokenizer, rendered, Writing(NEW, special_tokens=False), nothing) == expected
-
-
-@pytest.mark.parametrize("template", [None, "{{ raise_exception('no users here') }}", "{% broken"])
-def test_a_chat_template_that_is_not_there_or_fails_is_refused(model, template):
-    with pytest.raises(NoChatTemplate):
-        generate(model, models.byte_tokenizer(template), PROMPTS, NEW, chat_template=True)
 
 
 def test_an_edit_answers_otherwise_and_leaves_nothing_behind(model, tokenizer):

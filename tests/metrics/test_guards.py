@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tokenizers.processors import TemplateProcessing
 from transformers import AutoModelForCausalLM
 
-from spin_hub.errors import SpinHubError
+from spin_hub.errors import GuardUnusable, SpinHubError
 from spin_hub.metrics.base import nothing
 from spin_hub.metrics.generation import Writing, continuations, generate
 from spin_hub.metrics.guards import PROFILES, GuardJudge, GuardProfile
@@ -259,8 +259,10 @@ def test_a_date_in_the_question_stays():
 @pytest.mark.parametrize("name", sorted(set(PROFILES) - {"md-judge"}))
 @pytest.mark.parametrize("template", [None, "{{ raise_exception('alternate!') }}", "{% broken"])
 def test_a_guard_without_a_template_that_works_is_refused(name, template):
-    with pytest.raises(ValueError, match="guard model"):
-        PROFILES[name].prompt(models.byte_tokenizer(template), *PAIR)
+    judge = GuardJudge(PROFILES[name], None, models.byte_tokenizer(template))
+    with pytest.raises(GuardUnusable, match=f"The judge {name} cannot be used: its chat template") as caught:
+        judge.judge(*[[text] for text in PAIR])
+    assert "--judge lexical" in caught.value.hint
 
 
 def test_profiles_name_models_of_the_hub():
