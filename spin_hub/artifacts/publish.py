@@ -84,6 +84,16 @@ class Publication:
     remote: RemoteRepo | None
     private: bool | None
     base: BaseRepo | None
+    own: bool = True
+
+    @property
+    def visibility(self) -> str:
+        """Who will see the repo: ``public`` or ``private``; of a new one, an organisation may decide that by itself."""
+        if self.remote:
+            return self.remote.visibility
+        if self.private is None and not self.own:
+            return f"public, unless {self.repo_id.partition('/')[0]} makes new repos private"
+        return "private" if self.private else "public"
 
     def card(self, record: Record, local: str | None = None) -> str:
         """The README as it will be pushed: what a person wrote is kept, here and in the repo."""
@@ -133,7 +143,7 @@ def prepare(who: Account, options: PushOptions, kind: str, model: ModelRecord, r
         reporter.note(terms.note + " This is a reminder, not legal advice.")
         if terms.prefix and not repo_id.partition("/")[2].startswith(terms.prefix):
             reporter.note(f"The name {repo_id.partition('/')[2]} does not begin with '{terms.prefix}'.")
-    return Publication(options, repo_id, remote, private, base)
+    return Publication(options, repo_id, remote, private, base, own=repo_id.partition("/")[0] == who.name)
 
 
 def most_to_upload(publication: Publication, base: Base, kind: str) -> int:

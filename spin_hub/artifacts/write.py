@@ -46,7 +46,7 @@ class Outcome:
         warnings: what a person must not miss, a sentence each.
         pushed: what came of pushing it; None where it was not pushed.
         fit: how well an applied delta fits, as plain JSON values.
-        planned: the repo to which it would go, and the bytes to upload at most; None where no push is planned.
+        planned: of a push: the repo, who will see it, and the bytes to upload at most; None where none is planned.
         verification: of what was pushed; None where it was not looked at.
     """
 
@@ -55,7 +55,7 @@ class Outcome:
     warnings: tuple[str, ...] = ()
     pushed: Pushed | None = None
     fit: Mapping[str, Any] | None = None
-    planned: tuple[str, int] | None = None
+    planned: tuple[str, str, int] | None = None
     verification: Verification | None = None
 
     @property
@@ -90,7 +90,11 @@ class Outcome:
             **({"adapter": record.adapter} if record.adapter else {}),
             **({"fit": self.fit} if self.fit is not None else {}),
             **({"verification": self.verification.to_json()} if self.verification else {}),
-            **({"plan": {"repo_id": self.planned[0], "upload": self.planned[1]}} if self.planned else {}),
+            **(
+                {"plan": dict(zip(("repo_id", "visibility", "upload"), self.planned, strict=True))}
+                if self.planned
+                else {}
+            ),
         }
 
 

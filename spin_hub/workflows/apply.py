@@ -92,7 +92,7 @@ def apply(
     rebased, provenance = rebase(opened, options.force, reporter)
     if options.plan:
         upload = most_to_upload(publication, base, MODEL.name) if publication else 0
-        planned = (publication.repo_id, upload) if publication else None
+        planned = (publication.repo_id, publication.visibility, upload) if publication else None
         return replace(Outcome(None, describe(MODEL.name, rebased, provenance)), fit=fit, planned=planned)
     if publication is None:
         return replace(write_model_folder(target, base, rebased, provenance, reporter), fit=fit)

@@ -90,6 +90,7 @@ class Plan:
     output: str
     disk: int
     repo_id: str | None
+    visibility: str | None
     upload: int | None
     advice: tuple[str, ...] = ()
 
@@ -97,6 +98,7 @@ class Plan:
     def facts(self) -> list[tuple[str, str]]:
         """Labels and texts for the terminal."""
         memory = ", ".join(f"{name} {human_bytes(size)}" for name, size in self.memory.items())
+        upload = human_bytes(self.upload or 0)
         return [
             ("model", self.model + (f"@{self.commit[:12]}" if self.commit else "")),
             ("runs", f"{self.dtype} on {self.device}: {self.precision}"),
@@ -108,7 +110,7 @@ class Plan:
             ("measuring", f"about {about(self.reading)}" if self.reading else "nothing is measured (--no-eval)"),
             ("writes", f"{self.output}, at most {human_bytes(self.disk)}"),
             *((("shorter" if number == 0 else ""), text) for number, text in enumerate(self.advice)),
-            *([("uploads", f"to {self.repo_id}, at most {human_bytes(self.upload)}")] if self.upload else []),
+            *([("uploads", f"to {self.repo_id} ({self.visibility}), at most {upload}")] if self.upload else []),
         ]
 
     def to_json(self) -> dict[str, Any]:
@@ -171,6 +173,7 @@ def plan(request: EditRequest, reporter: Reporter = SILENT) -> Plan:
         output=str(request.destination.path or default_name(base.source.name, base.card, request.kind)),
         disk=needed_bytes(base, request.kind) + own,
         repo_id=publication.repo_id if publication else None,
+        visibility=publication.visibility if publication else None,
         upload=most_to_upload(publication, base, request.kind) + own if publication else None,
         advice=shorter(request, demand, holding.engine, cost, (1 + STATES) / states),
     )

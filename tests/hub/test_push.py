@@ -203,10 +203,11 @@ def test_of_an_edited_model_the_delta_alone_is_pushed(desk, stock):
 def test_a_plan_says_where_a_push_would_go_and_how_much_would_travel(desk, stock):
     done = desk.run("apply", stock.delta, "org/tiny", "--plan", "--push", "--json")
     assert done.data["plan"]["repo_id"] == REPO
+    assert done.data["plan"]["visibility"] == "public"
     planned = done.data["plan"]["upload"]
     with pytest.raises(KeyError):
         desk.hub.repo(REPO)
-    assert f"to {REPO}, at most" in desk.run("apply", stock.delta, "org/tiny", "--plan", "--push").stdout
+    assert f"to {REPO} (public), at most" in desk.run("apply", stock.delta, "org/tiny", "--plan", "--push").stdout
     pushed = desk.run("apply", stock.delta, "org/tiny", "--push", "--json")
     assert 0 < pushed.data["uploaded"] <= planned
 
@@ -237,3 +238,23 @@ def test_a_name_that_was_given_away_is_followed(desk, stock):
 def test_what_a_delta_on_the_hub_holds_is_shown(desk, stock):
     done = desk.run("inspect", THERE, "--json")
     assert done.data["weights"] == 3
+
+
+@pytest.mark.parametrize(
+    ("repo", "options", "visibility"),
+    [
+        ("alice/new", (), "public"),
+        ("alice/new", ("--private",), "private"),
+        ("acme/new", (), "public, unless acme makes new repos private"),
+        ("acme/new", ("--public",), "public"),
+        (THERE, (), "public"),
+    ],
+)
+def test_a_plan_says_who_will_see_the_repo(desk, stock, repo, options, visibility):
+    ratios = ("--p", "1e-2", "--q", "1e-1", "--samples", "2")
+    for command in (("edit", "org/tiny", *ratios), ("apply", stock.delta, "org/tiny")):
+        arguments = (*command, "--plan", "--push", "--repo-id", repo, *options)
+        data = desk.run(*arguments, "--json").data
+        assert data.get("plan", data)["visibility"] == visibility
+        assert f"to {repo} ({visibility})," in " ".join(desk.run(*arguments).stdout.split())
+    assert not desk.hub.traffic["create"].requests
