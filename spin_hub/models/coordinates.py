@@ -162,26 +162,38 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(names[:3]) + more
 
 
-def parameter_of(model: Any, tensor: str) -> str:
-    """The parameter of a model that holds a checkpoint tensor with its elements in order.
+def parameters_of(model: Any, tensors: Iterable[str]) -> dict[str, str]:
+    """Find the parameters of a model that hold checkpoint tensors with their elements in order.
 
     Args:
         model: loaded, or its modules without memory.
-        tensor: the name in the checkpoint.
+        tensors: names in the checkpoint.
 
     Returns:
-        The name in ``model.named_parameters()``; the tensor's own if the model does not have it under another.
+        Tensor -> the name in ``model.named_parameters()``; its own if the model does not have it under another.
 
     Raises:
-        NotEditable: transformers joins, splits or turns the tensor as it loads it.
+        NotEditable: transformers joins, splits or turns a tensor as it loads it.
     """
-    if not getattr(model, "_weight_conversions", None) and _has(model, tensor):
-        return tensor
-    rename, _ = _renaming(model)
-    name, pattern = rename(tensor)
-    if pattern is not None:
-        raise NotEditable(what=tensor, why=f"transformers makes it a part of {name} in another form")
-    return name if _has(model, name) else tensor
+    found = {}
+    as_they_are = not getattr(model, "_weight_conversions", None)
+    rename = None
+    for tensor in tensors:
+        if as_they_are and _has(model, tensor):
+            found[tensor] = tensor
+            continue
+        if rename is None:
+            rename, _ = _renaming(model)
+        name, pattern = rename(tensor)
+        if pattern is not None:
+            raise NotEditable(what=tensor, why=f"transformers makes it a part of {name} in another form")
+        found[tensor] = name if _has(model, name) else tensor
+    return found
+
+
+def parameter_of(model: Any, tensor: str) -> str:
+    """Find the parameter of one tensor; see :func:`parameters_of`."""
+    return parameters_of(model, [tensor])[tensor]
 
 
 def _renaming(model: Any) -> tuple[Callable[[str], tuple[str, str | None]], Callable[[str, str], list[str]]]:

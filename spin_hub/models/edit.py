@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from spin_hub.core.delta import ZERO, BaseRef, Delta, TensorEdit
 from spin_hub.core.selection import Indices, Selection
 from spin_hub.errors import ModelChanged
-from spin_hub.models.coordinates import parameter_of
+from spin_hub.models.coordinates import parameters_of
 from spin_hub.models.parameters import CODES, Place, as_bits, as_bytes, differing, originals, place
 
 Shape = tuple[int, ...]
@@ -32,7 +32,8 @@ def switched(model: Any, selection: Selection) -> Iterator[None]:
         NotEditable: a parameter that the model lacks, that does not hold the positions, or in which no single
             element can be set.
     """
-    with zeroed(model, Selection({parameter_of(model, name): indices for name, indices in selection})):
+    names = parameters_of(model, selection.indices)
+    with zeroed(model, Selection({names[name]: indices for name, indices in selection})):
         yield
 
 
@@ -77,7 +78,7 @@ class Applied:
         self._open: list[ExitStack] = []
 
     def __enter__(self) -> Any:
-        names = {name: parameter_of(self._model, name) for name in self._delta.edits}
+        names = parameters_of(self._model, self._delta.edits)
         selection = Selection({names[name]: edit.indices for name, edit in self._delta.edits.items()})
         shapes = {names[name]: edit.shape for name, edit in self._delta.edits.items()}
         self._open.append(zeroed(self._model, selection, shapes))
@@ -168,9 +169,10 @@ class _Found:
 
 def _find(delta: Delta, model: Any) -> list[_Found]:
     found = []
+    names = parameters_of(model, (name for name, edit in delta.edits.items() if len(edit.indices)))
     for tensor, edit in delta.edits.items():
         if len(edit.indices):
-            where = place(model, parameter_of(model, tensor), edit.indices, edit.shape)
+            where = place(model, names[tensor], edit.indices, edit.shape)
             values = where.take()
             found.append(_Found(tensor, edit, where, values, originals(edit, where.dtype).to(values.device)))
     return found
