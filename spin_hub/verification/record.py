@@ -64,21 +64,25 @@ def card_rows(artifact: Artifact) -> tuple[list[Difference], list[str]]:
         return [Difference("card", README, "a card as the record gives it", shown(str(error.facts["why"])))], []
     rows = [Difference("card", README, f"{label} {shown(true)}", shown(said)) for label, true, said in found]
     notes = [] if same else [f"The record is of {shown(artifact.tool)}: of the card its figures were compared."]
-    drawn, remark = _picture(artifact, record)
+    drawn, remark = _picture(artifact, record, same)
     return [*rows, *drawn], [*notes, *remark, *_unproven(record)]
 
 
-def _picture(artifact: Artifact, record: Record) -> tuple[list[Difference], list[str]]:
-    """Compare the heat map with the one that the delta's own counts give."""
+def _picture(artifact: Artifact, record: Record, same: bool) -> tuple[list[Difference], list[str]]:
+    """Compare the heat map with the one that the delta's own counts give; another version may have drawn another."""
     name, store, delta = f"{artifact.folder}{HEAT_MAP}", artifact.store, artifact.delta
     if name not in store.sizes:
         return [], []
     table = by_layer({tensor: len(edit.indices) for tensor, edit in delta.edits.items()})
     picture = store.whole(name) if store.sizes[name] <= _PICTURE else b""
     equal = is_heat_map(picture, table, title_of(record.model.name, delta.weights))
+    if equal:
+        return [], []
     if equal is None:
         return [], [f"Of {name} the cells were compared; its lettering is another version's, or was changed."]
-    return [] if equal else [Difference("card", name, "the map of the delta's weights", "another picture")], []
+    if not same:
+        return [], [f"{name} is another picture than this version draws of the delta, and was not compared."]
+    return [Difference("card", name, "the map of the delta's weights", "another picture")], []
 
 
 def _unproven(record: Record) -> list[str]:

@@ -94,6 +94,11 @@ def test_a_changed_heat_map_differs(folder, tiny, name):
     CHANGES[name](folder / HEAT_MAP)
     found = verify(folder, base=str(tiny))
     assert [(row.what, row.file) for row in found.differences] == [("card", HEAT_MAP)]
+    record = json.loads((folder / "spin.json").read_text("utf-8"))
+    (folder / "spin.json").write_text(json.dumps({**record, "tool": "spin-hub 0.0.1"}), "utf-8")
+    older = verify(folder, base=str(tiny))
+    assert older.equal
+    assert any("than this version draws" in note for note in older.notes)
 
 
 def test_other_lettering_is_a_note(folder, tiny):
