@@ -1,6 +1,7 @@
 """spin-hub sweep."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -99,11 +100,14 @@ def sweep(
 
 
 def _show(screen: "Screen", data: Mapping[str, Any]) -> None:
-    """Every edit that was tried: its cost, what it gains, and which are on the front."""
+    """Show every edit that was tried: its cost, what it gains, and which are on the front."""
     names = {data["best"]: "best", data["knee"]: "knee"} | (
         {data["best"]: "best, knee"} if data["best"] == data["knee"] else {}
     )
     parts = len({row["part"] for row in data["rows"]}) > 1
+    measured = [row for row in data["rows"] if not row["why"]]
+    shift, unit = _shifts([row["gain"]["value"] for row in measured])
+    ratio = f".{_decimals(row['perplexity_ratio'] for row in measured)}f"
     body = []
     for row in data["rows"]:
         p, q = (row["ratios"].get(name) for name in ("general", "fairness"))
@@ -111,18 +115,32 @@ def _show(screen: "Screen", data: Mapping[str, Any]) -> None:
         if row["why"]:
             body.append((*head, f"{row['weights']:,}", *[""] * 5, row["why"]))
             continue
-        gain = row["gain"]
         mark = names.get(row["row"], "front" if row["row"] in data["front"] else "")
-        ends = ("" if end is None else f"{end:+.3f}" for end in (gain["low"], gain["high"]))
-        figures = (f"{row['kl']:.2g}", f"{row['perplexity_ratio']:.3f}", f"{gain['value']:+.3f}")
-        body.append((*head, f"{row['weights']:,}", *figures, *ends, mark))
+        figures = (f"{row['kl']:.2g}", f"{row['perplexity_ratio']:{ratio}}")
+        shifts = ("" if (v := row["gain"][name]) is None else shift(v) for name in ("value", "low", "high"))
+        body.append((*head, f"{row['weights']:,}", *figures, *shifts, mark))
     header = ("row", *(["part"] if parts else []), "p", "q", "weights", "KL", "ppl x", "shift", "from", "to", "")
     screen.table(header, body)
     screen.line("")
     facts = [
-        ("shift", "of the answers to the aware ones, nats per token, with its 95 % interval"),
+        ("shift", f"of the answers to the aware ones, {unit}nats per token, with its 95 % interval"),
         ("folder", data["output"]),
     ]
     if data["picked"]:
         facts = [("picked", f"row {data['picked']}. {data['why']}"), ("delta", data["delta"]), *facts]
     screen.facts("", facts)
+
+
+def _shifts(values: Sequence[float]) -> tuple[Callable[[float], str], str]:
+    """Return how shifts are printed so that different ones differ, and the unit: ``1e-6 `` if all are tiny."""
+    largest = max(map(abs, values), default=0.0)
+    exponent = 3 * math.floor(math.log10(largest) / 3) if 0 < largest < 1e-3 else 0
+    scale = 10.0**-exponent
+    digits = _decimals(value * scale for value in values)
+    return (lambda value: f"{value * scale:+.{digits}f}"), (f"1e{exponent} " if exponent else "")
+
+
+def _decimals(values: Iterable[float]) -> int:
+    """Return the number of decimals, from 3 to 6, with which different values differ in print."""
+    distinct = set(values)
+    return next((number for number in range(3, 6) if len({f"{v:.{number}f}" for v in distinct}) == len(distinct)), 6)

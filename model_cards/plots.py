@@ -170,7 +170,8 @@ def pareto_plot(  # noqa: PLR0913
     """Write a sweep as PNG: a point per edit, the front as a line.
 
     Args:
-        rows: per edit its label, its KL to the base, and its shift to the aware answers.
+        rows: per edit its label, empty for those of an earlier sweep, its KL to the base, and its shift to the aware
+            answers.
         front: the labels of the edits that none beats in both, by rising cost.
         marked: words for some of them: word -> label.
         limit: the KL beyond which an edit costs too much.
@@ -181,6 +182,7 @@ def pareto_plot(  # noqa: PLR0913
         "Each point is an edit, numbered as in the table; bars: 95 % intervals. Left: the model's text changes less. "
         "Up: its answers shift further to the aware ones. Line: edits that none beats in both. Shaded: beyond limits."
     )
+    note += " Without a number: edits of earlier sweeps." if any(not label for label, *_ in rows) else ""
     places = {label: (max(cost.value, _LEAST), shift.value) for label, cost, shift in rows}
     with sheet(path, (7.0, 4.6), title, note) as figure:
         axes = figure.add_subplot()
@@ -188,7 +190,7 @@ def pareto_plot(  # noqa: PLR0913
                  ylabel="shift to the aware answers (nats per token)")  # fmt: skip
         axes.xaxis.set_major_formatter(lambda number, _: f"{number:g}")
         for label, cost, shift in rows:
-            x, y = places[label]
+            x, y = max(cost.value, _LEAST), shift.value
             colour = PALETTE[0] if cost.value <= limit else FAINT
             if shift.low is not None and shift.high is not None:
                 axes.plot([x, x], [shift.low, shift.high], color=colour, linewidth=0.8, alpha=0.5)

@@ -11,7 +11,7 @@ from spin_hub.core.ranking import Shape, count_of
 from spin_hub.errors import RankTooLarge, SpinHubError
 from spin_hub.exports.adapter import PREFIX, Adapter, Array, PeftType, negated, one
 from spin_hub.exports.base import ExportOptions
-from spin_hub.exports.lora_error import is_cheap, measure_unmerged
+from spin_hub.exports.lora_error import measure_unmerged, too_dear
 from spin_hub.exports.modules import Touched, every_layer, factors_by_module, short_names
 from spin_hub.exports.peft_adapter import AdapterExport, AdapterMade
 from spin_hub.kinds import LARGEST_RANK, LORA
@@ -73,9 +73,8 @@ class LoraMade(AdapterMade):
         options, base = self.options, self.base
         if options.measure is False:
             return None
-        if options.measure is None and not is_cheap(base):
-            why = "the base's weights are not here, or too large (--measure)"
-            reporter.note(f"The unmerged LoRA was not measured: {why}.")
+        if options.measure is None and (why := too_dear(base)):
+            reporter.note(f"The unmerged LoRA was not measured: {why} (--measure does it all the same).")
             return None
         try:
             return measure_unmerged(base, self.modules, options.trust_remote_code, reporter)

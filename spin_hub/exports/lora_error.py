@@ -32,6 +32,7 @@ from spin_hub.models.load import load_tokenizer
 from spin_hub.models.widening import load_running
 from spin_hub.progress import Reporter, step
 from spin_hub.recipe import ScoringRecipe
+from spin_hub.units import human_bytes
 
 TEXTS: Final = 8
 """The number of texts that are read: the first of the built-in calibration set ``general``."""
@@ -138,10 +139,14 @@ def _adding(a: Tensor, b: Tensor) -> Callable[[Any, tuple[Tensor, ...], Tensor],
     return hook
 
 
-def is_cheap(base: Base) -> bool:
-    """True if the model's weights are here and fit into the memory that is free."""
+def too_dear(base: Base) -> str | None:
+    """Return the reason why the model is not measured unasked, or None if its weights are here and fit into memory."""
+    if base.source.elsewhere is not None:
+        return "the base's weights are not here"
     free = free_memory(choose_device("auto"))
-    return base.source.elsewhere is None and (free is None or base.copy_bytes <= free)
+    if free is None or base.copy_bytes <= free:
+        return None
+    return f"the base takes {human_bytes(base.copy_bytes)}, and {human_bytes(free)} of memory are free"
 
 
 def measure_unmerged(

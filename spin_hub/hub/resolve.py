@@ -1,9 +1,9 @@
 """Models, deltas and edited models by name: a local path, or a Hub id pinned to a commit and downloaded."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +13,7 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 
 from spin_hub.core.files import DELTA, SHARDED, SINGLE, SPIN, TWIN_PATTERNS, split_names
 from spin_hub.core.json import parse
-from spin_hub.errors import ArtefactNotFound, DownloadDamaged, ModelNotFound, NoSafetensors
+from spin_hub.errors import ArtefactNotFound, CorruptFile, DownloadDamaged, ModelNotFound, NoSafetensors
 from spin_hub.hub.client import Asked, PartlyCached, a_model, ask
 from spin_hub.record import NAME as RECORD
 
@@ -31,7 +31,7 @@ class ModelSource:
         repo_id, commit: of a Hub model.
         left_out: files of the Hub repo that were not downloaded, with their sha256 if the Hub knows it.
         expected: name -> sha256 of its downloaded files, if the Hub knows it.
-        elsewhere: the bytes of all its files, if the weights are still on the Hub.
+        elsewhere: the bytes of all its files, if its weights are neither asked for nor in the cache.
     """
 
     name: str
@@ -100,6 +100,7 @@ def _online(repo_id: str, revision: str | None, weights: bool) -> ModelSource:
     hashes = {entry.rfilename: entry.lfs.sha256 if entry.lfs else "" for entry in siblings}
     left_out = {name: hashes[name] for name in contents.left_out}
     size = sum(entry.size or 0 for entry in siblings if entry.rfilename in contents.proven)
+    here = weights or all((folder / name).is_file() for name in contents.proven)
     return ModelSource(
         name=repo_id.rpartition("/")[2],
         folder=folder,
@@ -107,7 +108,7 @@ def _online(repo_id: str, revision: str | None, weights: bool) -> ModelSource:
         commit=info.sha,
         left_out=left_out,
         expected={name: hashes[name] for name in contents.proven if hashes[name]},
-        elsewhere=None if weights else size,
+        elsewhere=None if here else size,
     )
 
 
@@ -123,6 +124,18 @@ def _cached(repo_id: str, revision: str | None) -> ModelSource:
     folder = cached_snapshot(repo_id, revision)
     _check_whole(folder)
     return ModelSource(repo_id.rpartition("/")[2], folder, repo_id, folder.name)
+
+
+@contextmanager
+def cached_copy(repo_id: str | None) -> Iterator[None]:
+    """Say of a damaged file of a Hub repo that is read within the block how its cached copy is removed."""
+    try:
+        yield
+    except CorruptFile as error:
+        if repo_id and type(error) is CorruptFile:
+            again = f"`hf cache rm model/{repo_id}` removes it, and the same command fetches it again."
+            error.hint = f"If only the copy in the cache is damaged, {again}"
+        raise
 
 
 def _check_whole(folder: Path) -> None:

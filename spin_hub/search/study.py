@@ -164,6 +164,12 @@ def run(subject: Subject, candidates: Sequence[SelectionRecipe], path: Path | No
     return replace(study, rows=tuple(known[key] for key in keys))
 
 
+def earlier(path: Path, study: Study) -> list[Row]:
+    """Return the rows that the file of a study has beside its own: those of earlier grids on the same ranking."""
+    keys = {_key(row.method) for row in study.rows}
+    return [row for row in _read(path, study.made_from).rows if _key(row.method) not in keys]
+
+
 def _rows(
     candidates: Iterable[SelectionRecipe], ranking: Ranking, seen: set[str]
 ) -> tuple[list[Row], dict[str, Selection]]:

@@ -15,7 +15,7 @@ from spin_hub.checkpoint.digests import sha256
 from spin_hub.core.delta import Delta
 from spin_hub.core.files import README
 from spin_hub.core.json import differing
-from spin_hub.errors import NotReproducible, UsageError
+from spin_hub.errors import NotReproducible, SourceError, UsageError
 from spin_hub.progress import SILENT, Reporter, step
 from spin_hub.recipe import BY_DEFAULT, Device, ScoringRecipe, SelectionRecipe
 from spin_hub.record import Record, ScoringRecord
@@ -98,7 +98,16 @@ def reproduce(
     selection = checked(Path(name), lambda: SelectionRecipe.from_json(record.method))
     check_recipe(selection, tuple(scoring.recipe.sets), scoring.recipe)
     model = open_base(str(base or _base_of(name, record)), reporter)
-    prepared = prepare(model, _recipe(scoring, dict(sets or {}), device), reporter, selection.part)
+    recipe = _recipe(scoring, dict(sets or {}), device)
+    try:
+        prepared = prepare(model, recipe, reporter, selection.part)
+    except SourceError as error:
+        missing = error.facts.get("name")
+        if missing not in scoring.recipe.sets or missing in (sets or {}):
+            raise
+        # The source is the record's: a local file that has moved, or a data set that is gone.
+        hint = f"Name the file of its rows with --set {missing}=FILE."
+        raise NotReproducible(name=name, why=error.message.rstrip("."), hint=hint) from error
     _check_base(name, record, prepared)
     _check_sets(name, scoring, prepared)
     check_ratios(prepared.shapes, selection)

@@ -34,7 +34,7 @@ from spin_hub.search import choose as picking
 from spin_hub.search import study
 from spin_hub.search.choose import Picked
 from spin_hub.search.search import Ratios, default_grid, product_grid
-from spin_hub.search.study import Study, Subject
+from spin_hub.search.study import Row, Study, Subject
 
 PLOT: Final = "sweep.png"
 DELTA: Final = "delta"
@@ -142,7 +142,8 @@ def sweep(request: SweepRequest, reporter: Reporter = SILENT) -> SweepOutcome:
     candidates = candidates_for(request, content.ranking.keep)
     found = study.run(subject, candidates, target.path / study.NAME, reporter)
     with step(reporter, "Drawing"), new_file(target.path / PLOT) as path:
-        _draw(found, request.limits, content.model.name, path)
+        earlier = study.earlier(target.path / study.NAME, found)
+        _draw(found, earlier, request.limits, content.model.name, path)
     if request.pick is None:
         return SweepOutcome(target.path, found, request.limits)
     chosen = picking.place_of(found, request.pick, request.limits)
@@ -263,9 +264,11 @@ def _write_delta(base: Base, subject: Subject, chosen: SelectionRecipe, place: P
     return write_delta_folder(Placed(place, True), base, delta, provenance, reporter)
 
 
-def _draw(found: Study, limits: Limits, name: str, path: Path) -> None:
-    rows = [(str(place + 1), trial.kl, trial.gain(found.known_base))
-            for place in found.measured if (trial := found.rows[place].trial) and trial.kl]  # fmt: skip
+def _draw(found: Study, earlier: Iterable[Row], limits: Limits, name: str, path: Path) -> None:
+    """Draw the rows by number, and those of earlier sweeps in the same folder without one."""
+    labelled = [(str(place + 1), row) for place, row in enumerate(found.rows)] + [("", row) for row in earlier]
+    rows = [(label, row.trial.kl, row.trial.gain(found.known_base))
+            for label, row in labelled if row.trial and row.trial.kl]  # fmt: skip
     marked = {"best": picking.best_of(found, limits), "knee": picking.knee_of(found)}
     pareto_plot(rows, [str(row + 1) for row in picking.front_of(found)],
                 {label: str(row + 1) for label, row in marked.items() if row is not None},

@@ -4,6 +4,9 @@ import json
 
 import pytest
 
+from spin_hub.cli.sweep import _shifts
+from spin_hub.workflows import sweep as workflow
+
 pytestmark = [pytest.mark.moderate, pytest.mark.usefixtures("few_texts")]
 
 GRID = ["--p", "5e-2", "--q", "5e-2", "--q", "1e-1", "--q", "1e-6"]
@@ -78,3 +81,34 @@ def test_an_edit_finds_its_ratios_or_says_why_not(cli, sharded, tmp_path):
 def test_half_a_choice_is_refused(cli, sharded, options):
     code, out, _ = cli("edit", sharded, "--samples", "2", *options, "--json")
     assert (code, json.loads(out)["error"]["type"]) == (2, "UsageError")
+
+
+@pytest.mark.parametrize(
+    ("values", "shown", "unit"),
+    [
+        ([0.25, -0.1, 0.0], ["+0.250", "-0.100", "+0.000"], ""),
+        ([0.25, 0.25001], ["+0.25000", "+0.25001"], ""),
+        ([1.25e-5, -3e-6], ["+12.500", "-3.000"], "1e-6 "),
+        ([4e-4, 4.001e-4], ["+400.000", "+400.100"], "1e-6 "),
+        ([0.0], ["+0.000"], ""),
+        ([], [], ""),
+    ],
+)
+def test_shifts_have_the_digits_of_their_differences(values, shown, unit):
+    show, found = _shifts(values)
+    assert ([show(value) for value in values], found) == (shown, unit)
+
+
+def test_a_smaller_grid_keeps_the_points_of_the_larger_one_in_the_plot(cli, sharded, monkeypatch):
+    drawn = []
+
+    def draw(rows, *others):
+        drawn.append([label for label, *_ in rows])
+        others[-1].touch()
+
+    monkeypatch.setattr(workflow, "pareto_plot", draw)
+    assert cli("sweep", sharded, *SWEEP)[0] == 0
+    grid = ["--p", "5e-2", "--q", "1e-1"]
+    code, out, _ = cli("sweep", sharded, "--samples", "2", *grid, *SWEEP[-6:], "--json")
+    assert (code, len(json.loads(out)["rows"])) == (0, 1)
+    assert drawn == [["1", "2"], ["1", ""]]

@@ -22,9 +22,12 @@ def test_the_adapter_names_the_commit_and_no_weight_is_downloaded(desk, stock):
 def test_an_edited_model_of_the_hub_will_do_and_a_lora_is_measured_where_it_is_asked_for(desk):
     quick = desk.run("export", "alice/there", "--as", "lora", "-o", "quick", "--json")
     assert quick.data["adapter"]["unmerged"] is None
-    assert "was not measured" in quick.notes
+    assert "was not measured: the base's weights are not here (--measure" in quick.notes
     done = desk.run("export", "alice/there", "--as", "lora", "--measure", "-o", "adapter", "--json")
     assert done.data["adapter"]["unmerged"]["dtype"] == "bfloat16"
+    # From now on the weights are in the cache, so that reading them costs little.
+    again = desk.run("export", "alice/there", "--as", "lora", "-o", "again", "--json")
+    assert again.data["adapter"] == done.data["adapter"]
 
 
 def test_another_commit_of_the_base_is_refused_and_the_recorded_one_is_found(desk, stock):

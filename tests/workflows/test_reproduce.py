@@ -62,8 +62,9 @@ def test_a_set_of_ones_own_must_hold_the_same_rows(tmp_path, tiny):
     request = {"artefact": str(delta), "base": str(tiny)}
     elsewhere = tmp_path / "elsewhere.jsonl"
     shutil.move(mine, elsewhere)
-    with pytest.raises(spin_hub.SpinHubError, match="privacy"):
+    with pytest.raises(NotReproducible, match="'privacy'.*mine.jsonl") as moved:
         reproduce(**request)
+    assert moved.value.hint == "Name the file of its rows with --set privacy=FILE."
     assert reproduce(**request, sets={"privacy": str(elsewhere)}).file_equal
     elsewhere.write_text(elsewhere.read_text().replace("nobody", "somebody"))
     with pytest.raises(NotReproducible, match="'privacy'.*other rows"):
