@@ -10,7 +10,7 @@ from spin_hub.checkpoint.layout import find_layout
 from spin_hub.checkpoint.lfs import refuse_pointer
 from spin_hub.core.files import README, Contents
 from spin_hub.errors import DownloadDamaged
-from spin_hub.hub.resolve import ModelSource, resolve_model
+from spin_hub.hub.resolve import ModelSource, cached_copy, resolve_model
 from spin_hub.hub.store import remote_headers
 from spin_hub.model_cards.front_matter import BaseCard, read_base_card
 from spin_hub.progress import SILENT, Reporter, step
@@ -67,7 +67,8 @@ def open_base(model: str, reporter: Reporter = SILENT) -> Base:
     """
     with step(reporter, _FETCHING):
         source = resolve_model(model)
-        return _checked(Base(source, read_index(source.folder)), reporter)
+        with cached_copy(source.folder):
+            return _checked(Base(source, read_index(source.folder)), reporter)
 
 
 def open_headers(model: str, reporter: Reporter = SILENT) -> Base:
@@ -78,8 +79,9 @@ def open_headers(model: str, reporter: Reporter = SILENT) -> Base:
     """
     with step(reporter, _FETCHING):
         source = resolve_model(model, weights=False)
-        index = read_index(source.folder) if source.elsewhere is None else _remote_index(source)
-        return _checked(Base(source, index), reporter)
+        with cached_copy(source.folder):
+            index = read_index(source.folder) if source.elsewhere is None else _remote_index(source)
+            return _checked(Base(source, index), reporter)
 
 
 def _remote_index(source: ModelSource) -> CheckpointIndex:

@@ -15,7 +15,7 @@ from spin_hub.core.files import README, SPIN
 from spin_hub.core.json import parse
 from spin_hub.errors import CorruptFile, DeltaNotFound, NotPushable, PluginMissing, UnsupportedFormat, UsageError
 from spin_hub.evidence import Evidence
-from spin_hub.hub.resolve import Artefact, resolve_delta
+from spin_hub.hub.resolve import Artefact, cached_copy, resolve_delta
 from spin_hub.model_cards.front_matter import decoded
 from spin_hub.progress import Reporter, step
 from spin_hub.record import NAME as RECORD
@@ -44,10 +44,11 @@ def open_delta(path: Path) -> tuple[Delta, Record | None]:
         CorruptFile: the delta or its record is damaged.
     """
     file = find_delta(path)
-    delta = read_delta(file)
-    if not file.with_name(RECORD).is_file():
-        return delta, None
-    record = read_record(file.with_name(RECORD))
+    with cached_copy(file):
+        delta = read_delta(file)
+        if not file.with_name(RECORD).is_file():
+            return delta, None
+        record = read_record(file.with_name(RECORD))
     return delta, record if record.result.delta_sha256 == sha256(file, lambda _: None) else None
 
 

@@ -85,7 +85,10 @@ def ask(asked: Asked, online: Callable[[], _T], cached: Callable[[], _T]) -> _T:
         return patiently(asked, about, online, failed)
     except HubSilent as error:
         why = error.facts["why"]
-        message = f"The Hub could not be reached for {asked.repo_id!r}, and the local cache {held}: {why}."
+        failure = f"The Hub could not be reached for {asked.repo_id!r}"
+        if error.facts["cause"] == "disk":
+            failure = f"{asked.repo_id!r} could not be downloaded"
+        message = f"{failure}, and the local cache {held}: {why}."
         raise HubUnreachable(message, hint=error.hint, model=asked.repo_id, why=why) from error
 
 

@@ -46,7 +46,18 @@ from spin_hub.hub.settings import endpoint, has_token, problems, proxy_of, token
 
 _STORAGE: Final = re.compile(r"storage|quota|upgrade|payment|billing", re.IGNORECASE)
 _DISK: Final = frozenset(
-    {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOENT, errno.EISDIR}
+    {
+        errno.EACCES,
+        errno.EPERM,
+        errno.EROFS,
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.ENOENT,
+        errno.EISDIR,
+        errno.ENOTDIR,
+        errno.EEXIST,
+        errno.EIO,
+    }
 )
 
 

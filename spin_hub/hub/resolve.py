@@ -127,13 +127,15 @@ def _cached(repo_id: str, revision: str | None) -> ModelSource:
 
 
 @contextmanager
-def cached_copy(repo_id: str | None) -> Iterator[None]:
-    """Say of a damaged file of a Hub repo that is read within the block how its cached copy is removed."""
+def cached_copy(path: Path) -> Iterator[None]:
+    """Say of a damaged file within a path of the Hub's cache, read within the block, how its copy is removed."""
     try:
         yield
     except CorruptFile as error:
-        if repo_id and type(error) is CorruptFile:
-            again = f"`hf cache rm model/{repo_id}` removes it, and the same command fetches it again."
+        # The cache names a repo's folder ``models--org--name``.
+        names = [part.split("--") for part in path.parts if part.startswith("models--")]
+        if names and path.is_relative_to(hub_cache()) and type(error) is CorruptFile:
+            again = f"`hf cache rm model/{'/'.join(names[0][1:])}` removes it, and the same command fetches it again."
             error.hint = f"If only the copy in the cache is damaged, {again}"
         raise
 

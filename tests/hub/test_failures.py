@@ -306,3 +306,25 @@ def test_a_delta_alone_is_enough_offline_and_its_lack_is_told(desk, stock):
     error = desk.run("apply", BASE, BASE, "-o", "again", "--json", HF_HUB_OFFLINE="1").error
     assert error["type"] == "HubUnreachable"
     assert "without delta: offline mode is on" in error["message"]
+
+
+def test_a_damaged_copy_in_the_cache_is_named_with_the_command_that_removes_it(desk, stock):
+    assert desk.run("inspect", THERE, "--json").code == 0
+    assert desk.run(*READING["apply"](stock), "--json").code == 0
+    shard = snapshot(desk) / "model-00001-of-00003.safetensors"
+    [delta] = (desk.home / "hub" / "models--alice--there").rglob("spin_delta.safetensors")
+    for file in (shard, delta):
+        file.resolve().write_bytes(file.read_bytes()[:100])
+    for command, repo in ((("apply", stock.delta, BASE), BASE), (("inspect", THERE), THERE)):
+        error = desk.run(*command, "--json", HF_HUB_OFFLINE="1").error
+        assert error["type"] == "CorruptFile"
+        assert f"`hf cache rm model/{repo}` removes it" in error["hint"]
+
+
+def test_a_cache_that_cannot_be_used_is_not_the_network(desk, stock):
+    desk.folder.joinpath("hf").write_text("a file where a folder should be")
+    for verb in ("inspect", "apply", "plan"):
+        error = desk.run(*READING[verb](stock), "--json").error
+        assert "could not be downloaded" in error["message"]
+        assert "(Not a directory)" in error["message"]
+        assert "HF_HOME" in error["hint"]
