@@ -40,6 +40,7 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters["cell"] = _cell
     environment.filters["prose"] = _prose
+    environment.filters["code"] = _inline
     environment.filters["figure"] = _figure
     environment.filters["how"] = how_of
     environment.filters["needs_warning"] = needs_warning
@@ -163,6 +164,7 @@ def _pinned(repo_id: str | None, commit: str | None) -> str | None:
     return _inline(f"{repo_id}@{commit}" if commit else repo_id) if repo_id else None
 
 
-def _inline(text: str) -> str:
+def _inline(text: Any) -> str:
     # Untrusted text must stay within its line and its block of code.
+    text = ", ".join(text) if isinstance(text, list) else text
     return " ".join(text.replace("`", "'").split())

@@ -244,6 +244,17 @@ def test_names_cannot_break_out_of_a_table_or_a_heading():
         assert "\n# head" not in prose
 
 
+def test_a_bases_licence_cannot_break_out_of_its_line():
+    evil = {"license": "other", "license_name": "x`\n# head <script>"}
+    notes = ("It says [click](https://evil.example) <b>.",)
+    base = dataclasses.replace(BASE, card=evil, card_notes=notes)
+    licence = render_card(record(base=base)).partition("## Licence")[2]
+    assert "`x' # head <script>`." in licence
+    assert "It says \\[click](https://evil.example) &lt;b>." in licence
+    several = dataclasses.replace(BASE, card={"license": ["mit", "apache-2.0"]})
+    assert "`mit, apache-2.0`" in render_card(record(base=several))
+
+
 def test_a_recipes_note_and_doubtful_terms_stand_under_the_sets():
     sets = (dataclasses.replace(CASES["model"].scoring.sets[0], licence="cc-by-nc-4.0", note="approximate: a | list"),)
     card = render_card(
