@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from huggingface_hub import HfApi, constants, get_token, snapshot_download
+from huggingface_hub import HfApi, constants, get_token, hf_hub_download, snapshot_download
 from huggingface_hub.errors import LocalEntryNotFoundError
 
+from spin_hub.checkpoint.layout import find_layout
 from spin_hub.core.files import DELTA, SHARDED, SINGLE, SPIN, TWIN_PATTERNS, split_names
 from spin_hub.core.json import parse
-from spin_hub.errors import ArtefactNotFound, CorruptFile, DownloadDamaged, ModelNotFound, NoSafetensors
+from spin_hub.errors import ArtefactNotFound, CorruptFile, DownloadDamaged, ModelNotFound
 from spin_hub.hub.client import Asked, PartlyCached, a_model, ask
 from spin_hub.record import NAME as RECORD
 
@@ -54,7 +55,7 @@ def resolve_model(model: str, weights: bool = True) -> ModelSource:
         ModelNotFound: neither a folder nor a Hub id that exists.
         AccessDenied: the repo is gated and the token has no access.
         HubUnreachable: no answer, and nothing in the cache.
-        NoSafetensors: the repo has no safetensors weights.
+        NoSafetensors, WeightsIncomplete: the repo has no safetensors weights, or not all of them.
     """
     folder = Path(model).expanduser()
     if folder.is_dir():
@@ -92,10 +93,12 @@ def _online(repo_id: str, revision: str | None, weights: bool) -> ModelSource:
     info = HfApi().model_info(repo_id, revision=revision, files_metadata=True)
     siblings = info.siblings or []
     names = [entry.rfilename for entry in siblings]
-    shards = [name for name in names if _is_shard(name)]
-    contents = split_names(names, shards if SINGLE in shards else [*shards, SHARDED])
-    if not shards:
-        raise NoSafetensors(path=repo_id, others=", ".join(contents.left_out) or "no weights at all")
+    top = [name for name in names if "/" not in name]
+    # A commit's small files are read from the cache, or downloaded before the rest.
+    layout = find_layout(
+        repo_id, top, lambda name: Path(hf_hub_download(repo_id, name, revision=info.sha)).read_bytes()
+    )
+    contents = split_names(names, layout.files)
     folder = snapshot(repo_id, revision, str(info.sha), None if weights else _SMALL)
     hashes = {entry.rfilename: entry.lfs.sha256 if entry.lfs else "" for entry in siblings}
     left_out = {name: hashes[name] for name in contents.left_out}
@@ -181,10 +184,6 @@ def _download(repo_id: str, revision: str | None, **options: Any) -> Path:
     """Download a branch, tag or commit; a branch's name is kept, so that it is known offline too."""
     patterns = [".*", *TWIN_PATTERNS]
     return Path(snapshot_download(repo_id, revision=revision, ignore_patterns=patterns, **options))
-
-
-def _is_shard(name: str) -> bool:
-    return "/" not in name and name.startswith("model") and name.endswith(".safetensors")
 
 
 _DELTAS: Final = (DELTA, f"{SPIN}/{DELTA}")

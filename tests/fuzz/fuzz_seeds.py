@@ -104,8 +104,13 @@ def seeds_of(target: str) -> tuple[bytes, ...]:
         "header": lambda: [(VECTORS / "base.safetensors").read_bytes(), deltas, ranking()],
         "delta": lambda: [deltas, delta()],
         "ranking": lambda: [ranking()],
-        "index": lambda: [_dumped({"weight_map": dict.fromkeys(_of_the_shard(), "model-1.safetensors")})],
-        "config": lambda: [_dumped({"model_type": "llama", "quantization_config": {"quant_method": "fp8"}})],
+        "index": lambda: [_dumped({"metadata": {}, "weight_map": dict.fromkeys(_of_the_shard(), shard) | more})
+                          for shard, more in (("model-1.safetensors", {}),
+                                              ("model-2.safetensors", {"absent": "model-1.safetensors"}))],
+        "config": lambda: [_dumped({"model_type": "llama", **more})
+                           for more in ({"quantization_config": {"quant_method": "fp8"}},
+                                        {"transformers_weights": "model.safetensors", "architectures": ["A"]})],
+        "adapter": lambda: [_dumped({"base_model_name_or_path": "org/base", "peft_type": "LORA"})],
         "record": records,
         "plots": records,
         "card": lambda: [README.encode(), *cards()],

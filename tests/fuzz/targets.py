@@ -17,6 +17,7 @@ from spin_hub.artifacts.ranking_file import NAME as RANKING
 from spin_hub.artifacts.ranking_file import read_ranking
 from spin_hub.artifacts.recipe_file import read_recipe_file
 from spin_hub.checkpoint.compat import fit_of, refusal
+from spin_hub.checkpoint.digests import contents_of
 from spin_hub.checkpoint.header import read_header
 from spin_hub.checkpoint.index import read_index
 from spin_hub.cli.console import Screen
@@ -26,7 +27,7 @@ from spin_hub.core.names import by_layer
 from spin_hub.core.selection import Selection, parse
 from spin_hub.data.sampling import Sampling, read_sample
 from spin_hub.data.spec import Spec
-from spin_hub.errors import SourceError, SpinHubError
+from spin_hub.errors import NoSafetensors, SourceError, SpinHubError
 from spin_hub.model_cards.front_matter import decoded, read_base_card, read_readme, write_readme
 from spin_hub.model_cards.heat_map import heat_map, is_heat_map
 from spin_hub.model_cards.render import joined, render_card
@@ -62,16 +63,25 @@ def ranking(data: bytes) -> None:
 
 
 def index(data: bytes) -> None:
-    """The map of a sharded checkpoint, beside one shard."""
+    """The map of a sharded checkpoint, beside two shards that hold the same tensors."""
     _file("sharded/config.json", CONFIG)
-    _file("sharded/model-1.safetensors", (VECTORS / "base.safetensors").read_bytes())
-    read_index(_file("sharded/model.safetensors.index.json", data).parent)
+    for shard in ("model-1.safetensors", "model-2.safetensors"):
+        _file(f"sharded/{shard}", (VECTORS / "base.safetensors").read_bytes())
+    _opened(_file("sharded/model.safetensors.index.json", data).parent)
 
 
 def config(data: bytes) -> None:
     """A checkpoint's config."""
     _file("whole/model.safetensors", (VECTORS / "base.safetensors").read_bytes())
-    read_index(_file("whole/config.json", data).parent)
+    _opened(_file("whole/config.json", data).parent)
+
+
+def adapter(data: bytes) -> None:
+    """The config of an adapter in place of a model."""
+    try:
+        read_index(_file("adapter/adapter_config.json", data).parent)
+    except NoSafetensors as error:
+        assert error.message.isprintable()
 
 
 def record(data: bytes) -> None:
@@ -164,6 +174,7 @@ TARGETS: Mapping[str, tuple[Callable[[bytes], None], int]] = {
     "ranking": (ranking, 15),
     "index": (index, 20),
     "config": (config, 10),
+    "adapter": (adapter, 10),
     "record": (record, 20),
     "plots": (plots, 1),
     "card": (card, 4),
@@ -186,6 +197,13 @@ def _file(name: str, data: bytes) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
     return path
+
+
+def _opened(folder: Path) -> None:
+    found = read_index(folder)
+    files = contents_of(found)
+    assert set(found.shards) <= set(files.kept)
+    assert not set(files.kept) & set(files.left_out)
 
 
 def _shown(path: Path) -> None:
