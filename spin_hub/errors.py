@@ -299,8 +299,8 @@ class SourceError(SpinHubError):
 
     sentence = "The calibration set {name!r} ({spec}) cannot be used: {why}."
     advice = (
-        "A source is builtin:NAME, a recipe such as beavertails:privacy-safe, or, with the columns prompt and response "
-        "or messages, a CSV, JSONL or Parquet file or a data set of the Hub, org/name[@revision][:config][/split]."
+        "A source is builtin:NAME, a recipe such as beavertails:privacy-safe, a file or folder of CSV, JSON or Parquet, "
+        "or a data set of the Hub, org/name[@revision][:config][/split]; README.md lists the columns that are known."
     )
 
 
@@ -332,7 +332,7 @@ class MissingColumns(SourceError):
     """A table without the columns. Facts: name, spec, missing, columns."""
 
     sentence = "The calibration set {name!r} ({spec}) has no column {missing} (it has: {columns})."
-    advice = "Name the columns at the end of the source: #prompt=COLUMN,response=COLUMN."
+    advice = "Name the columns at the end of the source: #prompt=COLUMN,response=COLUMN; COLUMN+COLUMN joins two."
 
 
 class TooFewRows(SourceError):

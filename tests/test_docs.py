@@ -57,6 +57,11 @@ def test_the_table_of_modules_is_that_of_the_modules():
     assert (ROOT / "docs" / "architecture.md").read_text("utf-8") == page, "run python docs/generate_modules.py"
 
 
+def test_the_tables_of_data_are_those_of_the_readers():
+    page = generator("generate_data").page()
+    assert (ROOT / "README.md").read_text("utf-8") == page, "run python docs/generate_data.py"
+
+
 def test_the_examples_of_the_guide_to_python_run(tiny, tmp_path, few_texts):
     (tmp_path / "my-model").symlink_to(tiny)
     for name, positions in {"my-delta": {UP: [3, 70]}, "other-delta": {UP: [70], DOWN: [9]}}.items():

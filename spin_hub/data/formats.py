@@ -83,10 +83,12 @@ def checked_table(table: pa.Table) -> Table:
 
 
 def _parquet(path: Path) -> Table:
+    """Read Parquet: the columns as they are stored."""
     return checked_table(pq.ParquetFile(path).read())
 
 
 def _arrow(path: Path) -> Table:
+    """Read Arrow: the columns as they are stored, in a file or a stream."""
     with pa.memory_map(str(path)) as source:
         try:
             return checked_table(pa.ipc.open_stream(source).read_all())
@@ -115,7 +117,7 @@ def _text(path: Path) -> str:
 
 
 def _csv(path: Path) -> Table:
-    """Read CSV: every cell is text as written, in columns separated by comma, semicolon or tab as the header is."""
+    """Read CSV: every cell as it is written, between commas, semicolons or tabs as in the header."""
     import pandas  # type: ignore[import-untyped]
 
     text = _text(path)
@@ -147,7 +149,7 @@ def _csv_reason(error: Exception) -> str:
 
 
 def _json(path: Path) -> Table:
-    """Read JSON: one object a line, an array of objects, or an object whose ``data`` is one."""
+    """Read JSON: an object a line, an array of objects, or an object with such an array as ``data``."""
     text = _text(path)
     values: list[Any] = []
     decoder, place = json.JSONDecoder(), _next(text, 0)
