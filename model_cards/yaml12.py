@@ -95,7 +95,9 @@ class Document:
         for other in merged:
             if not isinstance(other, dict):
                 raise ValueError("<< takes mappings alone")
-            value = {**{name: self._copied(entry, depth) for name, entry in other.items()}, **value}
+            self._spend(len(other), depth)
+            for name in [name for name in other if name not in value]:
+                value[name] = self._copied(other[name], depth)
         return value
 
     def _copied(self, value: Any, depth: int) -> Any:

@@ -125,7 +125,15 @@ BOMB = "a0: &a0 [x]\n" + "".join(f"a{n + 1}: &a{n + 1} [{', '.join([f'*a{n}'] * 
 
 @pytest.mark.parametrize(
     "block",
-    [BOMB, "a: " + "[" * 100_000, "a: 1" + ":1" * 5_000, "a: 0x" + "f" * 5_000, "a:: b\n" * 50_000, '"' * 99_999],
+    [
+        BOMB,
+        "a: &a {x: 1}\nb: {" + "<<: *a, " * 20_000 + "}",
+        "a: " + "[" * 100_000,
+        "a: 1" + ":1" * 5_000,
+        "a: 0x" + "f" * 5_000,
+        "a:: b\n" * 50_000,
+        '"' * 99_999,
+    ],
 )
 def test_no_metadata_take_more_than_their_length(block):
     assert len(json.dumps(read_readme(readme(f"{block}\nlicense: mit")).data)) < 4 * len(block) + 9_000
