@@ -199,7 +199,7 @@ def open_chat(tokenizer: Tokenizer, date: str | None = None, settings: Mapping[s
     except _FAILURES as error:
         raise NoChatTemplate(why=f"it fails ({first_line(error)})") from error
     names = {word for kind, word in words if kind == "name"}
-    day = datetime.date.fromisoformat(date) if date else datetime.date.today()
+    day = datetime.date.fromisoformat(date) if date else today()
     pinned: dict[str, Any] = {**(settings or {}), **({"enable_thinking": False} if "enable_thinking" in names else {})}
     reads = _CLOCK in names
     if reads:
@@ -209,6 +209,11 @@ def open_chat(tokenizer: Tokenizer, date: str | None = None, settings: Mapping[s
         # Llama 3.1's own name for it; without a date its template writes one of 2024.
         pinned["date_string"], reads = day.strftime(_LLAMA_DATE), True
     return Chat(tokenizer, source, day.isoformat() if reads else None, pinned, bool(names & {"random", "lipsum"}))
+
+
+def today() -> datetime.date:
+    """Return the day that a chat template is rendered for unless the user names one."""
+    return datetime.date.today()
 
 
 def spoken(answer: str) -> str | None:

@@ -39,13 +39,8 @@ def another_day(monkeypatch):
         def now(cls, tz=None):
             return cls(2030, 5, 6, 7, 8, 9)
 
-    class Day(datetime.date):
-        @classmethod
-        def today(cls):
-            return cls(2030, 5, 6)
-
     monkeypatch.setattr(transformers.utils.chat_template_utils, "datetime", Then)
-    monkeypatch.setattr(chat.datetime, "date", Day)
+    monkeypatch.setattr(chat, "today", lambda: datetime.date(2030, 5, 6))
 
 
 def test_a_template_without_a_date_has_none_and_renders_as_transformers_does():
