@@ -13,7 +13,6 @@ from transformers import AutoModelForCausalLM
 
 import spin_hub
 from spin_hub.errors import (
-    CoordinatesDiffer,
     CorruptFile,
     DeltaNotFound,
     EmptySelection,
@@ -281,16 +280,6 @@ def test_a_damaged_record_is_named(edited, tmp_path):
         (folder / "spin" / "spin.json").write_text(text)
         with pytest.raises(CorruptFile, match=r"spin\.json"):
             spin_hub.card(folder)
-
-
-def test_a_renamed_tensor_cannot_be_found_again(tmp_path):
-    base = models.save_checkpoint(tmp_path / "base")
-    tensors = load_file(base / "model.safetensors")
-    save_file({name.removeprefix("model."): value for name, value in tensors.items()}, base / "model.safetensors",
-              {"format": "pt"})  # fmt: skip
-    with pytest.raises(CoordinatesDiffer, match="name"):
-        edit(base, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
 
 
 def test_an_interrupted_edit_leaves_only_finished_layers(tiny, own_folder, monkeypatch):
