@@ -61,7 +61,7 @@ def resolve_model(model: str, weights: bool = True) -> ModelSource:
     if folder.is_dir():
         return ModelSource(folder.resolve().name, folder)
     if folder.exists() or not may_be_id(model):
-        raise ModelNotFound(model=model, why="there is no such folder, and it is no Hub id")
+        raise ModelNotFound(model=model, why="there is no such folder, and it is not a Hub id")
     repo_id, revision = split_id(model)
     asked = a_model(repo_id, model)
     return ask(asked, lambda: _online(repo_id, revision, weights), lambda: _cached(repo_id, revision))
@@ -232,7 +232,7 @@ def _resolve(name: str, what: str, patterns: Sequence[str] | None) -> Artefact:
     if path.exists():
         return Artefact(name, path)
     if not may_be_id(name) or name.endswith(".safetensors"):
-        raise ArtefactNotFound(what=what, name=name, why="there is no such file or folder, and it is no Hub id")
+        raise ArtefactNotFound(what=what, name=name, why="there is no such file or folder, and it is not a Hub id")
     repo_id, revision = split_id(name)
 
     def cached() -> Path:

@@ -14,7 +14,7 @@ from spin_hub.checkpoint.digests import sha256
 from spin_hub.checkpoint.store import FileStore, FolderStore
 from spin_hub.core.delta import Delta
 from spin_hub.core.files import SPIN
-from spin_hub.errors import ArtefactNotFound, BaseNotNamed, CorruptFile, HubSilent, ModelNotFound
+from spin_hub.errors import ArtefactNotFound, BaseNotNamed, CorruptFile, DeltaNotFound, HubSilent, ModelNotFound
 from spin_hub.hub.resolve import cached_snapshot, may_be_id, split_id
 from spin_hub.hub.store import open_repo
 from spin_hub.kinds import DELTA as DELTA_KIND
@@ -61,12 +61,14 @@ def open_artifact(name: str) -> Iterator[Artifact]:
     """Open what is to be verified; a delta of the Hub is in a temporary folder within the block.
 
     Raises:
-        ArtefactNotFound: it does not exist, or holds no edit.
+        ArtefactNotFound, DeltaNotFound: it does not exist, or holds no edit.
         CorruptFile, UnsupportedFormat: its delta cannot be read.
         AccessDenied, HubSilent: the Hub does not provide it.
     """
     store = _store(name)
     folder = next((part for part in (f"{SPIN}/", "") if f"{part}{DELTA}" in store.sizes), None)
+    if folder is None and store.repo_id is None:
+        raise DeltaNotFound(path=name, what="delta")
     if folder is None:
         why = f"it holds neither {SPIN}/{DELTA} nor {DELTA}"
         raise ArtefactNotFound(what="edited model", name=name, why=why)
@@ -104,7 +106,7 @@ def open_base(base: str | None, edited: str, delta: Delta) -> FileStore:
     if path.is_dir():
         return FolderStore(base, path)
     if path.exists() or not may_be_id(base):
-        raise ModelNotFound(model=base, why="there is no such folder, and it is no Hub id")
+        raise ModelNotFound(model=base, why="there is no such folder, and it is not a Hub id")
     try:
         return open_repo(base, cached=True)
     except HubSilent as error:
@@ -116,7 +118,9 @@ def _store(name: str) -> FileStore:
     if path.is_dir():
         return FolderStore(name, path)
     if path.exists() or not may_be_id(name):
-        raise ArtefactNotFound(what="edited model", name=name, why="there is no such folder, and it is no Hub id")
+        raise ArtefactNotFound(
+            what="edited model", name=name, why="there is no such file or folder, and it is not a Hub id"
+        )
     return open_repo(name, cached=False)
 
 

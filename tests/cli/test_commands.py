@@ -279,3 +279,22 @@ def test_control_characters_of_a_strangers_file_do_not_reach_the_terminal(cli, t
     code, _, err = cli("edit", folder, *RATIOS)
     assert code == 1
     assert "\x1b" not in err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("verify",), ("inspect",), ("card",), ("push",), ("reproduce",), ("export", "--as", "lora"), ("apply", "nowhere"),
+        ("diff", "nowhere"), ("combine", "nowhere", "--how", "or"),
+    ],
+    ids=lambda words: words[0],
+)  # fmt: skip
+def test_each_verb_words_a_model_without_an_edit_the_same(cli, tiny, words):
+    verb, *others = words
+    code, out, _ = cli(verb, tiny, *others, "--json")
+    assert code == 1
+    assert error_of((code, out, "")) == {
+        "type": "DeltaNotFound",
+        "message": f"There is no delta at {tiny}.",
+        "hint": "Give a folder or a file that spin-hub wrote.",
+    }

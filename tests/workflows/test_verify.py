@@ -20,7 +20,7 @@ from spin_hub.artifacts.write import Provenance, write_delta_folder
 from spin_hub.checkpoint.index import read_index
 from spin_hub.core.delta import Delta, TensorEdit
 from spin_hub.core.files import SPIN
-from spin_hub.errors import ArtefactNotFound, BaseNotNamed, CorruptFile, DeltaMismatch, ModelNotFound
+from spin_hub.errors import ArtefactNotFound, BaseNotNamed, CorruptFile, DeltaMismatch, DeltaNotFound, ModelNotFound
 from spin_hub.progress import SILENT
 from spin_hub.recipe import Destination
 from spin_hub.workflows.apply import apply
@@ -351,7 +351,7 @@ def test_what_cannot_be_verified(place, quick, tmp_path):
         verify(place / "edited", quick=quick)
     with pytest.raises(ModelNotFound):
         verified(place, quick, base=str(tmp_path / "nowhere"))
-    with pytest.raises(ArtefactNotFound, match="spin_delta"):
+    with pytest.raises(DeltaNotFound, match="There is no delta at"):
         verify(place / "base", quick=quick)
     with pytest.raises(ArtefactNotFound):
         verify(tmp_path / "nowhere", quick=quick)
