@@ -23,6 +23,7 @@ from spin_hub.errors import CardRefused, RepoNameRefused, SpinHubError, WriteDen
 from spin_hub.hub.client import gated, patiently
 from spin_hub.hub.settings import tokens_page
 from spin_hub.model_cards.front_matter import decoded
+from spin_hub.model_cards.heat_map import HEAT_MAP
 from spin_hub.record import NAME as RECORD
 from spin_hub.record import Record
 
@@ -31,7 +32,7 @@ MAIN: Final = "main"
 EMPTY: Final = frozenset({".gitattributes"})
 
 _RECORDS: Final = (f"{SPIN}/{RECORD}", RECORD)
-_OF_A_DELTA: Final = frozenset({RECORD, DELTA, "heat-map.png"})
+_OF_A_DELTA: Final = frozenset({RECORD, DELTA, HEAT_MAP})
 _WEIGHTS: Final = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors(\.index\.json)?")
 _LONGEST: Final = 96
 
