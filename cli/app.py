@@ -1,6 +1,7 @@
 """The program spin-hub: its commands, put together, and how they end."""
 
 import io
+import logging
 import os
 import signal
 import sys
@@ -135,11 +136,14 @@ def _silence_libraries(quiet: bool) -> None:
         "HF_HUB_VERBOSITY": "error",
         "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
         "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+        "DATASETS_VERBOSITY": "error",
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "TOKENIZERS_PARALLELISM": "false",
         **({"HF_HUB_DISABLE_PROGRESS_BARS": "1"} if quiet or not sys.stderr.isatty() else {}),
     }.items():
         os.environ.setdefault(name, value)
+    # It notes where an offloaded model's parameters are, which is decided here.
+    logging.getLogger("accelerate").setLevel(logging.ERROR)
 
 
 def _terminated(_: int, __: FrameType | None) -> None:

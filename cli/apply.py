@@ -45,7 +45,8 @@ def apply(
 
     from spin_hub.cli.console import Screen
     from spin_hub.cli.show import show_edit, show_fit
-    from spin_hub.workflows.requests import destination, pushed
+    from spin_hub.workflows.options import destination
+    from spin_hub.workflows.requests import pushed
 
     pushing = pushed(options)
     from spin_hub.workflows.apply import ApplyOptions

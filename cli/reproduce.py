@@ -40,8 +40,8 @@ def reproduce(
         spin-hub reproduce my-model-spin --base ./my-model --set privacy=mine.csv
     """
     from spin_hub.cli.console import Screen
+    from spin_hub.workflows.options import pairs
     from spin_hub.workflows.reproduce import reproduce as run
-    from spin_hub.workflows.requests import pairs
 
     screen = Screen(as_json, quiet)
     found = run(artefact, base, pairs(sets, "--set"), device, screen.reporter)

@@ -52,7 +52,7 @@ def score(
 
     from spin_hub.cli.console import Screen
     from spin_hub.cli.show import show_tokens
-    from spin_hub.workflows.requests import check_keep, destination, scoring_recipe
+    from spin_hub.workflows.options import check_keep, destination, scoring_recipe
 
     recipe, place = scoring_recipe(options), destination(options)
     check_keep(keep)

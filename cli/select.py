@@ -39,7 +39,7 @@ def select(
 
     from spin_hub.cli.console import Screen
     from spin_hub.cli.show import show_edit
-    from spin_hub.workflows.requests import destination, selection_recipe
+    from spin_hub.workflows.options import destination, selection_recipe
 
     recipe, place = selection_recipe(options), destination(options)
     from spin_hub.workflows.select import select as run

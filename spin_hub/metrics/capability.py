@@ -176,8 +176,11 @@ def capability(  # noqa: PLR0913
 
 def _run(model: Any, tokenizer: Any, tasks: Tasks, manager: Any) -> Mapping[str, Any]:
     import lm_eval
+    from lm_eval import evaluator
     from lm_eval.models.huggingface import HFLM
 
+    # It asks for the commit of the working folder, and outside of a repository git complains on stderr.
+    evaluator.get_git_commit_hash = str
     # Its warnings are of models in launchers of several processes, and of what task files leave to defaults.
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     try:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 from spin_hub.errors import UsageError
 from spin_hub.progress import SILENT, Reporter
 from spin_hub.workflows import keywords, requests
+from spin_hub.workflows import options as values
 from spin_hub.workflows.keywords import known
 
 if TYPE_CHECKING:
@@ -89,8 +90,8 @@ def score(model: str | Path, reporter: Reporter = SILENT, **options: Unpack[keyw
         SpinHubError: anything wrong with the options, the model, the sets or the output.
     """
     given = known(options, keywords.Score)
-    recipe, place = requests.scoring_recipe(given), requests.destination(given)
-    keep = {"keep": requests.check_keep(given["keep"])} if "keep" in given else {}
+    recipe, place = values.scoring_recipe(given), values.destination(given)
+    keep = {"keep": values.check_keep(given["keep"])} if "keep" in given else {}
     from spin_hub.workflows.score import score as run
 
     return run(str(model), recipe, place, reporter=reporter, **keep)
@@ -108,10 +109,10 @@ def select(ranking: str | Path, reporter: Reporter = SILENT, **options: Unpack[k
         SpinHubError: anything wrong with the options, the ranking or the output.
     """
     given = known(options, keywords.Select)
-    recipe, base = requests.selection_recipe(given), given.get("base")
+    recipe, base = values.selection_recipe(given), given.get("base")
     from spin_hub.workflows.select import select as run
 
-    return run(ranking, recipe, requests.destination(given), None if base is None else str(base), reporter)
+    return run(ranking, recipe, values.destination(given), None if base is None else str(base), reporter)
 
 
 def sweep(
@@ -153,7 +154,7 @@ def apply(
     from spin_hub.workflows.apply import apply as run
 
     how = ApplyOptions(given.get("force", False), given.get("plan", False), push)
-    return run(delta, model, requests.destination(given), how, reporter)
+    return run(delta, model, values.destination(given), how, reporter)
 
 
 def evaluate(
@@ -229,7 +230,7 @@ def combine(
         EmptySelection: no weight is left.
         SpinHubError: anything wrong with the options, the deltas or the output.
     """
-    place = requests.destination(known(options, keywords.Output))
+    place = values.destination(known(options, keywords.Output))
     from spin_hub.workflows.combine import combine as run
 
     return run(a, b, how, place, reporter)
@@ -247,7 +248,7 @@ def revert(edited: str | Path, reporter: Reporter = SILENT, **options: Unpack[ke
         DeltaNotFound: the folder is not an edited model.
         RevertFailed: the folder was changed since, so that the base does not come back exactly.
     """
-    place = requests.destination(known(options, keywords.Output))
+    place = values.destination(known(options, keywords.Output))
     from spin_hub.workflows.revert import revert as run
 
     return run(edited, place, reporter)

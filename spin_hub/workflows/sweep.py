@@ -59,6 +59,9 @@ class SweepRequest:
         pick: ``best``, ``knee`` or a row, whose delta is written; None writes none.
         keep: the ratio up to which a model's ranking keeps weights; None as much as is reasonable.
         destination: the study's folder; ``./<model name>-sweep`` by default.
+
+    Raises:
+        UsageError: a p without a q, or a ratio, rule or part of another form.
     """
 
     model: str
@@ -74,6 +77,17 @@ class SweepRequest:
     pick: str | None = None
     keep: float | None = None
     destination: Destination = field(default_factory=Destination)
+
+    def __post_init__(self) -> None:
+        if bool(self.ps) != bool(self.qs):
+            raise UsageError("Give both --p and --q, or neither for the default grid.")
+        for rule in self.rules:
+            SelectionRecipe(rule)
+        for p in self.ps:
+            SelectionRecipe(p=p)
+        for q in self.qs:
+            SelectionRecipe(q=q)
+        _ = self.parts
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -156,10 +170,8 @@ def candidates_for(request: SweepRequest, keep: float) -> list[SelectionRecipe]:
     """The edits to try, part by part and rule by rule.
 
     Raises:
-        UsageError: a p without a q, or nothing to try.
+        UsageError: there is nothing to try.
     """
-    if bool(request.ps) != bool(request.qs):
-        raise UsageError(message="Give both --p and --q, or neither for the default grid.")
     grid: tuple[Ratios, ...] = product_grid(request.ps, request.qs) if request.ps else default_grid(keep)
     rules = [SelectionRecipe(name).entry for name in request.rules]
     found = [

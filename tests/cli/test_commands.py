@@ -284,8 +284,8 @@ def test_control_characters_of_a_strangers_file_do_not_reach_the_terminal(cli, t
 @pytest.mark.parametrize(
     "words",
     [
-        ("verify",), ("inspect",), ("card",), ("push",), ("reproduce",), ("export", "--as", "lora"), ("apply", "nowhere"),
-        ("diff", "nowhere"), ("combine", "nowhere", "--how", "or"),
+        ("verify",), ("inspect",), ("card",), ("push",), ("reproduce",), ("export", "--as", "lora"),
+        ("apply", "nowhere"), ("diff", "nowhere"), ("combine", "nowhere", "--how", "or"),
     ],
     ids=lambda words: words[0],
 )  # fmt: skip

@@ -1,5 +1,7 @@
 """What is quick stays quick: no slow library where it is not needed."""
 
+import logging
+import os
 import subprocess
 import sys
 
@@ -25,6 +27,13 @@ def probe(*arguments: str, folder) -> None:
         [sys.executable, "-c", PROBE, *map(str, arguments)], capture_output=True, text=True, cwd=folder
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_other_libraries_keep_their_notes_to_themselves(cli, monkeypatch):
+    monkeypatch.delenv("DATASETS_VERBOSITY", raising=False)
+    assert cli("--version")[0] == 0
+    assert os.environ["DATASETS_VERBOSITY"] == "error"
+    assert not logging.getLogger("accelerate.big_modeling").isEnabledFor(logging.WARNING)
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("edit", "--help"), ("export", "--help"), ("--version",)])

@@ -12,7 +12,7 @@ import typer.main
 import spin_hub
 from spin_hub.cli.app import app
 from spin_hub.errors import UsageError
-from spin_hub.workflows import requests
+from spin_hub.workflows import options, requests
 
 COMMANDS = typer.main.get_command(app).commands
 # These are programs of the terminal alone.
@@ -54,8 +54,8 @@ def test_the_defaults_of_the_command_line_are_those_of_the_library(command):
 
 
 def test_the_defaults_of_the_other_verbs_too():
-    assert requests.scoring_recipe(defaults("score")) == requests.scoring_recipe({})
-    assert requests.selection_recipe(defaults("select")) == requests.selection_recipe({})
+    assert options.scoring_recipe(defaults("score")) == options.scoring_recipe({})
+    assert options.selection_recipe(defaults("select")) == options.selection_recipe({})
     assert requests.push_options(defaults("push")) == requests.push_options({})
     exported = requests.export_request("d", {**defaults("export"), "as_": "lora"})
     assert exported == requests.export_request("d", {"as_": "lora"})
@@ -87,6 +87,10 @@ def test_a_recipe_file_and_a_preset_are_below_keywords(own_folder):
         ("edit", {"as_": "gguf"}, "--as must be one of"),
         ("score", {"keep": 1}, "--keep must lie strictly between 0 and 1, not 1"),
         ("sweep", {"keep": 2.0}, "--keep must lie"),
+        ("sweep", {"p": 0.1}, "Give both --p and --q"),
+        ("sweep", {"p": 0.1, "q": [0.1, 1]}, "strictly between 0 and 1"),
+        ("sweep", {"rule": "mine"}, "The rule must be one of"),
+        ("sweep", {"layers": "x"}, "Layers are given as"),
         ("export", {}, "--as must be one of peft, lora, not ''"),
         ("evaluate", {"window": 1}, "--window must be at least 2"),
         ("push", {"create_pr": True, "tag": "x"}, "--create-pr"),
