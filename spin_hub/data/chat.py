@@ -49,7 +49,7 @@ _STOPPED: Final = (
 )
 _LLAMA_DATE: Final = "%d %b %Y"
 _PROBE, _REPLY, _AGAIN = "Hello 31415", "Hello 27182", "Hello 16180"
-_LONGEST: Final = 2**20
+_LONGEST: Final = 2**16
 """Characters that a template may add to a prompt."""
 
 

@@ -93,6 +93,22 @@ SPECS = (
 EXPRESSIONS = ("(fairness & privacy) - general", "a | b & c - d", "((a))", "a - b - c | (d & e)")
 
 
+TEMPLATES = (
+    "{{ bos_token }}{% for message in messages %}{{ '<' + message['role'] + '>' + message['content'] | trim }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<assistant>' }}{% endif %}",
+    "{%- if not date_string is defined %}{%- set date_string = strftime_now('%d %b %Y') %}{%- endif %}\n"
+    "{%- if messages[0]['role'] == 'system' %}{%- set system = messages[0]['content'] %}"
+    "{%- set messages = messages[1:] %}{%- else %}{%- set system = 'You are Tiny.' %}{%- endif %}"
+    "Today: {{ date_string }}\n{{ system }}\n{%- for m in messages %}[{{ m.role }}]{{ m.content }}{%- endfor %}[a]",
+    "{%- set ns = namespace(last=messages|length - 1, tools=false) %}{%- macro said(m) %}{{ m.role }}: {{ m.content }}"
+    "{%- endmacro %}{%- for m in messages %}{{- said(m) }}{%- if loop.index0 == ns.last and add_generation_prompt %}\n"
+    "assistant:\n{%- if enable_thinking is defined and enable_thinking is false %}<think>\n\n</think>\n\n"
+    "{%- else %}<think>\n{%- endif %}{%- endif %}{%- endfor %}",
+    "{% for m in messages %}{% if m.role not in ['user', 'assistant'] %}{{ raise_exception('role: ' ~ m.role) }}"
+    "{% endif %}{% for part in m.content %}{% if part.type == 'text' %}{{ part.text }}{% endif %}{% endfor %}"
+    "{% generation %}{{ m | tojson }}{% endgeneration %}{% endfor %}{{ range(9) | random }}[THINK]",
+)
+
 HEAT_COUNTS = {"model.layers.0.mlp.up_proj.weight": 3, "model.layers.2.mlp.down_proj.weight": 40}
 
 
@@ -121,6 +137,7 @@ def seeds_of(target: str) -> tuple[bytes, ...]:
         "csv": lambda: [b'prompt,response\n"a, b","c"\nd,"e ""f"""\n', b"question,answer\r\nx,None\r\ny,NA\r\n"],
         "jsonl": lambda: [rows(), conversations()],
         "chat-rows": chat_rows,
+        "template": lambda: [text.encode() for text in TEMPLATES],
         "parquet": parquets,
         "spec": lambda: [text.encode() for text in SPECS],
         "expression": lambda: [text.encode() for text in EXPRESSIONS],
@@ -252,11 +269,20 @@ def chat_rows() -> list[bytes]:
     return [*(_dumped([row] * 3) for row in rows), _dumped(rows)]
 
 
-@cache
+def tokenizer() -> Any:
+    """The tokenizer that the tests have."""
+    return _module("models.py").byte_tokenizer()
+
+
 def _rendering() -> Any:
     """The records that the tests of cards have."""
-    path = TESTS / "model_cards" / "test_render.py"
-    spec = importlib.util.spec_from_file_location("cards_for_fuzzing", path)
+    return _module("model_cards/test_render.py")
+
+
+@cache
+def _module(path: str) -> Any:
+    """A module of the tests by its path."""
+    spec = importlib.util.spec_from_file_location(f"{Path(path).stem}_for_fuzzing", TESTS / path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -31,6 +31,18 @@ TOKENS = (
     b"2026-01-02", b"1:2:3", b"0x10", b"0o7", b"..", b"../", b"~", b"#prompt=", b"&", b"|", b"-", b"(", b")",
     b"fairness",
 )  # fmt: skip
+JINJA = (
+    b"{% for m in messages %}", b"{% endfor %}", b"{% if ", b"{% else %}", b"{% endif %}", b"{% set x = ",
+    b"{% break %}", b"{{ messages[9] }}", b"{{ messages[9].content }}", b"{{ 1 / 0 }}", b"{{ 1 + 'a' }}",
+    b"{{ 10 ** 400 + 0.5 }}", b"|tojson", b"|random", b"|int", b"|list", b"|sort", b"|format(1)", b"|map('x')",
+    b"{{ lipsum() }}", b"strftime_now('%d')", b"{{ strftime_now(messages) }}", b"{{ strftime_now('%' ~ 'd') }}",
+    b"{{ strftime_now() }}", b"{% macro f(n) %}{{ f(n) }}{% endmacro %}{{ f(1) }}", b"{% macro strftime_now(x) %}",
+    b"{% include 'a' %}", b"{% extends 'a' %}", b"{% import 'a' as b %}", b"{% generation %}",
+    b"{{ raise_exception('x') }}", b"{{ raise_exception() }}", b"{{ messages.append(1) }}",
+    b"{{ ''.__class__.__mro__ }}", b"{{ namespace(a=1).b }}", b"{{ 'x' * 100000 }}", b"{{ range(10 ** 6) | list }}",
+    b"{{ '\\ud800' }}", b"{{ loop.index }}", b"{{ caller() }}", b"<think>", b"</think>", b"enable_thinking", b"{#",
+    b"#}", b"{{", b"}}", b"{%-", b"-%}", b"{% raw %}", b"not ", b"(" * 300,
+)  # fmt: skip
 _NESTED = {f"nested {depth} times": "[" * depth + "1" + "]" * depth for depth in (3, 60, 900, 100_000)}
 """What stands for a value that Python's own recursion could not write."""
 _WORDS = frozenset(
@@ -68,6 +80,8 @@ def _ways(data: bytes) -> list[Way]:
         return [_bytes, _json_text, _json_text, _doubled_key, _renamed, _renamed]
     if data[:4] == b"PAR1":
         return [_bytes, _claims, _claims, _claims]
+    if b"{%" in data:
+        return [_bytes, _jinja, _jinja, _jinja]
     return [_bytes, _bytes, _inserted, _lines]
 
 
@@ -99,6 +113,13 @@ def _inserted(data: bytes, random: Random) -> bytes:
     at = random.randrange(len(data) + 1)
     times = random.choice((1, 1, 1, 2, 50, 2000))
     return data[:at] + random.choice(TOKENS) * times + data[at:]
+
+
+def _jinja(data: bytes, random: Random) -> bytes:
+    """A part of a template put in, or in the place of a word."""
+    words = list(re.finditer(rb"\w+|\W", data))
+    word = random.choice(words)
+    return data[: word.start()] + random.choice(JINJA) + data[random.choice((word.start(), word.end())) :]
 
 
 def _lines(data: bytes, random: Random) -> bytes:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
-from fuzz_seeds import HEAT_COUNTS, VECTORS, records
+from fuzz_seeds import HEAT_COUNTS, VECTORS, records, tokenizer
 
 from spin_hub.artifacts.container import checked
 from spin_hub.artifacts.delta_file import NAME as DELTA
@@ -25,8 +25,10 @@ from spin_hub.cli.plain import plain_json
 from spin_hub.cli.show import show_counts
 from spin_hub.core.names import by_layer
 from spin_hub.core.selection import Selection, parse
+from spin_hub.data.chat import open_chat
 from spin_hub.data.sampling import Sampling, read_sample
 from spin_hub.data.spec import Spec
+from spin_hub.data.tokens import joined_ids
 from spin_hub.errors import NoSafetensors, SourceError, SpinHubError
 from spin_hub.model_cards.front_matter import decoded, read_base_card, read_readme, write_readme
 from spin_hub.model_cards.heat_map import heat_map, is_heat_map
@@ -152,6 +154,15 @@ def chat_rows(data: bytes) -> None:
     read_sample("set", path, Sampling(1, system=True), _no_hub)
 
 
+def template(data: bytes) -> None:
+    """A chat template, rendered, with what it adds and closes."""
+    read = tokenizer()
+    read.chat_template = data.decode("utf-8", "replace")
+    chat = open_chat(read, "2026-11-28")
+    joined_ids(read, chat.prompt("Who?", "Be brief."), "Nobody.")
+    assert chat.own_text is not None and chat.notes is not None
+
+
 def parquet(data: bytes) -> None:
     """A calibration set in Parquet."""
     read_sample("set", str(_file("rows.parquet", data)), Sampling(2), _no_hub)
@@ -185,6 +196,7 @@ TARGETS: Mapping[str, tuple[Callable[[bytes], None], int]] = {
     "csv": (csv, 5),
     "jsonl": (jsonl, 10),
     "chat-rows": (chat_rows, 10),
+    "template": (template, 10),
     "parquet": (parquet, 1),
     "spec": (spec, 20),
     "expression": (expression, 20),
