@@ -7,7 +7,7 @@ of all of them in the order of the shards' names, and of two tensors with one na
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, TypeGuard
+from typing import Any, Final, TypeGuard
 
 from spin_hub.checkpoint.lfs import is_pointer
 from spin_hub.core.files import ADAPTER_CONFIG, ADAPTER_WEIGHTS, CONFIG, SHARDED, SINGLE, split_names, stays_inside
@@ -27,11 +27,13 @@ class Layout:
         shards: sorted; of two tensors with one name, the one in the later shard counts.
         index: the index in use, or None for a single file.
         weight_map: tensor -> shard, as the index has it.
+        metadata: False if the index has none, without which transformers does not read it.
     """
 
     shards: tuple[str, ...]
     index: str | None = None
     weight_map: Mapping[str, str] = field(default_factory=dict)
+    metadata: bool = True
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -60,15 +62,15 @@ def find_layout(model: str | Path, names: Collection[str], read: Callable[[str],
         raise _no_weights(model, names, read)
     if not first.endswith(".index.json"):
         return Layout((first,))
-    weight_map = parse_weight_map(f"{model}/{first}", read(first))
-    shards = named_shards(f"{model}/{first}", weight_map)
+    entries = _index(f"{model}/{first}", read(first))
+    weight_map, shards = entries["weight_map"], tuple(sorted(set(entries["weight_map"].values())))
     missing = [shard for shard in shards if shard not in names]
     if missing:
         why = f"{len(missing)} of the {len(shards)} shards that {first} names {_are(missing)} missing"
         others = [name for name in _top(names) if name not in shards]
         beside = f", and {_quoted(others)} {_are(others)} here instead" if others else ""
         raise WeightsIncomplete(path=model, why=f"{why} ({_quoted(missing)}){beside}")
-    return Layout(shards, first, weight_map)
+    return Layout(shards, first, weight_map, "metadata" in entries)
 
 
 def notes_on(layout: Layout, names: Collection[str]) -> list[str]:
@@ -86,35 +88,22 @@ def notes_on(layout: Layout, names: Collection[str]) -> list[str]:
     return notes
 
 
-def named_shards(path: str | Path, weight_map: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the shards that an index names, sorted.
-
-    Raises:
-        CorruptFile: it names none, or one of them lies elsewhere.
-    """
-    shards = tuple(sorted(set(weight_map.values())))
-    for shard in shards:
-        if not _is_plain(shard) or not shard.endswith(".safetensors"):
-            raise CorruptFile(path=path, why=f"it names a shard {shard[:80]!r} outside the folder")
-    if not shards:
-        raise CorruptFile(path=path, why="it names no shard")
-    return shards
-
-
-def parse_weight_map(path: str | Path, data: bytes) -> dict[str, str]:
-    """Return tensor name -> shard, as an index file has it, such as ``{"weight_map": {"w": "model-1.safetensors"}}``.
-
-    Raises:
-        CorruptFile: it is no such file.
-    """
+def _index(path: str | Path, data: bytes) -> Mapping[str, Any]:
+    """Parse an index, such as ``{"metadata": {}, "weight_map": {"w": "model-00001-of-00002.safetensors"}}``."""
     if is_pointer(data):
         raise LfsPointer(path=path)
     try:
-        entries = parse(data)["weight_map"]
+        entries: Mapping[str, Any] = parse(data)
+        weight_map = entries["weight_map"]
     except (ValueError, KeyError, TypeError) as error:
         raise CorruptFile(path=path, why="it has no weight_map") from error
-    if not isinstance(entries, dict) or not all(isinstance(shard, str) for shard in entries.values()):
+    if not isinstance(weight_map, dict) or not all(isinstance(shard, str) for shard in weight_map.values()):
         raise CorruptFile(path=path, why="its weight_map does not map names to shards")
+    for shard in weight_map.values():
+        if not _is_plain(shard, ".safetensors"):
+            raise CorruptFile(path=path, why=f"it names a shard {shard[:80]!r} outside the folder")
+    if not weight_map:
+        raise CorruptFile(path=path, why="it names no shard")
     return entries
 
 
@@ -150,13 +139,13 @@ def _explicit(model: str | Path, config: bytes) -> str | None:
     except (ValueError, AttributeError):
         # The config itself is judged where it is read for more.
         return None
-    if name is not None and not (_is_plain(name) and name.endswith((".safetensors", ".safetensors.index.json"))):
+    if name is not None and not _is_plain(name, ".safetensors", ".safetensors.index.json"):
         raise CorruptFile(path=f"{model}/{CONFIG}", why=f"its {_EXPLICIT} names no safetensors file beside it")
     return name
 
 
-def _is_plain(name: object) -> TypeGuard[str]:
-    return isinstance(name, str) and "/" not in name and stays_inside(name)
+def _is_plain(name: object, *endings: str) -> TypeGuard[str]:
+    return isinstance(name, str) and "/" not in name and stays_inside(name) and name.endswith(endings)
 
 
 def _top(names: Iterable[str]) -> list[str]:

@@ -76,6 +76,7 @@ def load_model(
         DeviceOutOfMemory: the model does not fit on the device.
     """
     device = where.device
+    _check_index(index)
     check_code(index.folder, "config.json", trust_remote_code)
     try:
         with without_bars():
@@ -110,6 +111,7 @@ def load_skeleton(index: CheckpointIndex, trust_remote_code: bool) -> PreTrained
     Raises:
         ModelNotLoadable: transformers does not know how to build it.
     """
+    _check_index(index)
     check_code(index.folder, "config.json", trust_remote_code)
     try:
         options = {"trust_remote_code": trust_remote_code}
@@ -119,6 +121,16 @@ def load_skeleton(index: CheckpointIndex, trust_remote_code: bool) -> PreTrained
             return AutoModelForCausalLM.from_config(config, **options)
     except LOADING_ERRORS as error:
         raise not_loadable(index.folder, error, trust_remote_code) from error
+
+
+def _check_index(index: CheckpointIndex) -> None:
+    if not index.layout.metadata:
+        raise ModelNotLoadable(
+            f"{index.folder / str(index.layout.index)} has no metadata, without which transformers does not read it.",
+            hint='Add "metadata": {} to it, beside its weight_map.',
+            path=index.folder,
+            why="no metadata",
+        )
 
 
 def _check_depth(index: CheckpointIndex, config: Any) -> None:

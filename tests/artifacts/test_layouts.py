@@ -171,6 +171,19 @@ def test_what_cannot_be_edited_is_one_sentence(case, request, tmp_path, cli):
     assert not Path("out").exists()
 
 
+def test_an_index_without_metadata_is_patched_and_not_scored_as_transformers_does_not_load_it(sharded, tmp_path, cli):
+    base = shutil.copytree(sharded, tmp_path / "base")
+    (base / SHARDED).write_text(json.dumps({"weight_map": weight_map(base)}))
+    write_delta(Path("delta.safetensors"), delta_of(base, POSITIONS))
+    assert cli("apply", "delta.safetensors", base, "-o", "out")[0] == 0
+    for command in (("edit", base, "--plan"), ("eval", base, "--suite", "quick")):
+        code, out, _ = cli(*command, "--json")
+        assert (code, json.loads(out)["error"]["type"]) == (1, "ModelNotLoadable")
+        assert "has no metadata" in json.loads(out)["error"]["message"]
+    with pytest.raises(KeyError, match="metadata"):
+        as_transformers_reads(base)
+
+
 @pytest.mark.parametrize("name", ["spin_delta.safetensors", "spin.json"])
 def test_pointers_among_outputs_are_named(name, tiny, cli):
     write_delta(Path("delta.safetensors"), delta_of(tiny))
