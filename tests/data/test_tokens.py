@@ -71,6 +71,14 @@ def test_a_real_tokenizer_without_offsets_agrees(smollm2):
         )
 
 
+def test_a_tokenizer_of_python_is_read_without_offsets():
+    tokenizer = transformers.ByT5Tokenizer()
+    assert not tokenizer.is_fast
+    ids, before = joined_ids(tokenizer, "Who?\n", "Nobody, I think.")
+    assert (tokenizer.decode(ids[:before]), tokenizer.decode(ids[before:])) == ("Who?\n", "Nobody, I think.")
+    assert check_round_trip(tokenizer, TEXTS) == []
+
+
 @given(st.text(min_size=1, max_size=12), st.text(min_size=1, max_size=12))
 def test_the_response_has_all_its_tokens(prompt, response):
     tokenizer = models.byte_tokenizer()

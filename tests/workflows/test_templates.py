@@ -154,6 +154,26 @@ def test_a_date_in_a_toml_recipe_may_be_one_of_toml(cli, base, tmp_path):
     assert recorded("out")["recipe"]["template_date"] == "2026-11-28"
 
 
+def test_eval_asks_on_the_day_that_is_named_and_records_it(cli, base, day):
+    day("2026-11-30")
+    words = (
+        "eval",
+        base(TIMED),
+        "--suite",
+        "over_refusal",
+        "--chat-template",
+        "--limit",
+        "2",
+        "--new-tokens",
+        "2",
+        "--json",
+    )
+    for more, date in (((), "2026-11-30"), (("--template-date", "2026-11-28"), "2026-11-28")):
+        code, out, err = cli(*words, *more)
+        assert (code, json.loads(out)["evaluation"]["about"]["answers"]["template_date"]) == (0, date)
+        assert f"it is rendered for {date} (--template-date)" in " ".join(err.split())
+
+
 # --- thoughts ----------------------------------------------------------------------------------------------
 
 
