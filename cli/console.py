@@ -34,7 +34,7 @@ class Screen:
 
     @property
     def reporter(self) -> Reporter:
-        """Show the progress of a workflow."""
+        """The reporter of a workflow's progress."""
         return SILENT if self.quiet else Shown(self.err)
 
     def result(self, data: Mapping[str, Any], path: object, show: Callable[[], None]) -> None:

@@ -170,7 +170,8 @@ def _library(error: BaseException) -> Ending | None:
         if module.startswith("spin_hub"):
             return None
         if found := _LIBRARIES.get(module.partition(".")[0]):
-            return Ending("LibraryFailed", f"{found[0]}: {first_line(error)}.", found[1])
+            hint = f"{found[1]} --debug shows where it failed."
+            return Ending("LibraryFailed", f"{found[0]}: {first_line(error)}.", hint)
     return None
 
 

@@ -110,7 +110,7 @@ class Shown:
 
 
 class Lines:
-    """Write a line whenever half a minute has passed since the last one; may be asked to by several threads."""
+    """Lines that are written whenever half a minute has passed since the last one; several threads may look."""
 
     def __init__(self, write: Callable[[], None], clock: Clock) -> None:
         self._write = write

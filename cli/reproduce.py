@@ -41,10 +41,11 @@ def reproduce(
     """
     from spin_hub.cli.console import Screen
     from spin_hub.workflows.options import pairs
+
+    screen, given = Screen(as_json, quiet), pairs(sets, "--set")
     from spin_hub.workflows.reproduce import reproduce as run
 
-    screen = Screen(as_json, quiet)
-    found = run(artefact, base, pairs(sets, "--set"), device, screen.reporter)
+    found = run(artefact, base, given, device, screen.reporter)
     screen.result(found.to_json(), artefact, lambda: _show(screen, found))
     end(found)
 
