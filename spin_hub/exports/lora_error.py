@@ -28,6 +28,7 @@ from spin_hub.models.batches import Batch, one_by_one
 from spin_hub.models.device import choose_device, free_memory, place
 from spin_hub.models.edit import switched
 from spin_hub.models.forward import Hooks, ResponseLogits
+from spin_hub.models.limits import cut_all, positions_of
 from spin_hub.models.load import load_tokenizer
 from spin_hub.models.widening import load_running
 from spin_hub.progress import Reporter, step
@@ -164,7 +165,8 @@ def measure_unmerged(
     """
     tokenizer = load_tokenizer(base.source.folder, trust_remote_code)
     rows = builtin_rows("general", "calibration")[:TEXTS]
-    examples = make_examples("general", rows, tokenizer, ScoringRecipe(trust_remote_code=trust_remote_code))
+    read = make_examples("general", rows, tokenizer, ScoringRecipe(trust_remote_code=trust_remote_code))
+    examples = cut_all(read, positions_of(base.index, trust_remote_code))
     where = place("auto", "auto", base.index)
     reporter.note(where.sentence)
     with step(reporter, "Loading the model"):

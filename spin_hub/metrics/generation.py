@@ -15,7 +15,9 @@ from transformers import GenerationConfig
 
 from spin_hub.data.chat import Chat, Tokenizer
 from spin_hub.data.tokens import prompt_ids
+from spin_hub.errors import SpinHubError
 from spin_hub.metrics.base import nothing
+from spin_hub.models.limits import input_limits
 
 _CPU_TOKENS: Final = 2048
 _DEVICE_TOKENS: Final = 16384
@@ -102,6 +104,13 @@ def continuations(
     Arguments, result and errors are those of :func:`generate`, for texts that need no chat template.
     """
     rows = [_tokens(tokenizer, number, text, writing.special_tokens) for number, text in enumerate(texts)]
+    positions, longest = input_limits(model).positions, max(map(len, rows), default=0)
+    if positions is not None and longest + writing.new_tokens > positions:
+        message = (
+            f"A prompt of {longest:,} tokens and an answer of {writing.new_tokens:,} are longer together than the "
+            f"model's {positions:,} positions."
+        )
+        raise SpinHubError(message, hint="Ask for shorter answers with --new-tokens, or shorter questions.")
     ends = ends_of(tokenizer, getattr(model.generation_config, "eos_token_id", None))
     written = [""] * len(rows)
     with _greedy(model, tokenizer, ends, writing.new_tokens) as config:

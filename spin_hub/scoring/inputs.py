@@ -12,7 +12,7 @@ from spin_hub.data.examples import Example, fingerprint, make_examples, pieces
 from spin_hub.data.sampling import Sample, Sampling, read_sample
 from spin_hub.data.spec import BUILTIN
 from spin_hub.data.tokens import check_round_trip
-from spin_hub.errors import UsageError
+from spin_hub.errors import SpinHubError, UsageError
 from spin_hub.hub.datasets import resolve_dataset
 from spin_hub.models.coordinates import coordinates
 from spin_hub.models.device import place, stored_dtype
@@ -223,6 +223,9 @@ def fitted(
         longer = [example for example in entry.examples if len(example) > (limits.positions or len(example))]
         if longer and entry.sample.source.startswith(BUILTIN):
             entry = replace(entry, examples=cut_all(entry.examples, limits.positions))
+            if not entry.examples:
+                message = f"No built-in example of {name} fits into the model's {limits.positions:,} positions."
+                raise SpinHubError(message, hint="Give shorter rows of your own, such as --set NAME=FILE.")
             reporter.note(
                 f"{len(longer)} built-in examples of {name} are cut to the model's {limits.positions:,} positions."
             )

@@ -147,6 +147,11 @@ REFUSED = {
         "Merge the adapter",
     ),
     "a bias": (lambda tensors: {**tensors, f"{UP}.bias": torch.ones(64)}, f"{UP}.bias", "mlp_bias"),
+    "scales": (
+        lambda tensors: {**tensors, f"{UP}.weight_scale_inv": torch.ones(1)},
+        f"{UP}.weight_scale_inv",
+        "unquantised",
+    ),
     "a layer too many": (
         lambda tensors: {**tensors, "model.layers.4.mlp.up_proj.weight": torch.ones(64, 32)},
         "model.layers.4.mlp.up_proj.weight",
@@ -445,3 +450,10 @@ def test_an_adapter_in_the_folder_changes_no_score(module, tiny, cli):
     one, two = (load_file(f"out-{name}/spin_delta.safetensors") for name in ("base", "tiny"))
     assert one.keys() == two.keys()
     assert all(torch.equal(tensor, two[name]) for name, tensor in one.items())
+
+
+def test_answers_that_would_outgrow_the_positions_are_refused(cli):
+    base = tabled(Path("base"), "gpt2", 64)
+    error = refusal(cli("eval", base, "--suite", "answers", "--limit", "2", "--json"))
+    assert "the model's 64 positions" in error["message"]
+    assert "--new-tokens" in error["hint"]
