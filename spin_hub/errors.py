@@ -187,7 +187,7 @@ class CoordinatesDiffer(SpinHubError):
     """A parameter in memory is not the checkpoint's tensor, bit by bit. Facts: parameter, why."""
 
     sentence = "The parameter {parameter} cannot be found again in the checkpoint: {why}."
-    advice = "This version edits only parameters whose checkpoint tensor has the same name, shape and values."
+    advice = "Only a parameter that is one tensor of the checkpoint can be edited: choose others with --target."
 
 
 class UnsupportedModel(SpinHubError):

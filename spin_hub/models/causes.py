@@ -13,6 +13,7 @@ from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
+from spin_hub.core.json import parse
 from spin_hub.errors import ModelNotLoadable, first_line
 
 UPDATE: Final = "Update it: pip install -U transformers."
@@ -205,7 +206,7 @@ def check_code(folder: Path, file: str, trusted: bool) -> None:
         ModelNotLoadable: naming the other repo.
     """
     try:
-        config = json.loads((folder / file).read_text("utf-8"))
+        config = parse((folder / file).read_bytes(), unique=False)
     except (OSError, ValueError):
         return
     used = trusted or (file == "config.json" and config.get("model_type") not in CONFIG_MAPPING_NAMES)
