@@ -63,8 +63,10 @@ def _stacked(paths: Sequence[Path], tables: Sequence[Table]) -> Table:
     first, names = whole[0][0].name, whole[0][1].column_names
     for path, table in whole:
         if set(table.column_names) != set(names):
-            has = f"{', '.join(table.column_names)}, and {first} {', '.join(names)}"
-            raise Unreadable(f"its files have different columns: {path.name} has {has}")
+            differing = sorted(set(table.column_names) ^ set(names))
+            raise Unreadable(
+                f"its files have different columns: {differing[0]!r} is not in both {first} and {path.name}"
+            )
     return Table({name: _stack([table.columns[name] for _, table in whole]) for name in names})
 
 

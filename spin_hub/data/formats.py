@@ -8,7 +8,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,11 +16,15 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from spin_hub.checkpoint.lfs import refuse_pointer
+from spin_hub.data.conversations import is_messages
 from spin_hub.data.rows import Table
 from spin_hub.data.spec import COMPRESSIONS, FILE_KINDS, kind_of
 from spin_hub.errors import first_line
 
 _SEPARATORS: Final = (",", ";", "\t")
+_LONGEST_HEADER: Final = 100_000
+_BLANKS: Final = re.compile(r"\s*")
+_OBJECTS: Final = 'Write one object a row: {"prompt": "...", "response": "..."}.'
 
 
 class Unreadable(Exception):
@@ -49,7 +53,8 @@ def read_file(path: Path) -> Table:
         refuse_pointer(path)
         return READERS[kind](path)
     except (pa.ArrowException, OSError) as error:
-        raise Unreadable(f"{path.name} cannot be read ({reason_of(error, path)})") from error
+        hint = "It may be damaged or have another kind than its suffix says: write or download it again."
+        raise Unreadable(f"{path.name} cannot be read ({reason_of(error, path)})", hint) from error
 
 
 def reason_of(error: Exception, path: Path) -> str:
@@ -109,7 +114,8 @@ def _text(path: Path) -> str:
         return raw.decode("utf-16" if marked else "utf-16-le" if little else "utf-16-be" if big else "utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        sample = raw[max(0, error.start - 12) : error.start + 12].decode("cp1252", "replace")
+        before, after = raw[max(0, error.start - 20) : error.start], raw[error.start : error.start + 20]
+        sample = (before.rpartition(b"\n")[2] + after.partition(b"\n")[0]).decode("cp1252", "replace")
         shown = " ".join("".join(c if c.isprintable() else " " for c in sample).split())
         why = f"line {line} of {path.name} is not UTF-8 text; as Windows-1252 (Latin-1) it has {shown!r}"
         hint = f"Save it as UTF-8, if that is right: iconv -f WINDOWS-1252 -t UTF-8 {path.name}"
@@ -121,11 +127,11 @@ def _csv(path: Path) -> Table:
     import pandas  # type: ignore[import-untyped]
 
     text = _text(path)
-    header = next((line for line in text.splitlines() if line.strip()), "")
+    header = re.split(r"[\r\n]", text.lstrip()[:_LONGEST_HEADER], maxsplit=1)[0]
     separator = "\t" if kind_of(path) == ".tsv" else max(_SEPARATORS, key=lambda mark: _likely(header, mark))
     try:
-        frame = pandas.read_csv(io.StringIO(text), sep=separator, dtype=str, na_filter=False)
-    except (ValueError, LookupError, csv.Error) as error:
+        frame = pandas.read_csv(io.BytesIO(text.encode()), sep=separator, dtype=str, na_filter=False)
+    except (ValueError, LookupError) as error:
         raise Unreadable(f"{path.name} is not a whole CSV table ({_csv_reason(error)})") from error
     if not isinstance(frame.index, pandas.RangeIndex):
         more = f"the rows of {path.name} have more cells than its header"
@@ -151,43 +157,53 @@ def _csv_reason(error: Exception) -> str:
 def _json(path: Path) -> Table:
     """Read JSON: an object a line, an array of objects, or an object with such an array as ``data``."""
     text = _text(path)
-    values: list[Any] = []
-    decoder, place = json.JSONDecoder(), _next(text, 0)
+    try:
+        table = Table.of_records(_object(path, value) for value in _values(text))
+    except (ValueError, RecursionError) as error:
+        line = text.count("\n", 0, getattr(error, "pos", 0)) + 1
+        reason = getattr(error, "msg", "a value is too deep or too long")
+        raise Unreadable(f"line {line} of {path.name} is not JSON ({reason})") from error
+    if len(table) != 1:
+        return table
+    row = table.entry(0, table.columns)
+    if is_messages(data := row.get("data")) and isinstance(data, list):
+        return Table.of_records(data)
+    if all(isinstance(cell, list) and not is_messages(cell) for cell in row.values()):
+        raise Unreadable(f"{path.name} is one row of lists, a list for each column", _OBJECTS)
+    return table
+
+
+def _values(text: str) -> Iterator[Any]:
+    """Yield the values that follow one another, and those in an array, one by one so that few are in memory at once."""
+    decoder, place, inside = json.JSONDecoder(), _next(text, 0), False
     while place < len(text):
-        try:
-            value, place = decoder.raw_decode(text, place)
-        except (ValueError, RecursionError) as error:
-            line = text.count("\n", 0, getattr(error, "pos", place)) + 1
-            reason = getattr(error, "msg", "a value is too deep or too long")
-            raise Unreadable(f"line {line} of {path.name} is not JSON ({reason})") from error
-        values.append(value)
+        if not inside and text[place] == "[":
+            inside, place = True, _next(text, place + 1)
+            if text.startswith("]", place):
+                inside, place = False, _next(text, place + 1)
+            continue
+        value, place = decoder.raw_decode(text, place)
+        yield value
         place = _next(text, place)
-    if len(values) == 1 and isinstance(values[0], list):
-        values = values[0]
-    elif len(values) == 1 and _is_rows(values[0].get("data") if isinstance(values[0], dict) else None):
-        values = values[0]["data"]
-    return Table.of_records(_objects(path, values))
+        if inside:
+            if not text.startswith((",", "]"), place):
+                break
+            inside, place = text[place] == ",", _next(text, place + 1)
+    if inside:
+        raise json.JSONDecodeError("an array does not end", text, place)
 
 
 def _next(text: str, place: int) -> int:
     """Return the place of the first character that is not a blank."""
-    found = re.compile(r"\s*").match(text, place)
+    found = _BLANKS.match(text, place)
     return found.end() if found else place
 
 
-def _is_rows(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(entry, Mapping) for entry in value)
-
-
-def _objects(path: Path, values: list[Any]) -> list[Mapping[str, Any]]:
-    wrong = [value for value in values if not isinstance(value, Mapping)]
-    hint = 'Write one object a row: {"prompt": "...", "response": "..."}.'
-    if wrong or (values and not any(values)):
-        what = "lists" if wrong and isinstance(wrong[0], list) else "something else"
-        raise Unreadable(f"the rows of {path.name} are {what}, not objects with named values", hint)
-    if len(values) == 1 and all(isinstance(value, list) and not _is_rows(value) for value in values[0].values()):
-        raise Unreadable(f"{path.name} is one row of lists, a list for each column", hint)
-    return values
+def _object(path: Path, value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping) or not value:
+        what = "lists" if isinstance(value, list) else "texts" if isinstance(value, str) else "something else"
+        raise Unreadable(f"the rows of {path.name} are {what}, not objects with named values", _OBJECTS)
+    return value
 
 
 READERS: Final[Mapping[str, Callable[[Path], Table]]] = {

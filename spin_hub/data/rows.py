@@ -3,7 +3,7 @@
 FORMS is the ordered table of the forms of data that are known by their columns.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, TypeAlias
 
@@ -50,10 +50,15 @@ class Table:
     columns: Mapping[str, Any]
 
     @classmethod
-    def of_records(cls, records: Sequence[Mapping[str, Any]]) -> "Table":
+    def of_records(cls, records: Iterable[Mapping[str, Any]]) -> "Table":
         """Make a table of JSON objects, in which a key that an object lacks is None."""
-        names = dict.fromkeys(name for record in records for name in record)
-        return cls({name: [record.get(name) for record in records] for name in names})
+        columns: dict[str, list[Any]] = {}
+        for number, record in enumerate(records):
+            for name in record:
+                columns.setdefault(name, [None] * number)
+            for name, column in columns.items():
+                column.append(record.get(name))
+        return cls(columns)
 
     @property
     def column_names(self) -> list[str]:

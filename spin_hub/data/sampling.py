@@ -99,7 +99,8 @@ def read_sample(name: str, spec: str, sampling: Sampling, resolve: Resolve) -> S
     if unusable and sampling.strict:
         raise _bad_rows(name, unusable)
     if not rows:
-        raise source.spec.refused(f"none of its {total} rows gives an example: {_counted(left_out)}")
+        hint = "Give rows with a prompt and a response, or name other columns: #prompt=COLUMN,response=COLUMN."
+        raise source.spec.refused(f"none of its {total} rows gives an example: {_counted(left_out)}", hint)
     if len(rows) < wanted:
         usable = f"{len(rows)} usable rows of {total}, but {wanted} examples are asked for"
         message = f"The calibration set {name!r} ({spec}) has {usable}; left out: {_counted(left_out)}."

@@ -207,7 +207,7 @@ def test_values_of_mixed_types_are_left_out_one_by_one(tmp_path):
         ("[" * 100_000, "line 1 of rows.json is not JSON .a value is too deep"),
         ('{"a": ' + "9" * 5_000 + "}", "line 1 of rows.json is not JSON .a value is too deep or too long"),
         (json.dumps([["a", "b"], ["c", "d"]]), "the rows of rows.json are lists, not objects"),
-        ('["a"]\n["b"]', "the rows of rows.json are lists, not objects"),
+        ('["a"]\n["b"]', "the rows of rows.json are texts, not objects"),
         ("1\n2", "the rows of rows.json are something else, not objects"),
         ("null\nnull", "the rows of rows.json are something else, not objects"),
         ("{}\n{}", "the rows of rows.json are something else, not objects"),
@@ -229,6 +229,7 @@ def test_json_of_another_shape_is_named(tmp_path, text, said):
         ("rows.csv", "", "the file is empty"),
         ("rows.csv", "prompt,response\n", "it has no rows"),
         ("rows.csv", '"a', "quotes that open in row"),
+        ("rows.csv", "a" * 200_000, "it has no rows"),
         (
             "rows.csv",
             "prompt,response\na,b\nc,d,e\n",
@@ -290,7 +291,7 @@ def test_files_of_one_folder_may_be_of_several_types(tmp_path):
         (tmp_path / f"{name}.jsonl").write_text(lines(PAIRS[:2]))
     (tmp_path / "c.jsonl").write_text(lines([{**PAIRS[2], "more": 1}]))
     assert len(table(tmp_path / "[ab].jsonl")) == 4
-    with pytest.raises(SourceError, match="different columns: c.jsonl has prompt, response, more, and a.jsonl prompt"):
+    with pytest.raises(SourceError, match="different columns: 'more' is not in both a.jsonl and c.jsonl"):
         table(tmp_path)
 
 
