@@ -1,9 +1,9 @@
 """The table of metrics, and the form of its entries.
 
-A metric is an entry ``METRIC`` in a file of its own: how it is called, how ``eval`` makes it ready and measures it, and
-how its results are reported. A module of entries imports torch and transformers inside functions only, since help,
-cards and ``inspect`` read the entries too. Registration is a line in :data:`spin_hub.evidence.METRICS`; an installed
-package registers its own in the entry-point group ``spin_hub.metrics``.
+A metric is an entry ``METRIC`` in a file of its own, with its name, its preparation and measurement by ``eval``, and
+its report. A module of entries imports torch and transformers inside functions only, since help, cards and ``inspect``
+read the entries too. Registration is a line in :data:`spin_hub.evidence.METRICS`; an installed package registers its
+own in the entry-point group ``spin_hub.metrics``.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -30,7 +30,7 @@ Need: TypeAlias = Literal["logits", "answers", "representations", "text", "tasks
 
 
 def nothing(_: int) -> None:
-    """Progress without a reader."""
+    """Ignore progress."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,7 @@ class Measured:
 
     Attributes:
         metrics: one for every metric and axis.
-        about: how they were measured, as plain JSON values; it goes into the record, and reports are made from it.
-            An entry puts its own under its name.
+        about: how they were measured, as plain JSON values, each metric's under its name; for the record and reports.
     """
 
     metrics: tuple[Measurement, ...]
@@ -51,13 +50,13 @@ class Measure(Protocol):
     """A measurement that is ready to be taken."""
 
     def __call__(self, model: Any, states: Mapping[str, "State"], reporter: Reporter) -> Measured:
-        """Measure a loaded model as it is and in every state; the model is left as it was, bit by bit."""
+        """Measure a loaded model as it is and in every state, and leave it as it was, bit by bit."""
         ...
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """Inputs of a measurement that are there before a model is loaded.
+    """Inputs of a measurement before a model is loaded.
 
     Attributes:
         request: the options of ``eval``.
@@ -85,8 +84,8 @@ class QuestionSet:
 
     Attributes:
         name: in ``--questions``.
-        axis: such as ``fairness``; None where the metric has one set alone.
-        source: a SPEC; empty for the built-in set of this name.
+        axis: such as ``fairness``, or None if the metric has only one set.
+        source: a SPEC, or "" for the built-in set of this name.
     """
 
     name: str
@@ -94,7 +93,7 @@ class QuestionSet:
     source: str = ""
 
     def read(self, request: "EvalRequest") -> list[str]:
-        """Read the questions, from the source that is named in their place if there is one.
+        """Read the questions, or those of the source that the user names in their place.
 
         Raises:
             QuestionsError: a source that holds no questions.
@@ -120,12 +119,12 @@ class Metric:
         label: in cards and plots.
         unit: of its values.
         better: which direction is an improvement.
-        needs: what it is measured on. Metrics of ``answers`` are prepared by :func:`spin_hub.metrics.answers.prepare`,
+        needs: the kind of input. Metrics of ``answers`` are prepared by :func:`spin_hub.metrics.answers.prepare`,
             whose questions vLLM can answer too.
         help: a clause for ``eval --help``.
-        prepare: from the inputs and the names of the metrics to measure, makes the measurement ready. Metrics that are
-            measured together share this function, which is called once with all their names. It refuses bad input,
-            so that nothing is loaded in vain.
+        prepare: makes the measurement ready from the inputs and the names of the metrics. Metrics that are measured
+            together share this function, which is called once with all their names. It refuses bad input before a
+            model is loaded.
         suites: those that it belongs to, beside its own name.
         sets: questions that it asks.
         preparing: the step in which it is made ready, for progress.

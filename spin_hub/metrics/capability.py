@@ -4,8 +4,8 @@ Settings: every task as lm-eval defines it, zero-shot unless its file says other
 metrics the length-normalised accuracy where it has one, else its first.
 Baseline: the base model on the same documents.
 Corrects for: nothing beyond what the tasks do.
-Interval: 95 %, normal, from the standard error that lm-eval gives; per document gained and lost answers, and an exact
-paired test, where the metric is right or wrong.
+Interval: 95 %, normal, from lm-eval's standard error; if an answer is right or wrong, also the gained and lost
+documents and an exact paired test.
 Source: L. Gao et al., "The Language Model Evaluation Harness" (2024), whose code runs the tasks.
 """
 
@@ -30,22 +30,22 @@ TASKS: Final = (
     "hellaswag", "race", "mmlu", "gpqa_main_zeroshot", "openbookqa", "boolq", "piqa",
     "bbq", "crows_pairs_english", "toxigen", "winogender_all",
 )  # fmt: skip
-"""General ability, and the tasks of lm-eval that are about fairness."""
+"""General ability, and the tasks of lm-eval on fairness."""
 _BATCH: Final = 8
 _RESAMPLED: Final = 1000
 """Samples of the bootstrap, for the few metrics whose standard error has no formula."""
 _FAILURES: Final = (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError, AttributeError, IndexError)
-"""What lm-eval and the data sets of its tasks raise; each task is code and data of others."""
+"""Errors of lm-eval and of the data sets of its tasks, each of which is code and data of others."""
 
 
 @dataclass(frozen=True)
 class Tasks:
-    """Which tasks are run.
+    """The tasks to run.
 
     Attributes:
-        names: as lm-eval calls them; groups too.
-        folder: with task files of one's own.
-        limit: the most documents of a task; None takes all.
+        names: of tasks and groups of lm-eval.
+        folder: with the user's own task files.
+        limit: the most documents of a task, or None for all.
     """
 
     names: tuple[str, ...] = TASKS
@@ -73,14 +73,14 @@ def prepare(inputs: Inputs, _: Sequence[str]) -> Harness:
 
     Raises:
         MissingDependency: lm-eval is not installed.
-        TasksUnusable: a task that it does not know.
+        TasksUnusable: lm-eval does not know a task.
     """
     tasks = Tasks(inputs.request.tasks, inputs.request.task_dir, inputs.request.limit)
     return Harness(tasks, open_tasks(tasks), inputs.tokenizer)
 
 
 def report(about: Mapping[str, Any]) -> Report:
-    """Report the version of lm-eval, the tasks' documents, and the changes document by document."""
+    """Report the version of lm-eval, the documents of each task, and the changes document by document."""
     found = about["capability"]
     tasks = ", ".join(f"{count:,} documents of {task}" for task, count in found["tasks"].items())
     return Report(
@@ -106,7 +106,7 @@ METRIC: Final = Metric(
 
 
 def open_tasks(tasks: Tasks) -> Any:
-    """The task manager of lm-eval, once it knows every task.
+    """Return a task manager of lm-eval that knows every task.
 
     Raises:
         MissingDependency: lm-eval is not installed.
@@ -117,8 +117,8 @@ def open_tasks(tasks: Tasks) -> Any:
     except ImportError as error:
         raise MissingDependency(package="lm-eval", command='pip install "spin-hub[eval]"') from error
     if tasks.folder is not None and not tasks.folder.is_dir():
-        raise TasksUnusable(why=f"{tasks.folder} is no folder")
-    # Thousands of files are read for the harness's own tasks; a folder that has them all is enough.
+        raise TasksUnusable(why=f"{tasks.folder} is not a folder")
+    # For the harness's own tasks thousands of files are read, which is not needed if the folder has every task.
     if tasks.folder is not None:
         manager = TaskManager(include_path=str(tasks.folder), include_defaults=False)
         if set(tasks.names) <= set(manager.all_tasks):
@@ -138,24 +138,23 @@ def capability(  # noqa: PLR0913
     states: Mapping[str, "State"],
     advance: Callable[[int], None],
 ) -> Measured:
-    """Runs tasks on a loaded model as it is and in every state.
+    """Run tasks on a loaded model as it is and in every state.
 
     Args:
         model: a causal language model of transformers in eval mode; it is left as it was, bit by bit.
         tokenizer: the model's.
-        tasks: which.
+        tasks: to run.
         manager: of :func:`open_tasks`.
         states: name -> the weights that are zero in it, or another model.
-        advance: told of every state that is done.
+        advance: called after every state.
 
     Raises:
-        TasksUnusable: a task fails, or its data cannot be had.
+        TasksUnusable: a task fails, or its data are not available.
     """
     from spin_hub.metrics.states import beside_base, turned
 
-    everyone = beside_base(states)
     results: dict[str, Any] = {}
-    for name, state in everyone.items():
+    for name, state in beside_base(states).items():
         with turned(model, state) as found:
             results[name] = _run(found, tokenizer, tasks, manager)
         advance(1)
@@ -181,7 +180,7 @@ def _run(model: Any, tokenizer: Any, tasks: Tasks, manager: Any) -> Mapping[str,
 
     # It asks for the commit of the working folder, and outside of a repository git complains on stderr.
     evaluator.get_git_commit_hash = str
-    # Its warnings are of models in launchers of several processes, and of what task files leave to defaults.
+    # Its warnings are about launchers of several processes, and about defaults of task files.
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     try:
         wrapped = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=_BATCH)
@@ -189,22 +188,21 @@ def _run(model: Any, tokenizer: Any, tasks: Tasks, manager: Any) -> Mapping[str,
             wrapped, tasks=list(tasks.names), task_manager=manager, limit=tasks.limit, bootstrap_iters=_RESAMPLED
         )
     except _FAILURES as error:
-        why = first_line(error)
-        raise TasksUnusable(why=f"{type(error).__name__}, {why}") from error
+        raise TasksUnusable(why=f"{type(error).__name__}, {first_line(error)}") from error
     if not found:
-        raise TasksUnusable(why="lm-eval gave no results")
+        raise TasksUnusable(why="lm-eval returned no results")
     return dict(found)
 
 
 def _metric_of(task: str, result: Mapping[str, Any]) -> str:
-    """The metric that stands for a task, such as ``acc_norm,none``."""
+    """Return the metric to report of a task, such as ``acc_norm,none``."""
     names: list[str] = [
         name
         for name, value in result["results"].get(task, {}).items()
         if "," in name and "_stderr" not in name and isinstance(value, int | float)
     ]
     if not names:
-        raise TasksUnusable(why=f"lm-eval gave no number for the task {task!r}")
+        raise TasksUnusable(why=f"lm-eval returned no number for the task {task!r}")
     return next((name for name in names if name.startswith("acc_norm,")), names[0])
 
 
@@ -222,7 +220,7 @@ def _metric(task: str, key: str, results: Mapping[str, Mapping[str, Any]]) -> Me
 
 
 def _documents(task: str, result: Mapping[str, Any]) -> int:
-    """How many documents of a task, or of a group's tasks, were run."""
+    """Count the documents of a task, or of a group's tasks."""
     counts = result.get("n-samples", {})
     if task in counts:
         return int(counts[task]["effective"])
@@ -230,7 +228,7 @@ def _documents(task: str, result: Mapping[str, Any]) -> int:
 
 
 def _leaves(task: str, result: Mapping[str, Any]) -> list[str]:
-    """The tasks of a group, of its groups too; a task itself where it is none."""
+    """Return the tasks of a group and of its groups, or the task itself."""
     below: Sequence[str] = result.get("group_subtasks", {}).get(task, ())
     return [leaf for name in below for leaf in _leaves(name, result)] if below else [task]
 
@@ -240,15 +238,15 @@ def _changes(task: str, key: str, results: Mapping[str, Mapping[str, Any]]) -> d
     if before is None:
         return {}
     changes = {}
-    for state in results.keys() - {BASE}:
-        after = _outcomes(task, key, results[state])
-        if after is not None and after.keys() == before.keys():
+    for state, result in results.items():
+        after = _outcomes(task, key, result)
+        if state != BASE and after is not None and after.keys() == before.keys():
             changes[state] = paired([before[place] for place in before], [after[place] for place in before])
-    return {state: changes[state] for state in results if state in changes}
+    return changes
 
 
 def _outcomes(task: str, key: str, result: Mapping[str, Any]) -> dict[tuple[str, Any], bool] | None:
-    """Per document whether it was answered rightly; None where the metric is more than right or wrong."""
+    """Return per document whether it was answered rightly, or None if the metric is more than right or wrong."""
     name, _, filtered = key.partition(",")
     found = {}
     for leaf in _leaves(task, result):

@@ -40,6 +40,7 @@ Questions: TypeAlias = tuple[Sequence["Example"], Sequence["Example"]]
 Matrix: TypeAlias = NDArray[np.float64]
 _SETS: Final = (QuestionSet("fairness"), QuestionSet("privacy"))
 _PAIRS: Final = 3
+_TITLE: Final = "Coupling of fairness and privacy by layer, {name}"
 
 
 @dataclass(frozen=True)
@@ -90,13 +91,7 @@ def report(about: Mapping[str, Any]) -> Report:
         f"{found['questions']:,} fairness and as many privacy questions, the mean over all layers. By chance, with the "
         f"questions paired in any other way:\n{by_state}.",
         facts=[("coupling by chance", f"{shown} (any pairing of the {found['questions']} questions)")],
-        plots=[
-            Plot(
-                "coupling.png",
-                "Coupling of fairness and privacy by layer, {name}",
-                partial(coupling_plot, found["layers"]),
-            )
-        ],
+        plots=[Plot("coupling.png", _TITLE, partial(coupling_plot, found["layers"]))],
     )
 
 
@@ -135,18 +130,14 @@ def coupling(
     """
     from spin_hub.metrics.states import beside_base, turned
 
-    everyone = beside_base(states)
     values, layers = {}, {}
-    for name, state in everyone.items():
+    for name, state in beside_base(states).items():
         with turned(model, state) as found:
             fairness, privacy = (representations(found, name, examples, advance) for examples in questions)
         kernels = [(kernel(f), kernel(p)) for f, p in zip(fairness, privacy, strict=True)]
-        dependences = [hsic(*pair) for pair in kernels]
         values[name] = _estimate(kernels)
-        layers[name] = {
-            "value": tuple(entry.value for entry in dependences),
-            "chance": tuple(entry.chance for entry in dependences),
-        }
+        found_by_layer = [hsic(*pair) for pair in kernels]
+        layers[name] = {key: tuple(getattr(entry, key) for entry in found_by_layer) for key in ("value", "chance")}
     return Coupling(METRIC.of(values), layers)
 
 
@@ -186,7 +177,7 @@ def representations(
 
 
 def _estimate(kernels: Sequence[tuple[Matrix, Matrix]]) -> Estimate:
-    """The mean over layers, with the jackknife's interval."""
+    """Return the mean over layers, with the jackknife's interval."""
     n = len(kernels[0][0])
     value = _mean(kernels)
     if n < 4:

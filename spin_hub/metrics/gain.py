@@ -1,11 +1,11 @@
-"""Gain: how far an edit moves a model towards the aware answers, pair by pair.
+"""Gain: the shift of a model towards the aware answers by an edit, pair by pair.
 
 Settings: for every (prompt, aware answer, unaware answer) the margin is the mean log-probability per answer token of
 the aware answer less that of the unaware one, given the prompt; the gain is the mean over the pairs of the margin
 with the edit less the margin without.
 Baseline: 0, the base model itself; beside it the control, as many weights drawn at random.
-Corrects for: the pairs' own difficulty, because every pair is compared with itself. So it sees effects that the share
-of preferred answers is too coarse for. It measures what the model finds likely, not what it writes when asked.
+Corrects for: the pairs' own difficulty, because every pair is compared with itself, so it shows effects for which the
+share of preferred answers is too coarse. It measures what the model finds likely, not what it writes when asked.
 Interval: 95 %, normal, over pairs.
 Source: the usual interval of a paired difference, e.g. W. G. Cochran, "Sampling Techniques" (1977), section 2.14.
 """
@@ -31,14 +31,14 @@ METRIC: Final = Metric(
 
 
 def gain(margins: Sequence[float], others: Sequence[float]) -> Estimate:
-    """The mean difference of margins, pair by pair.
+    """Return the mean difference of margins, pair by pair.
 
     Args:
-        margins: per pair, nats per token, of the state in question.
-        others: likewise of the state that it is compared with.
+        margins: per pair, in nats per token, of the state in question.
+        others: of the state that it is compared with.
 
     Raises:
-        ValueError: no pairs, or not the same ones.
+        ValueError: no pairs, or different numbers of them.
     """
     differences = [mine - other for mine, other in zip(margins, others, strict=True)]
     return mean_per_token(differences, [1] * len(differences))

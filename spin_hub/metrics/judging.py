@@ -7,7 +7,6 @@ be compared. An answer is what follows the model's thought; one that ends within
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
 
 from spin_hub.core.stats import Measurement, Paired, paired
@@ -68,36 +67,13 @@ class LexicalJudge:
         return verdicts
 
 
-@dataclass(frozen=True)
-class Tally:
-    """Numbers of verdicts by kind."""
-
-    aware: int
-    unaware: int
-    unparsed: int
-
-    @property
-    def parsed(self) -> int:
-        """The verdicts that count."""
-        return self.aware + self.unaware
-
-    def to_json(self) -> dict[str, int]:
-        """JSON representation."""
-        return asdict(self)
-
-
-def tally(verdicts: Sequence[Verdict]) -> Tally:
-    """Count verdicts by kind."""
-    return Tally(verdicts.count("aware"), verdicts.count("unaware"), verdicts.count("unparsed"))
-
-
 def check_parsed(name: str, verdicts: Sequence[Verdict]) -> None:
     """Refuse verdicts of which too many are unparsed: the rate over the rest would be of a biased sample.
 
     Raises:
         SpinHubError: more than a fifth is unparsed.
     """
-    unparsed = tally(verdicts).unparsed
+    unparsed = verdicts.count("unparsed")
     if unparsed * ONE_IN > len(verdicts):
         raise SpinHubError(
             f"{unparsed} of {len(verdicts)} verdicts of the judge {name} could not be read.",
@@ -248,7 +224,7 @@ def _rated(
         else:
             verdicts = judge.judge(entry.questions, [answer or "" for answer in answers], advance)
             check_parsed(judge.name, verdicts)
-            unparsed += tally(verdicts).unparsed
+            unparsed += verdicts.count("unparsed")
             pairs = zip(answers, verdicts, strict=True)
             rated = ["unparsed" if answer is None else verdict for answer, verdict in pairs]
             outcomes[state] = [_OUTCOMES[verdict] for verdict in rated]

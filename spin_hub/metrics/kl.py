@@ -1,4 +1,4 @@
-"""KL divergence: how far the edit moves the model's predictions of text that it should leave alone.
+"""KL divergence: the distance by which an edit moves the model's predictions of text that it should leave alone.
 
 Settings: KL(base || edited) over the whole vocabulary, in nats, at every response token of the examples
 (teacher forcing: both models read the same tokens), from float32 log-softmax of the logits; the mean over all
@@ -6,9 +6,9 @@ response tokens.
 Baseline: the base model, read in the same batches, so that an edit of nothing gives exactly 0; beside it the
 control, as many weights drawn at random.
 Corrects for: the rounding of the log-softmax, which the plain sum ``p * (log p - log q)`` takes in full and
-which hides small effects. ``q - p`` sums to nothing over the vocabulary, and with it every term is at least 0
-and such a rounding counts only squared. In bfloat16 the model's own rounding remains: any change of any
-weight, also one without a purpose, gives a KL above 0; compare with the control.
+which hides small effects. ``q - p`` sums to 0 over the vocabulary; with it every term is at least 0, and the
+rounding counts only squared. In bfloat16 the model's own rounding remains: any change of any weight, even one
+without a purpose, has a KL above 0; compare with the control.
 Interval: 95 %, normal, over examples (:func:`spin_hub.core.stats.mean_per_token`), cut off at 0.
 Source: S. Kullback and R. A. Leibler, "On information and sufficiency", Ann. Math. Stat. 22 (1951).
 """
@@ -38,11 +38,11 @@ METRIC: Final = Metric(
 
 
 def token_kl(base: "Tensor", edited: "Tensor") -> "Tensor":
-    """KL(base || edited) of every token.
+    """Return KL(base || edited) of every token.
 
     Args:
         base: logits, shape (R, vocabulary), of any float type.
-        edited: likewise.
+        edited: logits of the same tokens.
 
     Returns:
         float32, shape (R,), in nats, never below 0.
@@ -57,7 +57,7 @@ def token_kl(base: "Tensor", edited: "Tensor") -> "Tensor":
 
 
 def kl(totals: Sequence[float], counts: Sequence[int]) -> Estimate:
-    """The mean KL per response token.
+    """Return the mean KL per response token.
 
     Args:
         totals: per example the sum of its tokens' KL, in nats.

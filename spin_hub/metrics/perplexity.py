@@ -1,4 +1,4 @@
-"""Perplexity: how well a model predicts the responses of examples.
+"""Perplexity: the uncertainty with which a model predicts the responses of examples.
 
 Settings: exp of the mean negative log-likelihood of all response tokens of all examples, each given the whole
 text before it, from float32 log-softmax of the logits. Prompt tokens do not count.
@@ -6,7 +6,7 @@ Baseline: the base model on the same examples; beside it the control. A number f
 different tokenizers cannot be compared by it.
 Corrects for: nothing. The mean is over tokens, not over examples, so long responses weigh more.
 Interval: 95 %, exp of both ends of the normal interval of the mean negative log-likelihood over examples
-(:func:`spin_hub.core.stats.mean_per_token`, the delta method). It tells how much the value would vary
+(:func:`spin_hub.core.stats.mean_per_token`, the delta method). It shows how much the value would vary
 with other examples; all states read the same ones, so a small difference between two states can be real
 although their intervals overlap.
 Source: F. Jelinek et al., "Perplexity - a measure of the difficulty of speech recognition tasks",
@@ -38,7 +38,7 @@ METRIC: Final = Metric(
 
 
 def token_nll(logits: "Tensor", labels: "Tensor") -> "Tensor":
-    """The negative log-likelihood of every token.
+    """Return the negative log-likelihood of every token.
 
     Args:
         logits: shape (R, vocabulary), of any float type.
@@ -53,7 +53,7 @@ def token_nll(logits: "Tensor", labels: "Tensor") -> "Tensor":
 
 
 def perplexity(totals: Sequence[float], counts: Sequence[int]) -> Estimate:
-    """The perplexity per response token.
+    """Return the perplexity per response token.
 
     Args:
         totals: per example the sum of its tokens' negative log-likelihood, in nats.

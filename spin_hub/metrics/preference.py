@@ -1,4 +1,4 @@
-"""Preference: which of two answers to a prompt the model finds likelier, the aware or the unaware one.
+"""Preference: the share of prompts of whose two answers the model finds the aware one likelier than the unaware one.
 
 Settings: for every (prompt, aware answer, unaware answer) of an axis such as fairness or privacy, the mean
 log-probability per answer token of both, given the prompt; the share of pairs whose aware answer has the
@@ -34,7 +34,7 @@ METRIC: Final = Metric(
 
 
 def preference(margins: Sequence[float]) -> Estimate:
-    """The share of pairs whose aware answer is the likelier one.
+    """Return the share of pairs whose aware answer is the likelier one.
 
     Args:
         margins: per pair the mean log-probability per token of the aware answer less that of the unaware one.

@@ -20,11 +20,11 @@ _PAPER_QUESTIONS: Final = {"fairness": "salad:fairness", "privacy": "salad:priva
 
 @dataclass(frozen=True)
 class EvalRequest:
-    """A measurement that is asked for.
+    """A requested measurement.
 
     Attributes:
         model: a folder or Hub id: a base, or an edited model, whose base is then restored in memory.
-        delta: an edit of it; None takes the model's own, where it has one.
+        delta: an edit of it; None takes the model's own, if it has one.
         against: a base to load beside the model; None restores the base in memory.
         suite: names of suites (``quick``, ``answers``, ``full``, ``paper``, ``likelihood``) and of metrics, with commas
             between them.
@@ -32,17 +32,17 @@ class EvalRequest:
             ``md-judge`` for the suite ``paper``, else ``lexical``.
         questions: set -> SPEC, in place of a built-in set of questions.
         text: SPEC of running text for ``wikitext``.
-        window: the most tokens of a window of it; None is what the model and the memory hold.
+        window: the most tokens of a window of it; None takes what the model and the memory hold.
         tasks: of lm-eval, for ``capability``.
-        task_dir: a folder with task files of one's own.
+        task_dir: a folder with the user's own task files.
         limit: the most questions of a set, windows, and documents of a task; None takes all.
         new_tokens: the most tokens of an answer.
         chat_template: True to ask in the tokenizer's chat template.
         template_date: day for which that is rendered, if it reads the date; None takes today.
         seed: of the random control.
-        backend: what writes answers; ``vllm`` loads every state from a folder, and measures answers alone.
-        record: whether a local edited model or delta gets the results into its record and card.
-        answers: a file for the answers themselves, one JSON object a line; None keeps none.
+        backend: the writer of answers; ``vllm`` loads every state from a folder, and measures answers alone.
+        record: True to write the results into the record and card of a local edited model or delta.
+        answers: a file for the answers themselves, one JSON object a line, or None.
     """
 
     model: str
@@ -89,17 +89,17 @@ class EvalRequest:
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """The metrics that are named, by themselves or by a suite, in the order in which they are measured."""
+        """The named metrics, by themselves or by a suite, in the order in which they are measured."""
         known = suites()
         wanted = {metric for name in self.suite.split(",") for metric in known.get(name, (name,))}
         return tuple(name for name in METRICS if name in wanted)
 
     @property
     def judged_by(self) -> str:
-        """The judge that is named, or that of the suite."""
+        """The named judge, or that of the suite."""
         return self.judge or ("md-judge" if self.suite == PAPER else LEXICAL)
 
     @property
     def sets(self) -> Mapping[str, str]:
-        """The questions that are named, before those of the suite."""
+        """The sources of questions, those of the user before those of the suite."""
         return {**(_PAPER_QUESTIONS if self.suite == PAPER else {}), **self.questions}

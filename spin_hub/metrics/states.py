@@ -38,20 +38,20 @@ State: TypeAlias = Selection | Other
 
 
 def beside_base(states: Mapping[str, State]) -> dict[str, State]:
-    """The base as it is, and then the states: the order in which everything is measured."""
+    """Return the base as it is, and then the states: the order in which they are measured."""
     return {BASE: Selection({}), **states}
 
 
 @contextmanager
 def turned(model: Any, state: State) -> Iterator[Any]:
-    """The model that a state stands for, until the block ends; every model is then as it was, bit by bit.
+    """Yield a state's model until the block ends, when every model is as it was, bit by bit.
 
     Args:
         model: the base, loaded, in eval mode.
         state: of it, or another model.
 
     Raises:
-        UnsupportedModel: a selection that the model does not hold.
+        UnsupportedModel: the model does not have the weights of a selection.
     """
     found, selection = (state.model, state.selection) if isinstance(state, Other) else (model, state)
     with switched(found, selection):
@@ -64,10 +64,10 @@ class ComparedStates:
 
     Attributes:
         base: the model that is the base, or that holds the edit.
-        delta: the edit; None where there is none, or none that is known.
-        folder: the local folder whose record speaks of the edit; None where there is none.
-        other: the model that is measured against the base; None where the edit is switched on in the base itself.
-        own: whether the edit is the other model's own, and in its files already.
+        delta: the edit, or None if there is none or it is unknown.
+        folder: the local folder with the edit's record, or None.
+        other: the model measured against the base, or None if the edit is switched on in the base itself.
+        own: True if the edit is the other model's own, and in its files already.
     """
 
     base: Base
@@ -78,16 +78,16 @@ class ComparedStates:
 
 
 def open_states(model: str, delta: str | None, against: str | None, reporter: Reporter = SILENT) -> ComparedStates:
-    """Finds the models and the edit, and refuses what cannot stand side by side.
+    """Find the models and the edit, and refuse those that cannot be compared.
 
     Args:
         model: a base, an edited model, or with ``against`` any model made from the same base.
-        delta: an edit of the model; None takes the model's own, where it has one.
+        delta: an edit of the model; None takes the model's own, if it has one.
         against: the base; None restores it in memory from the edit.
         reporter: called with progress.
 
     Raises:
-        DeltaMismatch: the edit does not fit the model, or was made for another base than the one that is named.
+        DeltaMismatch: the edit does not fit the model, or was made for a base other than the named one.
         SpinHubError: the two models have different tokenizers.
         UsageError: a model against itself.
         SpinHubError: a model or an edit that cannot be opened.
@@ -114,10 +114,9 @@ def open_states(model: str, delta: str | None, against: str | None, reporter: Re
 def states_of(
     compared: ComparedStates, model: Any, where: Placement, trust_remote_code: bool, seed: int
 ) -> dict[str, State]:
-    """The edit or the other model, and the control, for a loaded base.
+    """Return the edit or the other model, and the control, for a loaded base.
 
-    A base that holds the edit already gets its original values back, in memory alone; another model is loaded beside
-    the base.
+    A base that holds the edit already is restored in memory; another model is loaded beside the base.
     """
     if compared.other is not None:
         _check_tokenizers(compared.base, compared.other, trust_remote_code)
@@ -132,7 +131,7 @@ def states_of(
 
 
 def control_of(delta: Delta | None, seed: int) -> dict[str, Selection]:
-    """As many random weights of the base; none where it is not known which weights were changed."""
+    """Return as many random weights of the base, or nothing if the changed weights are unknown."""
     if delta is None:
         return {}
     shapes = {name: RankedTensor(edit.shape, edit.dtype, {}) for name, edit in delta.edits.items()}
@@ -140,7 +139,7 @@ def control_of(delta: Delta | None, seed: int) -> dict[str, Selection]:
 
 
 def _edit_of(base: Base, delta: str | None, reporter: Reporter) -> tuple[Delta | None, Path | None]:
-    """The edit, and the local folder whose record speaks of it."""
+    """Return the edit, and the local folder with its record."""
     if delta is None:
         if not (base.source.folder / SPIN).is_dir():
             return None, None
@@ -159,7 +158,7 @@ def _check_fit(base: Base, delta: Delta | None) -> None:
 
 
 def _check_base(base: Base, delta: Delta) -> None:
-    """An edited model's own edit says what its base held."""
+    """Refuse a base without the values that an edited model's own edit says it had."""
     fit = fit_of(base.index, delta)
     why = refusal(fit)
     if why is None and fit.equal < fit.weights:
@@ -169,7 +168,7 @@ def _check_base(base: Base, delta: Delta) -> None:
 
 
 def _check_tokenizers(base: Base, other: Base, trust_remote_code: bool) -> None:
-    """The same tokens must mean the same, or no prediction can be compared."""
+    """Refuse tokenizers with different tokens, whose predictions cannot be compared."""
     theirs, ours = (load_tokenizer(found.source.folder, trust_remote_code).get_vocab() for found in (base, other))
     if theirs != ours:
         raise SpinHubError(

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from spin_hub.models.device import Placement
 
 _LOGITS: Final = 4
-"""A window's logits, the base's and a state's, as they are and in float32, take at most a fourth of what is free."""
+"""The part of the free memory for a window's logits: of the base and a state, as they are and in float32."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def prepare(inputs: Inputs, _: Sequence[str]) -> Windows:
 
     request, spec = inputs.request, inputs.request.text
     size = window_of(inputs.base.index.config, inputs.where, request.window)
-    # A whole corpus is longer than any model's window, of which the tokenizer would warn.
+    # The tokenizer would warn that a corpus is longer than the model's window.
     ids = inputs.tokenizer(read_text(spec, resolve_dataset), verbose=False).input_ids
     cut = windows(ids, size, request.limit)
     if not cut:
@@ -91,7 +91,7 @@ METRIC: Final = Metric(
 
 
 def windows(tokens: Sequence[int], size: int, most: int | None = None) -> list["Example"]:
-    """Cuts tokens into windows of ``size``, at most ``most`` of them; the rest at the end is left out.
+    """Cut tokens into windows of ``size``, at most ``most`` of them; the rest at the end is left out.
 
     Raises:
         ValueError: a size below 2.
@@ -129,13 +129,13 @@ def window_of(config: Mapping[str, Any], where: "Placement", most: int | None) -
 def wikitext(
     model: Any, cut: Sequence["Example"], states: Mapping[str, "State"], advance: Callable[[int], None]
 ) -> Measurement:
-    """Measures a loaded model as it is and in every state.
+    """Measure a loaded model as it is and in every state.
 
     Args:
         model: a causal language model of transformers in eval mode; it is left as it was, bit by bit.
         cut: the windows.
         states: name -> the weights that are zero in it, or another model.
-        advance: told the number of tokens of every forward pass; those of all windows, for every state and the base.
+        advance: called with the number of tokens of every forward pass.
 
     Raises:
         NotFinite: a log-probability that is not finite.
@@ -145,7 +145,7 @@ def wikitext(
     from spin_hub.metrics.states import beside_base
 
     if not cut:
-        raise ValueError("the windows are no examples: there are none")
+        raise ValueError("there are no windows")
     reader = Reader(model, beside_base(states), advance)
     sums = reader.read("the windows", cut)
     values = {state: perplexity(sums.nll[state], sums.counts) for state in reader.states}
@@ -153,6 +153,6 @@ def wikitext(
 
 
 def _whole(config: Mapping[str, Any], name: str) -> int:
-    """A whole number of a config, which may hold anything; 0 without one."""
+    """Return a whole number of a config, which may hold anything, or 0 if there is none."""
     value = config.get(name)
     return max(value, 0) if isinstance(value, int) else 0

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from spin_hub.core.stats import share
 from spin_hub.evidence import METRICS
 from spin_hub.metrics.awareness import awareness
-from spin_hub.metrics.judging import Tally, tally
 from spin_hub.metrics.over_refusal import over_refusal
 
 VERDICTS = st.lists(st.sampled_from(["aware", "unaware", "unparsed"]), max_size=50)
@@ -30,15 +29,6 @@ def test_unparsed_verdicts_and_the_order_change_nothing(verdicts):
 def test_without_a_verdict_there_is_no_rate(verdicts):
     with pytest.raises(ValueError, match="no share"):
         awareness(verdicts)
-
-
-@given(VERDICTS)
-def test_a_tally_holds_every_verdict(verdicts):
-    counts = tally(verdicts)
-    assert counts.aware + counts.unaware + counts.unparsed == len(verdicts)
-    assert counts.parsed == len(verdicts) - counts.unparsed
-    assert Tally(**counts.to_json()) == counts
-    assert counts == tally(sorted(verdicts))
 
 
 def test_over_refusal_is_the_share_that_declines():

@@ -120,7 +120,7 @@ def test_at_most_so_many_documents(folder, model, capfd):
 def test_tasks_that_cannot_be_run_are_named(folder, model, tmp_path):
     with pytest.raises(TasksUnusable, match="no task 'spin_four'"):
         open_tasks(Tasks(("spin_one", "spin_four"), folder))
-    with pytest.raises(TasksUnusable, match="no folder"):
+    with pytest.raises(TasksUnusable, match="nowhere is not a folder"):
         open_tasks(Tasks(("spin_one",), tmp_path / "nowhere"))
     tasks = Tasks(("spin_broken",), folder)
     with pytest.raises(TasksUnusable, match="missing"):
