@@ -32,7 +32,7 @@ from spin_hub.artifacts.atomic import Placed
 from spin_hub.artifacts.base_model import open_base, record_of
 from spin_hub.artifacts.open import base_ref
 from spin_hub.artifacts.publish import PushOptions
-from spin_hub.artifacts.write import Provenance, write_model_folder
+from spin_hub.artifacts.write import describe, write_model_folder
 from spin_hub.core.delta import Delta
 from spin_hub.progress import SILENT
 from spin_hub.recipe import SelectionRecipe
@@ -52,7 +52,7 @@ def make_edited(model: str, target: Path) -> None:
     found = make_delta(base.index)
     method = {**SelectionRecipe().to_json(), "tensors": len(found.edits), "weights": found.weights}
     delta: Delta = replace(found, base=base_ref(record), method=method)
-    write_model_folder(Placed(target, False), base, delta, Provenance(record, None, None), SILENT)
+    write_model_folder(Placed(target, False), base, delta, describe("model", delta, record), SILENT)
 
 
 def push_edited(folder: Path) -> None:
@@ -207,7 +207,7 @@ def make_edited_tiny(source: Path, target: Path) -> None:
         for name, place in base.index.tensors.items()
     }
     delta = Delta(edits, base_ref(record), SelectionRecipe().to_json())
-    write_model_folder(Placed(target, False), base, delta, Provenance(record, None, None), SILENT)
+    write_model_folder(Placed(target, False), base, delta, describe("model", delta, record), SILENT)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from typing import Any
 
 from spin_hub.artifacts.base_model import Base, record_of
 from spin_hub.artifacts.open import base_ref, find_delta
-from spin_hub.artifacts.write import Provenance
+from spin_hub.artifacts.write import describe, restated
 from spin_hub.checkpoint.compat import Fit
 from spin_hub.checkpoint.digests import sha256
 from spin_hub.core.delta import Delta, TensorEdit
@@ -15,6 +15,7 @@ from spin_hub.core.json import differing
 from spin_hub.errors import BaseChanged, DeltaMismatch, Unrelated
 from spin_hub.hub.base_models import Lineage, lineage_of, unrelated
 from spin_hub.hub.resolve import Artefact
+from spin_hub.kinds import MODEL
 from spin_hub.progress import Reporter, step
 from spin_hub.record import ModelRecord, Record
 
@@ -31,7 +32,7 @@ class Opened:
     fit: Fit
 
 
-def rebase(opened: Opened, force: bool, reporter: Reporter) -> tuple[Delta, Provenance]:
+def rebase(opened: Opened, force: bool, reporter: Reporter) -> tuple[Delta, Record]:
     """The delta as the copy will hold it: of the same base, or of a variant with its own values as originals.
 
     Raises:
@@ -62,17 +63,17 @@ def rebase(opened: Opened, force: bool, reporter: Reporter) -> tuple[Delta, Prov
         return _on_variant(opened, here, lineage)
 
 
-def _on_base(delta: Delta, record: Record | None, here: ModelRecord) -> tuple[Delta, Provenance]:
+def _on_base(delta: Delta, record: Record | None, here: ModelRecord) -> tuple[Delta, Record]:
     name = record.model.name if record else here.name
     # A repo of the Hub is named as it is: its other files may not be those of the delta's own base.
     known = here if here.repo_id else replace(here, name=name, repo_id=delta.base.repo_id, commit=delta.base.commit)
-    provenance = Provenance(known, None, None)
-    if record is not None:
-        provenance = Provenance(known, record.scoring, record.result.candidates, record.evaluation, None, record.search)
-    return Delta(delta.edits, base_ref(known), delta.method), provenance
+    rebased = Delta(delta.edits, base_ref(known), delta.method)
+    if record is None:
+        return rebased, describe(MODEL.name, rebased, known)
+    return rebased, restated(replace(record, model=known, applied=None, adapter=None), MODEL.name, rebased)
 
 
-def _on_variant(opened: Opened, here: ModelRecord, lineage: Lineage) -> tuple[Delta, Provenance]:
+def _on_variant(opened: Opened, here: ModelRecord, lineage: Lineage) -> tuple[Delta, Record]:
     delta, record, index = opened.delta, opened.record, opened.base.index
     edits = {
         name: TensorEdit(edit.shape, index.tensors[name].span.dtype, edit.indices, index.raw(name, edit.indices))
@@ -97,7 +98,8 @@ def _on_variant(opened: Opened, here: ModelRecord, lineage: Lineage) -> tuple[De
         "lineage": lineage.to_json(),
     }
     scoring, candidates = (record.scoring, record.result.candidates) if record else (None, None)
-    return Delta(edits, base_ref(here), method), Provenance(here, scoring, candidates, None, applied)
+    rebased = Delta(edits, base_ref(here), method)
+    return rebased, replace(describe(MODEL.name, rebased, here, scoring, candidates), applied=applied)
 
 
 def _notes(lineage: Lineage) -> list[str]:

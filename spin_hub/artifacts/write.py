@@ -1,7 +1,7 @@
 """What an edit leaves behind: the folders of an edited model and of a delta, and a summary of them."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -109,19 +109,6 @@ def pushed_json(pushed: Pushed | None) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True)
-class Provenance:
-    """What the record of an edit needs beside the delta itself."""
-
-    model: ModelRecord
-    scoring: ScoringRecord | None
-    candidates: int | None
-    evaluation: Mapping[str, Any] | None = None
-    applied: Mapping[str, Any] | None = None
-    search: Mapping[str, Any] | None = None
-    adapter: Mapping[str, Any] | None = None
-
-
 def rule_text(method: Mapping[str, Any]) -> str:
     """A delta's rule in a line: its name, its set expression, or both, and the part of the model in which it chose."""
     rule = ": ".join(str(method[key]) for key in ("rule", "expression") if key in method)
@@ -142,18 +129,18 @@ def needed_bytes(base: Base, kind: str) -> int:
 
 
 def write_delta_folder(
-    target: Placed, base: Base | None, delta: Delta, provenance: Provenance, reporter: Reporter = SILENT
+    target: Placed, base: Base | None, delta: Delta, record: Record, reporter: Reporter = SILENT
 ) -> Outcome:
     """Write a delta with its record and card, whole or not at all; the base's licence files go along."""
     with step(reporter, "Writing the delta"), new_folder(target) as folder:
-        record = _write_spin(folder, DELTA_KIND.name, delta, provenance)
+        record = _write_spin(folder, DELTA_KIND.name, delta, record)
         if base is not None:
             copy_others(base.index.folder, [name for name in base.contents.kept if is_licence(name)], folder)
         _write_texts(folder, record)
     return Outcome(target.path, record)
 
 
-def write_model_folder(target: Placed, base: Base, delta: Delta, provenance: Provenance, reporter: Reporter) -> Outcome:
+def write_model_folder(target: Placed, base: Base, delta: Delta, record: Record, reporter: Reporter) -> Outcome:
     """Writes an edited model: the base's files with the delta's bytes changed, ``spin/`` and the card."""
     with new_folder(target) as folder:
         with reporter.task("Writing the edited model", base.copy_bytes, "bytes") as advance:
@@ -165,13 +152,13 @@ def write_model_folder(target: Placed, base: Base, delta: Delta, provenance: Pro
             if base.contents.readme:
                 copy_others(base.index.folder, [README], spin)
                 (spin / README).rename(spin / BASE_README)
-            record = _write_spin(spin, MODEL.name, delta, provenance)
+            record = _write_spin(spin, MODEL.name, delta, record)
             _write_texts(folder, record)
     return Outcome(target.path, record)
 
 
 def write_export_folder(
-    target: Placed, base: Base, delta: Delta, provenance: Provenance, write: Callable[[Path], str]
+    target: Placed, base: Base, delta: Delta, record: Record, write: Callable[[Path], str]
 ) -> Outcome:
     """Write an export, the delta with its record and plot, and the card; the base's licence files go along.
 
@@ -179,42 +166,43 @@ def write_export_folder(
         target: the folder.
         base: its licence files are copied.
         delta: the edit that is exported.
-        provenance: with what the record says of the export.
+        record: of the edit, with what it says of the export.
         write: puts the export's own files into a folder and returns the name of its kind.
     """
     with new_folder(target) as folder:
         kind = write(folder)
         place = folder / kind_of(kind).folder
         place.mkdir(exist_ok=True)
-        record = _write_spin(place, kind, delta, provenance)
+        record = _write_spin(place, kind, delta, record)
         copy_others(base.index.folder, [name for name in base.contents.kept if is_licence(name)], folder)
         _write_texts(folder, record)
     return Outcome(target.path, record)
 
 
-def describe(kind: str, delta: Delta, provenance: Provenance, delta_sha256: str = _UNKNOWN) -> Record:
-    """The record of a delta, written or applied, or still to be written."""
+def describe(
+    kind: str,
+    delta: Delta,
+    model: ModelRecord,
+    scoring: ScoringRecord | None = None,
+    candidates: int | None = None,
+) -> Record:
+    """Return the record of a delta that is still to be written; the arguments are the record's parts."""
+    return restated(Record(kind, model, scoring, {}, Result(0, 0, {}, {}, _UNKNOWN, candidates)), kind, delta)
+
+
+def restated(record: Record, kind: str, delta: Delta, delta_sha256: str = _UNKNOWN) -> Record:
+    """Return a record with what it says of the output's kind and of the delta taken from these."""
     result = Result(
         weights=delta.weights,
         tensors=len(delta.edits),
         counts={name: len(edit.indices) for name, edit in delta.edits.items()},
         shapes={name: edit.shape for name, edit in delta.edits.items()},
         delta_sha256=delta_sha256,
-        candidates=provenance.candidates,
+        candidates=record.result.candidates,
     )
-    plugin = KINDS.plugin(kind)
-    return Record(
-        kind,
-        provenance.model,
-        provenance.scoring,
-        delta.method,
-        result,
-        provenance.evaluation,
-        provenance.applied,
-        provenance.search,
-        provenance.adapter,
-        {"package": plugin.package, "version": plugin.version} if plugin else None,
-    )
+    found = KINDS.plugin(kind)
+    plugin = {"package": found.package, "version": found.version} if found else None
+    return replace(record, kind=kind, method=delta.method, result=result, plugin=plugin)
 
 
 def _write_texts(folder: Path, record: Record) -> None:
@@ -225,9 +213,9 @@ def _write_texts(folder: Path, record: Record) -> None:
         (folder / NOTICE).write_text(terms.notice, "utf-8", newline="\n")
 
 
-def _write_spin(folder: Path, kind: str, delta: Delta, provenance: Provenance) -> Record:
+def _write_spin(folder: Path, kind: str, delta: Delta, record: Record) -> Record:
     write_delta(folder / DELTA, delta)
-    record = describe(kind, delta, provenance, sha256(folder / DELTA, lambda _: None))
+    record = restated(record, kind, delta, sha256(folder / DELTA, lambda _: None))
     write_record(folder / RECORD, record)
     title = title_of(record.model.name, record.result.weights)
     heat_map(by_layer(record.result.counts), title, folder / HEAT_MAP)

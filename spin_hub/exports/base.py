@@ -15,7 +15,7 @@ from spin_hub.artifacts.atomic import Placed
 from spin_hub.artifacts.base_model import Base
 from spin_hub.artifacts.open import base_ref
 from spin_hub.artifacts.verification import Difference
-from spin_hub.artifacts.write import Outcome, Provenance, write_export_folder
+from spin_hub.artifacts.write import Outcome, write_export_folder
 from spin_hub.checkpoint.store import FileStore
 from spin_hub.core.delta import Delta
 from spin_hub.core.ranking import Shape
@@ -95,16 +95,16 @@ class Made:
             model: what the record says of the base.
         """
 
-    def write(self, target: Placed, delta: Delta, provenance: Provenance, reporter: Reporter) -> Outcome:
+    def write(self, target: Placed, delta: Delta, record: Record, reporter: Reporter) -> Outcome:
         """Write it with delta, record and card, whole or not at all.
 
         Args:
             target: the folder.
             delta: the edit that is exported.
-            provenance: what the record says of it; ``adapter`` is added.
+            record: of the edit; ``adapter`` is added.
             reporter: called with progress.
         """
-        model, about = provenance.model, self.about(reporter)
+        model, about = record.model, self.about(reporter)
 
         def write(folder: Path) -> str:
             self.fill(folder, model)
@@ -113,7 +113,7 @@ class Made:
         held = Delta(delta.edits, base_ref(model), delta.method)
         noun = "adapter" if self.facts.adapter else self.facts.name
         with step(reporter, f"Writing the {noun}"):
-            return write_export_folder(target, self.base, held, replace(provenance, adapter=about), write)
+            return write_export_folder(target, self.base, held, replace(record, adapter=about), write)
 
 
 class Export:

@@ -4,7 +4,7 @@ from typing import Final
 
 from spin_hub.artifacts.atomic import Placed
 from spin_hub.artifacts.base_model import Base
-from spin_hub.artifacts.write import Outcome, Provenance, write_delta_folder, write_model_folder
+from spin_hub.artifacts.write import Outcome, write_delta_folder, write_model_folder
 from spin_hub.core.delta import Delta
 from spin_hub.exports.base import Export, ExportOptions, Made
 from spin_hub.kinds import DELTA, MODEL
@@ -15,17 +15,17 @@ from spin_hub.record import Record
 class MadeModel(Made):
     """An edited model, which is made when it is written."""
 
-    def write(self, target: Placed, delta: Delta, provenance: Provenance, reporter: Reporter) -> Outcome:
+    def write(self, target: Placed, delta: Delta, record: Record, reporter: Reporter) -> Outcome:
         """Write the edited model with ``spin/`` and the card, whole or not at all."""
-        return write_model_folder(target, self.base, delta, provenance, reporter)
+        return write_model_folder(target, self.base, delta, record, reporter)
 
 
 class MadeDelta(Made):
     """A delta that is ready to be written."""
 
-    def write(self, target: Placed, delta: Delta, provenance: Provenance, reporter: Reporter) -> Outcome:
+    def write(self, target: Placed, delta: Delta, record: Record, reporter: Reporter) -> Outcome:
         """Write the delta with its record and card, whole or not at all."""
-        return write_delta_folder(target, self.base, delta, provenance, reporter)
+        return write_delta_folder(target, self.base, delta, record, reporter)
 
 
 class ModelExport(Export):

@@ -10,9 +10,8 @@ from spin_hub.artifacts.base_model import open_base
 from spin_hub.artifacts.open import fetch_delta, record_at
 from spin_hub.artifacts.publish import PushOptions, most_to_upload
 from spin_hub.artifacts.rebase import Opened, rebase
-from spin_hub.artifacts.write import Outcome, Provenance, default_name, describe, needed_bytes, write_model_folder
+from spin_hub.artifacts.write import Outcome, default_name, describe, needed_bytes, write_model_folder
 from spin_hub.checkpoint.compat import Fit, fit_of, refusal
-from spin_hub.core.delta import Delta
 from spin_hub.errors import DeltaMismatch
 from spin_hub.hub.base_models import architecture_difference
 from spin_hub.hub.resolve import hub_cache
@@ -20,7 +19,7 @@ from spin_hub.hub.token import account
 from spin_hub.kinds import MODEL
 from spin_hub.progress import SILENT, Reporter, step
 from spin_hub.recipe import BY_DEFAULT, Destination
-from spin_hub.record import ModelRecord
+from spin_hub.record import ModelRecord, Record
 from spin_hub.workflows.verify import verified
 
 
@@ -89,18 +88,18 @@ def apply(
         publication = publish.prepare(who, options.push, MODEL.name, base.subject, reporter)
     if not (options.plan or (publication and target.path.is_dir())):
         _check_target(target, opened)
-    rebased, provenance = rebase(opened, options.force, reporter)
+    rebased, record = rebase(opened, options.force, reporter)
     if options.plan:
         upload = most_to_upload(publication, base, MODEL.name) if publication else 0
         planned = (publication.repo_id, publication.visibility, upload) if publication else None
-        return replace(Outcome(None, describe(MODEL.name, rebased, provenance)), fit=fit, planned=planned)
+        return replace(Outcome(None, record), fit=fit, planned=planned)
     if publication is None:
-        return replace(write_model_folder(target, base, rebased, provenance, reporter), fit=fit)
-    publish.check_card(publication, describe(MODEL.name, rebased, provenance))
-    outcome = _finished(target, rebased, provenance)
+        return replace(write_model_folder(target, base, rebased, record, reporter), fit=fit)
+    publish.check_card(publication, record)
+    outcome = _finished(target, record)
     if outcome is None:
         _check_target(target, opened)
-        outcome = write_model_folder(target, base, rebased, provenance, reporter)
+        outcome = write_model_folder(target, base, rebased, record, reporter)
     else:
         reporter.note(f"{target.path} holds this very edit already; it is pushed as it is.")
     pushed = publish.publish(publication, target.path, outcome.record, reporter)
@@ -142,13 +141,13 @@ def _nothing(opened: Opened) -> Outcome:
         return Outcome(None, opened.record)
     delta = opened.delta
     base = ModelRecord("unknown", delta.base.repo_id, delta.base.commit, delta.base.files)
-    return Outcome(None, describe(MODEL.name, delta, Provenance(base, None, None)))
+    return Outcome(None, describe(MODEL.name, delta, base))
 
 
-def _finished(target: Placed, delta: Delta, provenance: Provenance) -> Outcome | None:
+def _finished(target: Placed, record: Record) -> Outcome | None:
     """The outcome of an earlier run of this request that is at the target, or None."""
-    record = record_at(target.path)
-    if record is None:
+    found = record_at(target.path)
+    if found is None:
         return None
-    expected = describe(MODEL.name, delta, provenance, record.result.delta_sha256)
-    return Outcome(target.path, record) if record.to_json() == expected.to_json() else None
+    expected = replace(record, result=replace(record.result, delta_sha256=found.result.delta_sha256))
+    return Outcome(target.path, found) if found.to_json() == expected.to_json() else None

@@ -7,7 +7,7 @@ from typing import Any
 
 from spin_hub.artifacts.atomic import Placed
 from spin_hub.artifacts.open import fetch_delta, find_delta
-from spin_hub.artifacts.write import Outcome, Provenance, default_name, write_delta_folder
+from spin_hub.artifacts.write import Outcome, default_name, describe, write_delta_folder
 from spin_hub.checkpoint.digests import sha256
 from spin_hub.core.algebra import How, check_one_base
 from spin_hub.core.algebra import combine as combined
@@ -74,7 +74,7 @@ def combine(
         advice = "See how they overlap with `spin-hub diff`."
         raise EmptySelection(counts=f"{counts}, but '{expression}' leaves none", advice=advice)
     delta = replace(delta, method={**delta.method, "deltas": origins})
-    return write_delta_folder(target, None, delta, Provenance(model, None, None), reporter)
+    return write_delta_folder(target, None, delta, describe(DELTA.name, delta, model), reporter)
 
 
 def _open(name: str | Path, reporter: Reporter) -> OpenedDelta:

@@ -8,7 +8,7 @@ from spin_hub.artifacts.atomic import Placed
 from spin_hub.artifacts.base_model import Base, open_base
 from spin_hub.artifacts.open import base_ref, record_at
 from spin_hub.artifacts.publish import PushOptions
-from spin_hub.artifacts.write import Outcome, Provenance, default_name, describe, needed_bytes
+from spin_hub.artifacts.write import Outcome, default_name, describe, needed_bytes
 from spin_hub.core.delta import Delta
 from spin_hub.core.files import README
 from spin_hub.errors import BeyondLimits, SpinHubError, UsageError
@@ -163,14 +163,15 @@ def _written(request: EditRequest, scored: Scored, base: Base, target: Placed, r
     elif request.limits:
         reporter.note("Nothing was measured: the model's weights do not fit into memory at once.")
     record = found.record if found else None
-    provenance = Provenance(content.model, content.scoring, matrices, evaluation, None, record)
+    described = describe(request.kind, delta, content.model, content.scoring, matrices)
+    described = replace(described, evaluation=evaluation, search=record)
     warnings = warnings_of(evaluation, request.limits)
     for sentence in terms_of(content.scoring.sets):
         reporter.note(sentence)
     made = request.export.make(request.options, delta, base, reporter)
     for sentence in made.warnings:
         reporter.note(sentence)
-    outcome = made.write(target, delta, provenance, reporter)
+    outcome = made.write(target, delta, described, reporter)
     return replace(outcome, warnings=warnings)
 
 
@@ -182,7 +183,7 @@ def _draft(request: EditRequest, prepared: ScoringInputs) -> Record:
     """The record as far as it is known before scoring, for the Hub to validate the card that it gives."""
     nothing = Delta({}, base_ref(prepared.model), request.selection.to_json())
     adapter = request.export.draft(request.options)
-    return describe(request.kind, nothing, Provenance(prepared.model, prepared.record, None, adapter=adapter))
+    return replace(describe(request.kind, nothing, prepared.model, prepared.record), adapter=adapter)
 
 
 def _recorded_date(target: Placed) -> str | None:

@@ -7,7 +7,7 @@ from typing import Final
 from spin_hub.artifacts.atomic import Placed
 from spin_hub.artifacts.base_model import Base, open_base, open_headers
 from spin_hub.artifacts.open import fetch_delta
-from spin_hub.artifacts.write import Outcome, Provenance, default_name
+from spin_hub.artifacts.write import Outcome, default_name, describe
 from spin_hub.checkpoint.patch import State, check_fits, state_of
 from spin_hub.core.delta import Delta
 from spin_hub.core.files import shard_digests
@@ -62,14 +62,9 @@ def export(request: ExportRequest, reporter: Reporter = SILENT) -> Outcome:
     target.check(forbidden)
     made = entry.make(request, delta, base, reporter)
     target.check(forbidden, made.bytes + _ROOM)
-    outcome = made.write(target, delta, _provenance(model, record), reporter)
+    known = replace(record, model=model) if record else describe(request.form, delta, model)
+    outcome = made.write(target, delta, known, reporter)
     return replace(outcome, warnings=made.warnings)
-
-
-def _provenance(model: ModelRecord, record: Record | None) -> Provenance:
-    if record is None:
-        return Provenance(model, None, None)
-    return Provenance(model, record.scoring, record.result.candidates, record.evaluation, record.applied, record.search)
 
 
 def adapter_base(delta: Delta, name: str | None, weights: bool, reporter: Reporter = SILENT) -> Base:

@@ -9,7 +9,7 @@ from spin_hub.artifacts.atomic import Placed
 from spin_hub.artifacts.base_model import open_base
 from spin_hub.artifacts.open import open_delta, read_card
 from spin_hub.artifacts.publish import PushOptions
-from spin_hub.artifacts.write import Outcome, Provenance, write_delta_folder
+from spin_hub.artifacts.write import Outcome, write_delta_folder
 from spin_hub.checkpoint.index import read_index
 from spin_hub.checkpoint.patch import State, copy_others, state_of
 from spin_hub.core.delta import Delta
@@ -43,12 +43,10 @@ def push(folder: str | Path, options: PushOptions, kind: str | None = None, repo
     if asked is not DELTA:
         raise NotPushable(path=folder, why=f"it is {record.facts.noun}, not {asked.noun}")
     with TemporaryDirectory(prefix="spin-hub-", ignore_cleanup_errors=True) as place:
-        provenance = Provenance(
-            record.model, record.scoring, record.result.candidates, record.evaluation, record.applied, record.search
-        )
         # An adapter's folder is not a model, but has the base's licences too.
         base = open_base(str(folder), reporter) if record.facts.whole else None
-        alone = write_delta_folder(Placed(Path(place) / "delta", False), base, delta, provenance, reporter)
+        target, known = Placed(Path(place) / "delta", False), replace(record, adapter=None)
+        alone = write_delta_folder(target, base, delta, known, reporter)
         if base is None:
             copy_others(folder, filter(is_licence, (path.name for path in folder.iterdir())), Path(place) / "delta")
         outcome = _push(Path(place) / "delta", alone.record, options, reporter)

@@ -6,7 +6,7 @@ from spin_hub.artifacts.atomic import Placed
 from spin_hub.artifacts.base_model import open_base
 from spin_hub.artifacts.ranking_file import NAME as RANKING
 from spin_hub.artifacts.ranking_file import read_ranking
-from spin_hub.artifacts.write import Outcome, Provenance, default_name, write_delta_folder
+from spin_hub.artifacts.write import Outcome, default_name, describe, write_delta_folder
 from spin_hub.errors import DeltaNotFound, UsageError
 from spin_hub.hub.resolve import hub_cache
 from spin_hub.kinds import DELTA
@@ -48,5 +48,5 @@ def select(
     base = open_base(model, reporter) if model is not None else None
     with step(reporter, "Choosing the weights"):
         delta = delta_from(content, recipe, base)
-    provenance = Provenance(content.model, content.scoring, candidates_of(content, recipe))
-    return write_delta_folder(target, base, delta, provenance, reporter)
+    record = describe(DELTA.name, delta, content.model, content.scoring, candidates_of(content, recipe))
+    return write_delta_folder(target, base, delta, record, reporter)

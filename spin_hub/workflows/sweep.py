@@ -10,7 +10,7 @@ from spin_hub.artifacts.atomic import Placed, new_file
 from spin_hub.artifacts.base_model import Base, open_base, record_of
 from spin_hub.artifacts.ranking_file import NAME as RANKING
 from spin_hub.artifacts.ranking_file import RankingFile, read_ranking, write_ranking
-from spin_hub.artifacts.write import Outcome, Provenance, write_delta_folder
+from spin_hub.artifacts.write import Outcome, describe, write_delta_folder
 from spin_hub.core.files import shard_digests
 from spin_hub.core.json import differing
 from spin_hub.core.names import Part
@@ -18,6 +18,7 @@ from spin_hub.core.ranking import Shape
 from spin_hub.core.rules import DEFAULT_RULE
 from spin_hub.errors import RankingMismatch, RatioBeyondRanking, UsageError
 from spin_hub.hub.resolve import hub_cache
+from spin_hub.kinds import DELTA as DELTA_KIND
 from spin_hub.metrics.likelihood import gather, texts_for
 from spin_hub.model_cards.licences import derived_name
 from spin_hub.model_cards.plots import pareto_plot
@@ -272,8 +273,9 @@ def _write_delta(base: Base, subject: Subject, chosen: SelectionRecipe, place: P
     with step(reporter, "Choosing the weights"):
         delta = delta_from(content, chosen, base if chosen.entry.draws else None)
     evaluation = gather(base, subject, delta.selection, chosen.seed, reporter)
-    provenance = Provenance(content.model, content.scoring, candidates_of(content, chosen), evaluation)
-    return write_delta_folder(Placed(place, True), base, delta, provenance, reporter)
+    record = describe(DELTA_KIND.name, delta, content.model, content.scoring, candidates_of(content, chosen))
+    record = replace(record, evaluation=evaluation)
+    return write_delta_folder(Placed(place, True), base, delta, record, reporter)
 
 
 def _draw(found: Study, earlier: Iterable[Row], limits: Limits, name: str, path: Path) -> None:

@@ -12,7 +12,7 @@ from pushing import THERE, TOKENS, Desk
 from spin_hub.artifacts.atomic import Placed
 from spin_hub.artifacts.base_model import open_base, record_of
 from spin_hub.artifacts.open import base_ref
-from spin_hub.artifacts.write import Provenance, write_delta_folder
+from spin_hub.artifacts.write import describe, write_delta_folder
 from spin_hub.core.delta import Delta, TensorEdit
 from spin_hub.progress import SILENT
 
@@ -59,7 +59,7 @@ def a_delta(folder: Path, model: str, places: Mapping[str, list[int]]) -> Path:
         edits[name] = TensorEdit(span.shape, span.dtype, indices, base.index.raw(name, indices))
     record = record_of(base, SILENT)
     delta = Delta(edits, base_ref(record), METHOD)
-    write_delta_folder(Placed(folder, False), base, delta, Provenance(record, None, None))
+    write_delta_folder(Placed(folder, False), base, delta, describe("delta", delta, record))
     return folder
 
 

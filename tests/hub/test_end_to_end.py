@@ -25,7 +25,7 @@ from spin_hub.artifacts.atomic import Placed
 from spin_hub.artifacts.delta_file import NAME as DELTA
 from spin_hub.artifacts.delta_file import read_delta
 from spin_hub.artifacts.open import open_delta
-from spin_hub.artifacts.write import Provenance, write_delta_folder
+from spin_hub.artifacts.write import write_delta_folder
 from spin_hub.core.files import SPIN
 from spin_hub.models.load import without_bars
 
@@ -158,9 +158,8 @@ def delta(world: World, edited: dict[str, Any]) -> Path:
     """The delta's folder, pushed; it is what ``edit --as delta`` would write after scoring all over again."""
     found, record = open_delta(world.folder / edited["output"])
     assert record is not None
-    provenance = Provenance(record.model, record.scoring, record.result.candidates, record.evaluation)
     folder = world.folder / "SmolLM2-spin-delta"
-    write_delta_folder(Placed(folder, False), None, found, provenance)
+    write_delta_folder(Placed(folder, False), None, found, record)
     world.run("push", folder.name)
     return folder
 

@@ -1,6 +1,7 @@
 """How much has to travel for a model of 7B weights: its delta, and the whole repo around it, from shapes alone."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,9 @@ from spin_hub.artifacts.atomic import Placed
 from spin_hub.artifacts.base_model import Base
 from spin_hub.artifacts.delta_file import NAME as DELTA
 from spin_hub.artifacts.open import base_ref, open_delta
-from spin_hub.artifacts.write import Provenance, write_delta_folder
+from spin_hub.artifacts.write import describe, write_delta_folder
 from spin_hub.checkpoint.index import CheckpointIndex
+from spin_hub.checkpoint.layout import Layout
 from spin_hub.core.delta import Delta, TensorEdit
 from spin_hub.core.stats import Estimate, Measurement
 from spin_hub.evidence import Evidence
@@ -43,7 +45,7 @@ def qwen2(folder: Path) -> Base:
     folder.mkdir()
     (folder / "LICENSE").write_bytes(b"x" * LICENCE_BYTES)
     source = ModelSource("Qwen2-7B-Instruct", folder, "Qwen/Qwen2-7B-Instruct", COMMIT)
-    return Base(source, CheckpointIndex(folder, {"model_type": "qwen2"}, {}, ()))
+    return Base(source, CheckpointIndex(folder, {"model_type": "qwen2"}, {}, Layout(())))
 
 
 def model() -> ModelRecord:
@@ -95,8 +97,9 @@ def repo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     selected = edits()
     method = {**SelectionRecipe().to_json(), "tensors": len(selected), "weights": WEIGHTS * len(selected)}
     delta = Delta(selected, base_ref(model()), method)
-    provenance = Provenance(model(), scoring(), len(selected), evidence().to_json())
-    write_delta_folder(Placed(folder / "repo", False), qwen2(folder / "base"), delta, provenance)
+    record = describe("delta", delta, model(), scoring(), len(selected))
+    record = replace(record, evaluation=evidence().to_json())
+    write_delta_folder(Placed(folder / "repo", False), qwen2(folder / "base"), delta, record)
     return folder / "repo"
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 from deltas_of import delta_of
@@ -10,7 +11,7 @@ from PIL import Image
 from spin_hub.artifacts.atomic import Placed
 from spin_hub.artifacts.base_model import open_base, record_of
 from spin_hub.artifacts.open import base_ref
-from spin_hub.artifacts.write import Provenance, write_delta_folder
+from spin_hub.artifacts.write import describe, write_delta_folder
 from spin_hub.core.delta import Delta
 from spin_hub.model_cards.heat_map import HEAT_MAP
 from spin_hub.progress import SILENT
@@ -33,7 +34,8 @@ def made(tmp_path_factory, tiny):
     delta = Delta(found.edits, base_ref(record), found.method)
     place = tmp_path_factory.mktemp("made") / "delta"
     scoring = ScoringRecord(ScoringRecipe(samples=8), (), {})
-    write_delta_folder(Placed(place, False), opened, delta, Provenance(record, scoring, 8, EVALUATION))
+    known = replace(describe("delta", delta, record, scoring, 8), evaluation=EVALUATION)
+    write_delta_folder(Placed(place, False), opened, delta, known)
     return place
 
 

@@ -16,7 +16,7 @@ from spin_hub.artifacts.delta_file import NAME as DELTA
 from spin_hub.artifacts.delta_file import read_delta, write_delta
 from spin_hub.artifacts.open import base_ref
 from spin_hub.artifacts.verification import Verification
-from spin_hub.artifacts.write import Provenance, write_delta_folder
+from spin_hub.artifacts.write import describe, write_delta_folder
 from spin_hub.checkpoint.index import read_index
 from spin_hub.core.delta import Delta, TensorEdit
 from spin_hub.core.files import SPIN
@@ -42,7 +42,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, sharded: Path) -> Path:
     record = record_of(opened, SILENT)
     found = delta_of(base)
     delta = Delta(found.edits, base_ref(record), found.method)
-    write_delta_folder(Placed(place / "delta", False), opened, delta, Provenance(record, None, None))
+    write_delta_folder(Placed(place / "delta", False), opened, delta, describe("delta", delta, record))
     apply(place / "delta", base, Destination(place / "edited"))
     return place
 
@@ -334,7 +334,7 @@ def test_a_delta_of_another_model(place, quick, tiny, tmp_path):
     record = record_of(base, SILENT)
     found = delta_of(tiny)
     delta = Delta(found.edits, base_ref(record), found.method)
-    write_delta_folder(Placed(tmp_path / "other", False), base, delta, Provenance(record, None, None))
+    write_delta_folder(Placed(tmp_path / "other", False), base, delta, describe("delta", delta, record))
     with pytest.raises(DeltaMismatch, match="F32"):
         verified(place, quick, delta=str(tmp_path / "other"))
 
