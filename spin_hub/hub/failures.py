@@ -44,21 +44,13 @@ from spin_hub.hub.answers import (
 )
 from spin_hub.hub.settings import endpoint, has_token, problems, proxy_of, token_fault, token_source, tokens_page
 
-_STORAGE: Final = re.compile(r"storage|quota|upgrade|payment|billing", re.IGNORECASE)
+_STORAGE: Final = re.compile(r"storage|quota|billing|payment|upgrade your (plan|account)", re.IGNORECASE)
 _DISK: Final = frozenset(
     {
-        errno.EACCES,
-        errno.EPERM,
-        errno.EROFS,
-        errno.ENOSPC,
-        errno.EDQUOT,
-        errno.ENOENT,
-        errno.EISDIR,
-        errno.ENOTDIR,
-        errno.EEXIST,
-        errno.EIO,
+        errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOENT, errno.EISDIR, errno.ENOTDIR,
+        errno.EEXIST, errno.EIO,
     }
-)
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -71,7 +63,7 @@ class Failure:
 
 
 def failure_of(error: BaseException, what: str = "model") -> Failure:
-    """Return the failure behind an error of the client; ``what`` is the kind of repo that was asked for."""
+    """Return the failure behind an error of the client; ``what`` is the kind of repo that was requested."""
     error = root(error)
     for cause, applies, why, hint in _TABLE:
         if applies(error):
@@ -112,7 +104,7 @@ def _words(error: BaseException) -> str:
 
 
 def _address(_: BaseException) -> str:
-    via = proxy_of(endpoint().partition(":")[0])
+    via = proxy_of(endpoint())
     named = f"{endpoint()} (HF_ENDPOINT)" if os.environ.get("HF_ENDPOINT") else endpoint()
     return named + (f" through the proxy {via}" if via else "")
 
@@ -237,7 +229,7 @@ _TABLE: Final[tuple[tuple[str, Callable[[BaseException], bool], str, str], ...]]
         "the Hub refuses it{words}",
         "Use a token that may do this (see {page}), or another repo.",
     ),
-    ("conflict", _answered(409), "it answered 409{words}", "Something else changes the repo: look, then run it again."),
+    ("conflict", _answered(409), "it answered 409{words}", "Something else is changing the repo: run this again."),
     (
         "large",
         _answered(413),
@@ -264,7 +256,7 @@ _TABLE: Final[tuple[tuple[str, Callable[[BaseException], bool], str, str], ...]]
         _ONLINE,
     ),
     (
-        "stranger",
+        "not a Hub",
         _is(FileMetadataError, ValueError, TypeError, LookupError, AttributeError, RecursionError),
         "it answered{redirect} with something that is not a Hub's answer{form}",
         "Open {address} in a browser: a mirror, a proxy or the network's login page may answer in its place.",
@@ -289,7 +281,7 @@ _TABLE: Final[tuple[tuple[str, Callable[[BaseException], bool], str, str], ...]]
         "disk",
         lambda error: isinstance(error, OSError) and error.errno in _DISK and bool(error.filename),
         "{file} cannot be used ({strerror})",
-        "Free the place or its permissions, or name another folder for the Hub's cache in HF_HOME.",
+        "Look at that path: it needs room, and the right to write. HF_HOME names another place for the Hub's cache.",
     ),
     (
         "broken",

@@ -1,7 +1,7 @@
 """Models, deltas and edited models by name: a local path, or a Hub id pinned to a commit and downloaded."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -10,15 +10,18 @@ from typing import Any, Final
 
 from huggingface_hub import HfApi, constants, get_token, hf_hub_download, snapshot_download
 from huggingface_hub.errors import LocalEntryNotFoundError
+from huggingface_hub.utils import filter_repo_objects
 
 from spin_hub.checkpoint.layout import find_layout
 from spin_hub.core.files import DELTA, SHARDED, SINGLE, SPIN, TWIN_PATTERNS, split_names
 from spin_hub.core.json import parse
 from spin_hub.errors import ArtefactNotFound, CorruptFile, DownloadDamaged, ModelNotFound
 from spin_hub.hub.client import Asked, PartlyCached, a_model, ask
+from spin_hub.hub.remote_repo import list_files
 from spin_hub.record import NAME as RECORD
 
 _SHOWN: Final = 3
+_IGNORED: Final = [".*", *TWIN_PATTERNS]
 _SMALL: Final = ("*.json", "*.jinja", "*.txt", "*.model", "*.py", "README.md")
 
 
@@ -99,7 +102,7 @@ def _online(repo_id: str, revision: str | None, weights: bool) -> ModelSource:
         repo_id, top, lambda name: Path(hf_hub_download(repo_id, name, revision=info.sha)).read_bytes()
     )
     contents = split_names(names, layout.files)
-    folder = snapshot(repo_id, revision, str(info.sha), None if weights else _SMALL)
+    folder = snapshot(repo_id, revision, str(info.sha), names, None if weights else _SMALL)
     hashes = {entry.rfilename: entry.lfs.sha256 if entry.lfs else "" for entry in siblings}
     left_out = {name: hashes[name] for name in contents.left_out}
     size = sum(entry.size or 0 for entry in siblings if entry.rfilename in contents.proven)
@@ -115,12 +118,24 @@ def _online(repo_id: str, revision: str | None, weights: bool) -> ModelSource:
     )
 
 
-def snapshot(repo_id: str, revision: str | None, commit: str, patterns: Sequence[str] | None) -> Path:
-    """Download the files of a repo at a commit, by its branch first, so that the branch is known offline too."""
+def snapshot(
+    repo_id: str, revision: str | None, commit: str, names: Iterable[str], patterns: Sequence[str] | None
+) -> Path:
+    """Download the files of a repo at a commit, by its branch first, so that the branch is known offline too.
+
+    Args:
+        names: the files of the repo.
+        patterns: of those to download, or None for all.
+    """
     allowed = None if patterns is None else list(patterns)
     folder = _download(repo_id, revision, allow_patterns=allowed)
+    wanted = filter_repo_objects(names, allow_patterns=allowed, ignore_patterns=_IGNORED)
     # If the branch has moved in between, the commit that was looked at counts.
-    return folder if folder.name == commit else _download(repo_id, commit, allow_patterns=allowed)
+    if folder.name == commit and all((folder / name).is_file() for name in wanted):
+        return folder
+    # Where the list of files does not come, the client returns the part that is cached: the list has the reason.
+    list_files(repo_id, commit)
+    return _download(repo_id, commit, allow_patterns=allowed)
 
 
 def _cached(repo_id: str, revision: str | None) -> ModelSource:
@@ -182,8 +197,7 @@ def cached_snapshot(repo_id: str, revision: str | None, patterns: Sequence[str] 
 
 def _download(repo_id: str, revision: str | None, **options: Any) -> Path:
     """Download a branch, tag or commit; a branch's name is kept, so that it is known offline too."""
-    patterns = [".*", *TWIN_PATTERNS]
-    return Path(snapshot_download(repo_id, revision=revision, ignore_patterns=patterns, **options))
+    return Path(snapshot_download(repo_id, revision=revision, ignore_patterns=_IGNORED, **options))
 
 
 _DELTAS: Final = (DELTA, f"{SPIN}/{DELTA}")
@@ -250,8 +264,9 @@ def _resolve(name: str, what: str, patterns: Sequence[str] | None) -> Artefact:
         info = HfApi().model_info(repo_id, revision=revision, files_metadata=True)
         siblings = info.siblings or []
         # A repo without an edit may be large; nothing of it is downloaded.
-        _check_holds(name, what, {entry.rfilename for entry in siblings})
-        folder = snapshot(repo_id, revision, str(info.sha), patterns)
+        names = {entry.rfilename for entry in siblings}
+        _check_holds(name, what, names)
+        folder = snapshot(repo_id, revision, str(info.sha), names, patterns)
         for entry in siblings:
             path = folder / entry.rfilename
             # A whole edited model is proved when it is reverted; what is read by itself is proved here.

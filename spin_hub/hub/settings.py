@@ -128,9 +128,14 @@ def problems() -> Iterator[Problem]:
             yield found
 
 
-def proxy_of(scheme: str) -> str | None:
-    """Return the proxy for requests of a scheme, such as ``http://10.0.0.1:3128 (HTTPS_PROXY)``, or None."""
-    named = proxy(f"{scheme.upper()}_PROXY") or proxy("ALL_PROXY")
+def proxy_of(url: str) -> str | None:
+    """Return the proxy for requests to an address, such as ``http://10.0.0.1:3128 (HTTPS_PROXY)``, or None."""
+    from urllib.request import proxy_bypass  # takes a while, and this module is imported at every start
+
+    target = address(url)
+    if target is None or proxy_bypass(target.host):
+        return None
+    named = proxy(f"{target.scheme.upper()}_PROXY") or proxy("ALL_PROXY")
     found = address(named[1]) if named else None
     return f"{found} ({named[0]})" if named and found else None
 

@@ -4,6 +4,7 @@ import json
 import shlex
 
 import pytest
+from huggingface_hub import hf_hub_download
 from pushing import REPO, THERE, TOKENS, in_repo
 from server import Fault
 
@@ -60,7 +61,7 @@ def test_folders_need_no_network(desk, stock, environment):
     assert not desk.hub.seen
 
 
-STRANGERS = {
+NOT_A_HUB = {
     "a portal's page": {"status": 200, "body": "<!doctype html><title>Log in</title>"},
     "a page for errors": {"status": 502, "body": "<html>Bad Gateway</html>"},
     "other JSON": {"status": 200, "body": '{"hello": "world"}', "content_type": "application/json"},
@@ -70,9 +71,9 @@ STRANGERS = {
 
 
 @pytest.mark.parametrize("verb", READING)
-@pytest.mark.parametrize("kind", STRANGERS)
+@pytest.mark.parametrize("kind", NOT_A_HUB)
 def test_an_answer_that_is_not_a_hub_s(desk, stock, verb, kind):
-    desk.hub.fail(Fault("*", times=None, **STRANGERS[kind]))
+    desk.hub.fail(Fault("*", times=None, **NOT_A_HUB[kind]))
     error = desk.run(*READING[verb](stock), "--json").error
     expected = "it answered 502" if "errors" in kind else "it answered with something that is not a Hub's answer"
     assert expected in error["message"]
@@ -328,3 +329,15 @@ def test_a_cache_that_cannot_be_used_is_not_the_network(desk, stock):
         assert "could not be downloaded" in error["message"]
         assert "(Not a directory)" in error["message"]
         assert "HF_HOME" in error["hint"]
+
+
+@pytest.mark.parametrize("status", [401, 403, 503])
+def test_a_part_that_the_client_takes_for_the_whole_is_not_taken(desk, stock, status):
+    """Where a repo's list of files does not come, the client returns what is in the cache."""
+    with desk.client_here():
+        hf_hub_download(BASE, "config.json")
+    desk.hub.fail(Fault("tree", status, times=None))
+    error = desk.run("apply", stock.delta, BASE, "-o", "out", "--json").error
+    assert error["type"] == {401: "TokenRefused", 403: "AccessDenied"}.get(status, "HubUnreachable")
+    desk.hub.heal()
+    assert desk.run("apply", stock.delta, BASE, "-o", "out", "--json").code == 0
