@@ -76,9 +76,9 @@ def edit(
     """Score a model, select its coupled weights, set them to zero, measure.
 
     A SPEC names a calibration set: builtin:NAME, a recipe such as
-    beavertails:privacy-safe, a CSV, JSONL or Parquet file with the columns
-    prompt and response, or a Hub data set org/name@revision:config/split;
-    for other columns add #prompt=COLUMN,response=COLUMN.
+    beavertails:privacy-safe, a file or folder of CSV, JSON or Parquet, or a
+    Hub data set org/name@revision:config/split. Known forms of rows are in the
+    README; for other columns add #prompt=COLUMN+COLUMN,response=COLUMN.
 
     Without --p, --q and --ratio both are found: a grid of edits is tried out,
     and the one taken that gains most within --max-kl and
