@@ -72,6 +72,8 @@ class LocalHub(Contents):
         handler = type("BoundHandler", (Handler,), {"hub": self})
         self._listeners = [Listener(port, handler), Listener(0, handler)]
         self.url, storage_url = (listener.url for listener in self._listeners)
+        # Another host name, as with the real Hub: the client follows redirects within a host and reads the last answer.
+        storage_url = storage_url.replace("127.0.0.1", "localhost")
         self.state = State(self.store, Access(self.store, self._users), self.url, storage_url, **settings)
         self._routes = Routes(self.state)
         for listener in self._listeners:
