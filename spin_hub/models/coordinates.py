@@ -81,14 +81,15 @@ def coordinates(model: Any, index: CheckpointIndex) -> Coordinates:
     """
     rename, targets_of = _renaming(model)
     parameters = dict(model.named_parameters(remove_duplicate=False))
-    state = {**dict(model.named_buffers()), **parameters}
+    state, buffers = model.state_dict(), dict(model.named_buffers())
     tensors: dict[str, str] = {}
     filled: set[str] = set()
     over: list[str] = []
     for tensor in index.tensors:
         name, pattern = rename(tensor)
         if name not in state:
-            over.append(tensor)
+            # A table that the model makes for itself is in some files too.
+            over += [] if name in buffers else [tensor]
         elif pattern is not None:
             filled.update(targets_of(name, pattern))
         else:
@@ -209,7 +210,7 @@ def _renaming(model: Any) -> tuple[Callable[[str], tuple[str, str | None]], Call
     converters = [entry for entry in conversions if isinstance(entry, WeightConverter)]
     renamings = [entry for entry in conversions if not isinstance(entry, WeightConverter)]
     prefix = getattr(model, "base_model_prefix", None)
-    state = {**dict(model.named_buffers()), **dict(model.named_parameters(remove_duplicate=False))}
+    state = model.state_dict()
 
     def rename(tensor: str) -> tuple[str, str | None]:
         name, pattern = rename_source_key(tensor, renamings, converters, prefix, state)

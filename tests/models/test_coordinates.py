@@ -1,12 +1,14 @@
 import models
 import pytest
 import torch
-from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM, MixtralConfig
+from architectures import CONFIGS
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM, GPT2Config, MixtralConfig
 
 from spin_hub.checkpoint.index import read_index
 from spin_hub.errors import CoordinatesDiffer, NotEditable
-from spin_hub.models.coordinates import check_identity, parameter_of
+from spin_hub.models.coordinates import check_identity, coordinates, parameter_of
+from spin_hub.models.load import load_skeleton
 
 NAME = "model.layers.1.mlp.up_proj.weight"
 
@@ -61,3 +63,34 @@ def test_a_name_that_transformers_changes_is_found_and_what_it_joins_is_refused(
     assert torch.equal(model.get_parameter(parameter_of(model, gate)), state[gate])
     with pytest.raises(NotEditable, match=r"a part of model\.layers\.0\.mlp\.experts\.gate_up_proj"):
         parameter_of(model, expert)
+
+
+def test_masks_that_older_files_of_gpt2_hold_are_not_read(tmp_path):
+    config = GPT2Config(vocab_size=260, n_embd=32, n_layer=1, n_head=4, n_positions=64, bos_token_id=1, eos_token_id=2)
+    folder = models.save_checkpoint(tmp_path / "gpt2", config)
+    tensors = load_file(folder / "model.safetensors")
+    masks = {"transformer.h.0.attn.bias": torch.ones(1, 1, 128, 128), "transformer.h.0.attn.masked_bias": torch.ones(1)}
+    save_file({**tensors, **masks}, folder / "model.safetensors", {"format": "pt"})
+    found = coordinates(load_skeleton(read_index(folder), False), read_index(folder))
+    assert found.aside == ()
+    assert set(found.tensors.values()) == set(tensors)
+
+
+def test_a_joined_parameter_is_filled_and_has_no_tensor_of_its_own(tmp_path):
+    config = MixtralConfig(
+        vocab_size=260, hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=4,
+        num_key_value_heads=2, num_local_experts=2, max_position_embeddings=64,
+    )  # fmt: skip
+    folder = models.save_checkpoint(tmp_path / "mixtral", config)
+    found = coordinates(load_skeleton(read_index(folder), False), read_index(folder))
+    assert found.tensor("model.layers.0.mlp.gate.weight") == "model.layers.0.block_sparse_moe.gate.weight"
+    with pytest.raises(CoordinatesDiffer, match="joins"):
+        found.tensor("model.layers.0.mlp.experts.gate_up_proj")
+
+
+def test_every_architecture_is_accounted_for_without_weights(tmp_path):
+    for name, config in CONFIGS.items():
+        folder = models.save_checkpoint(tmp_path / name, config)
+        index = read_index(folder)
+        found = coordinates(load_skeleton(index, False), index)
+        assert set(found.tensors.values()) == set(index.tensors), name
