@@ -24,7 +24,7 @@ from spin_hub.checkpoint.index import read_index
 from spin_hub.core.ranking import count_of
 from spin_hub.data.examples import Example, make_examples
 from spin_hub.data.sampling import Sampling, read_sample
-from spin_hub.hub.datasets import resolve_dataset
+from spin_hub.hub.resolve import resolve_dataset
 from spin_hub.models.device import Placement
 from spin_hub.models.layers import decoder_layers
 from spin_hub.models.load import load_model, load_tokenizer

@@ -11,7 +11,7 @@ import torch
 from spin_hub.checkpoint.index import read_index
 from spin_hub.data.examples import make_examples
 from spin_hub.data.sampling import Sampling, read_sample
-from spin_hub.hub.datasets import resolve_dataset
+from spin_hub.hub.resolve import resolve_dataset
 from spin_hub.models.device import Placement
 from spin_hub.models.load import load_model, load_tokenizer
 from spin_hub.recipe import ScoringRecipe

@@ -10,7 +10,8 @@ from spin_hub.checkpoint.layout import find_layout
 from spin_hub.checkpoint.lfs import refuse_pointer
 from spin_hub.core.files import README, Contents
 from spin_hub.errors import DownloadDamaged
-from spin_hub.hub.resolve import ModelSource, cached_copy, resolve_model
+from spin_hub.hub.cache import cached_copy
+from spin_hub.hub.resolve import ModelSource, resolve_model
 from spin_hub.hub.store import remote_headers
 from spin_hub.model_cards.front_matter import BaseCard, read_base_card
 from spin_hub.progress import SILENT, Reporter, step

@@ -15,7 +15,8 @@ from spin_hub.core.files import README, SPIN
 from spin_hub.core.json import parse
 from spin_hub.errors import CorruptFile, DeltaNotFound, NotPushable, PluginMissing, UnsupportedFormat, UsageError
 from spin_hub.evidence import Evidence
-from spin_hub.hub.resolve import Artefact, cached_copy, resolve_delta
+from spin_hub.hub.cache import cached_copy
+from spin_hub.hub.resolve import Artefact, resolve_delta
 from spin_hub.model_cards.front_matter import decoded
 from spin_hub.progress import Reporter, step
 from spin_hub.record import NAME as RECORD

@@ -13,10 +13,11 @@ from spin_hub.artifacts.open import read_card
 from spin_hub.artifacts.write import default_name
 from spin_hub.core.files import README, SHARDED, split_names
 from spin_hub.errors import NotOurRepo, SpinHubError, TagTaken, UsageError, VisibilityDiffers
-from spin_hub.hub.commit import Changes, Content, Origin, Pushed, Target, changes_for, page_of
+from spin_hub.hub.changes import Changes, Content, Origin, changes_for
+from spin_hub.hub.commit import Pushed, Target, page_of
 from spin_hub.hub.push import push, set_tag, validate_card
-from spin_hub.hub.remote_repo import MAIN, BaseRepo, RemoteRepo, check_name, check_writable, look_at, look_at_base
-from spin_hub.hub.token import Account
+from spin_hub.hub.remote_repo import MAIN, BaseRepo, RemoteRepo, check_name, look_at, look_at_base
+from spin_hub.hub.token import Account, check_writable
 from spin_hub.kinds import Kind, kind_of
 from spin_hub.model_cards.licences import terms_of
 from spin_hub.model_cards.render import joined, render_card

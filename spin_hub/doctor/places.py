@@ -11,7 +11,7 @@ import psutil
 
 from spin_hub.checkpoint.digests import DigestCache
 from spin_hub.doctor.findings import Finding, shown_path, weights_in
-from spin_hub.hub.resolve import hub_cache
+from spin_hub.hub.cache import hub_cache
 from spin_hub.models.device import container_memory
 from spin_hub.scoring.memory import LIBRARIES
 from spin_hub.units import human_bytes

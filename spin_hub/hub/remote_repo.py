@@ -6,22 +6,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from huggingface_hub import HfApi, constants, hf_hub_download
+from huggingface_hub import HfApi, hf_hub_download
 from huggingface_hub.errors import (
     GatedRepoError,
-    HfHubHTTPError,
     HFValidationError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
 from huggingface_hub.hf_api import RepoFile
-from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status, validate_repo_id
+from huggingface_hub.utils import validate_repo_id
 
 from spin_hub.core.files import DELTA, README, SPIN, is_licence
 from spin_hub.core.json import parse
-from spin_hub.errors import CardRefused, RepoNameRefused, SpinHubError, WriteDenied
+from spin_hub.errors import CardRefused, RepoNameRefused, SpinHubError
 from spin_hub.hub.client import gated, patiently
-from spin_hub.hub.settings import tokens_page
 from spin_hub.model_cards.front_matter import decoded
 from spin_hub.model_cards.heat_map import HEAT_MAP
 from spin_hub.record import NAME as RECORD
@@ -129,31 +127,6 @@ def look_at(repo_id: str, branch: str = MAIN, tags: bool = False) -> RemoteRepo 
         HubSilent: no answer.
     """
     return patiently(None, f"what {repo_id} holds", lambda: _found(repo_id, branch, tags))
-
-
-def check_writable(repo_id: str, why: str) -> None:
-    """Ask the Hub whether this token may write to a repo that exists.
-
-    Args:
-        repo_id: the repo.
-        why: why that is in doubt.
-
-    Raises:
-        WriteDenied: it may not.
-        HubSilent: no answer.
-    """
-
-    def asked() -> None:
-        # The client's own auth_check has no question for the right to write in every version.
-        url = f"{constants.ENDPOINT}/api/models/{repo_id}/auth-check/write"
-        try:
-            hf_raise_for_status(get_session().get(url, headers=build_hf_headers()))
-        except HfHubHTTPError as error:
-            if error.response.status_code in (401, 403):
-                raise WriteDenied(repo_id=repo_id, why=f"{why}, and the Hub refuses it", page=tokens_page()) from error
-            raise
-
-    patiently(None, f"whether {repo_id} may be written to", asked)
 
 
 def _found(repo_id: str, branch: str, tags: bool) -> RemoteRepo | None:

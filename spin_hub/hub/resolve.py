@@ -1,27 +1,24 @@
-"""Models, deltas and edited models by name: a local path, or a Hub id pinned to a commit and downloaded."""
+"""Models, deltas, edited models and data sets by name: a path, or a Hub id pinned to a commit and downloaded."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from huggingface_hub import HfApi, constants, get_token, hf_hub_download, snapshot_download
-from huggingface_hub.errors import LocalEntryNotFoundError
-from huggingface_hub.utils import filter_repo_objects
+from huggingface_hub import HfApi, hf_hub_download, metadata_load, snapshot_download
+from huggingface_hub.errors import EntryNotFoundError
 
 from spin_hub.checkpoint.layout import find_layout
-from spin_hub.core.files import DELTA, SHARDED, SINGLE, SPIN, TWIN_PATTERNS, split_names
-from spin_hub.core.json import parse
-from spin_hub.errors import ArtefactNotFound, CorruptFile, DownloadDamaged, ModelNotFound
+from spin_hub.core.files import DELTA, README, SPIN, split_names
+from spin_hub.errors import ArtefactNotFound, DatasetNotFound, DownloadDamaged, ModelNotFound
+from spin_hub.hub.cache import cached_snapshot, check_whole, snapshot
 from spin_hub.hub.client import Asked, PartlyCached, a_model, ask
-from spin_hub.hub.remote_repo import list_files
 from spin_hub.record import NAME as RECORD
+from spin_hub.record import DatasetRef
 
-_SHOWN: Final = 3
-_IGNORED: Final = [".*", *TWIN_PATTERNS]
 _SMALL: Final = ("*.json", "*.jinja", "*.txt", "*.model", "*.py", "README.md")
 
 
@@ -82,16 +79,6 @@ def split_id(name: str) -> tuple[str, str | None]:
     return repo_id, revision or None
 
 
-def hub_cache() -> Path:
-    """Return the folder of the Hub's cache, into which only the client may write."""
-    return Path(constants.HF_HUB_CACHE)
-
-
-def token_state() -> str:
-    """Return ``present`` or ``absent``, never the token itself."""
-    return "present" if get_token() else "absent"
-
-
 def _online(repo_id: str, revision: str | None, weights: bool) -> ModelSource:
     info = HfApi().model_info(repo_id, revision=revision, files_metadata=True)
     siblings = info.siblings or []
@@ -118,86 +105,10 @@ def _online(repo_id: str, revision: str | None, weights: bool) -> ModelSource:
     )
 
 
-def snapshot(
-    repo_id: str, revision: str | None, commit: str, names: Iterable[str], patterns: Sequence[str] | None
-) -> Path:
-    """Download the files of a repo at a commit, by its branch first, so that the branch is known offline too.
-
-    Args:
-        names: the files of the repo.
-        patterns: of those to download, or None for all.
-    """
-    allowed = None if patterns is None else list(patterns)
-    folder = _download(repo_id, revision, allow_patterns=allowed)
-    wanted = filter_repo_objects(names, allow_patterns=allowed, ignore_patterns=_IGNORED)
-    # If the branch has moved in between, the commit that was looked at counts.
-    if folder.name == commit and all((folder / name).is_file() for name in wanted):
-        return folder
-    # Where the list of files does not come, the client returns the part that is cached: the list has the reason.
-    list_files(repo_id, commit)
-    return _download(repo_id, commit, allow_patterns=allowed)
-
-
 def _cached(repo_id: str, revision: str | None) -> ModelSource:
     folder = cached_snapshot(repo_id, revision)
-    _check_whole(folder)
+    check_whole(folder)
     return ModelSource(repo_id.rpartition("/")[2], folder, repo_id, folder.name)
-
-
-@contextmanager
-def cached_copy(path: Path) -> Iterator[None]:
-    """Say of a damaged file within a path of the Hub's cache, read within the block, how its copy is removed."""
-    try:
-        yield
-    except CorruptFile as error:
-        # The cache names a repo's folder ``models--org--name``.
-        names = [part.split("--") for part in path.parts if part.startswith("models--")]
-        if names and path.is_relative_to(hub_cache()) and type(error) is CorruptFile:
-            again = f"`hf cache rm model/{'/'.join(names[0][1:])}` removes it, and the same command fetches it again."
-            error.hint = f"If only the copy in the cache is damaged, {again}"
-        raise
-
-
-def _check_whole(folder: Path) -> None:
-    """Refuse a cached snapshot without the files of a model: other programs fetch a config or a tokenizer alone."""
-    names = {path.name for path in folder.iterdir() if path.is_file()}
-    missing = [] if "config.json" in names else ["config.json"]
-    if SINGLE not in names:
-        missing += _missing_shards(folder / SHARDED, names) if SHARDED in names else ["weights"]
-    if missing:
-        more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
-        raise PartlyCached(f"{len(names)} files of it, without {', '.join(missing[:_SHOWN])}{more}")
-
-
-def _missing_shards(index: Path, names: AbstractSet[str]) -> list[str]:
-    with suppress(OSError, ValueError):  # a damaged index is reported where it is read
-        shards = parse(index.read_bytes()).get("weight_map")
-        if isinstance(shards, dict):
-            return sorted({str(name) for name in shards.values()} - names)
-    return []
-
-
-def cached_snapshot(repo_id: str, revision: str | None, patterns: Sequence[str] | None = None) -> Path:
-    """Return the cached files of a repo; the folder's name is the commit.
-
-    Raises:
-        OSError: it holds nothing of them, or is known to lack some.
-        PartlyCached: saying what is missing, if only some of them are there.
-    """
-    try:
-        allowed = None if patterns is None else list(patterns)
-        return _download(repo_id, revision, local_files_only=True, allow_patterns=allowed)
-    except LocalEntryNotFoundError as error:
-        if place := getattr(error, "snapshot_path", None):  # of the client's own list of the repo's files
-            _check_whole(Path(place))
-            count = sum(path.is_file() for path in Path(place).rglob("*"))
-            raise PartlyCached(f"{count} files of it, and not all") from error
-        raise
-
-
-def _download(repo_id: str, revision: str | None, **options: Any) -> Path:
-    """Download a branch, tag or commit; a branch's name is kept, so that it is known offline too."""
-    return Path(snapshot_download(repo_id, revision=revision, ignore_patterns=_IGNORED, **options))
 
 
 _DELTAS: Final = (DELTA, f"{SPIN}/{DELTA}")
@@ -257,7 +168,7 @@ def _resolve(name: str, what: str, patterns: Sequence[str] | None) -> Artefact:
         except ArtefactNotFound as error:  # the repo may hold what the cache does not
             raise PartlyCached(f"{len(names)} files of it, without {what}") from error
         if patterns is None:
-            _check_whole(folder)
+            check_whole(folder)
         return folder
 
     def online() -> Path:
@@ -289,3 +200,40 @@ def _check_holds(name: str, what: str, files: AbstractSet[str]) -> None:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def resolve_dataset(dataset_id: str, revision: str | None = None) -> DatasetRef:
+    """Find the commit and the licence of a data set, on the Hub or, if it does not answer, in the cache.
+
+    Raises:
+        DatasetNotFound: the Hub has no such data set or revision.
+        AccessDenied: it is gated and the token has no access.
+        HubUnreachable: no answer, and nothing in the cache.
+    """
+    name = f"{dataset_id}@{revision}" if revision else dataset_id
+    asked = Asked(dataset_id, "data set", lambda why: DatasetNotFound(dataset=name, why=why))
+    return ask(asked, lambda: _dataset_online(dataset_id, revision), lambda: _dataset_cached(dataset_id, revision))
+
+
+def _dataset_online(dataset_id: str, revision: str | None) -> DatasetRef:
+    api = HfApi()
+    info = api.dataset_info(dataset_id, revision=revision)
+    if info.gated:  # the Hub shows a gated data set's page to everyone, but not its files
+        api.auth_check(dataset_id, repo_type="dataset")
+    # Requested by its branch, the card leaves the branch's commit in the cache.
+    with suppress(EntryNotFoundError):
+        hf_hub_download(dataset_id, README, repo_type="dataset", revision=revision)
+    return DatasetRef(dataset_id, str(info.sha), _licence(info.card_data))
+
+
+def _dataset_cached(dataset_id: str, revision: str | None) -> DatasetRef:
+    options = {"repo_type": "dataset", "revision": revision, "local_files_only": True}
+    folder = snapshot_download(dataset_id, **options)
+    card = Path(folder, README)
+    return DatasetRef(dataset_id, Path(folder).name, _licence(metadata_load(card) if card.is_file() else None))
+
+
+def _licence(card: object) -> str:
+    """Return the licence of a card's metadata; several in one line."""
+    named = card.get("license") if hasattr(card, "get") else None
+    return ", ".join(map(str, named)) if isinstance(named, list) else str(named or "unknown")

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field, replace
 from threading import Thread
 from typing import Any, Final
 
-from huggingface_hub import HfApi, get_token
-from huggingface_hub.errors import LocalTokenNotFoundError
+from huggingface_hub import HfApi, constants, get_token
+from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
+from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
 
 from spin_hub.errors import HubSilent, NotLoggedIn, SpinHubError, TokenRefused, WriteDenied
 from spin_hub.hub.answers import CLIENT_ERRORS, NotAHub
@@ -103,6 +104,31 @@ def account(patient: bool = True) -> Account:
         return patiently(None, about, asked)
     with typed(None, about):
         return asked()
+
+
+def check_writable(repo_id: str, why: str) -> None:
+    """Ask the Hub whether this token may write to a repo that exists.
+
+    Args:
+        repo_id: the repo.
+        why: why that is in doubt.
+
+    Raises:
+        WriteDenied: it may not.
+        HubSilent: no answer.
+    """
+
+    def asked() -> None:
+        # The client's own auth_check has no question for the right to write in every version.
+        url = f"{constants.ENDPOINT}/api/models/{repo_id}/auth-check/write"
+        try:
+            hf_raise_for_status(get_session().get(url, headers=build_hf_headers()))
+        except HfHubHTTPError as error:
+            if error.response.status_code in (401, 403):
+                raise WriteDenied(repo_id=repo_id, why=f"{why}, and the Hub refuses it", page=tokens_page()) from error
+            raise
+
+    patiently(None, f"whether {repo_id} may be written to", asked)
 
 
 def _account(answer: Mapping[str, Any]) -> Account:

@@ -99,7 +99,7 @@ class QuestionSet:
             QuestionsError: a source that holds no questions.
         """
         from spin_hub.data.questions import read_questions
-        from spin_hub.hub.datasets import resolve_dataset
+        from spin_hub.hub.resolve import resolve_dataset
 
         spec = request.sets.get(self.name) or self.source or f"builtin:{self.name}"
         return [question.text for question in read_questions(spec, resolve_dataset)[: request.limit]]

@@ -54,7 +54,7 @@ def prepare(inputs: Inputs, _: Sequence[str]) -> Windows:
         TextError: it cannot be read, or is shorter than a window.
     """
     from spin_hub.data.texts import read_text
-    from spin_hub.hub.datasets import resolve_dataset
+    from spin_hub.hub.resolve import resolve_dataset
 
     request, spec = inputs.request, inputs.request.text
     size = window_of(inputs.base.index.config, inputs.where, request.window)

@@ -13,7 +13,7 @@ from spin_hub.data.sampling import Sample, Sampling, read_sample
 from spin_hub.data.spec import BUILTIN
 from spin_hub.data.tokens import check_round_trip
 from spin_hub.errors import SpinHubError, UsageError
-from spin_hub.hub.datasets import resolve_dataset
+from spin_hub.hub.resolve import resolve_dataset
 from spin_hub.models.coordinates import coordinates
 from spin_hub.models.device import place, stored_dtype
 from spin_hub.models.limits import cut_all, input_limits

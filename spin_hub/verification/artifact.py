@@ -15,7 +15,8 @@ from spin_hub.checkpoint.store import FileStore, FolderStore
 from spin_hub.core.delta import Delta
 from spin_hub.core.files import SPIN
 from spin_hub.errors import ArtefactNotFound, BaseNotNamed, CorruptFile, DeltaNotFound, HubSilent, ModelNotFound
-from spin_hub.hub.resolve import cached_snapshot, may_be_id, split_id
+from spin_hub.hub.cache import cached_snapshot
+from spin_hub.hub.resolve import may_be_id, split_id
 from spin_hub.hub.store import open_repo
 from spin_hub.kinds import DELTA as DELTA_KIND
 from spin_hub.kinds import MODEL, Kind

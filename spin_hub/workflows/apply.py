@@ -14,7 +14,7 @@ from spin_hub.artifacts.write import Outcome, default_name, describe, needed_byt
 from spin_hub.checkpoint.compat import Fit, fit_of, refusal
 from spin_hub.errors import DeltaMismatch
 from spin_hub.hub.base_models import architecture_difference
-from spin_hub.hub.resolve import hub_cache
+from spin_hub.hub.cache import hub_cache
 from spin_hub.hub.token import account
 from spin_hub.kinds import MODEL
 from spin_hub.progress import SILENT, Reporter, step

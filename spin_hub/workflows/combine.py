@@ -13,7 +13,8 @@ from spin_hub.core.algebra import How, check_one_base
 from spin_hub.core.algebra import combine as combined
 from spin_hub.core.delta import Delta
 from spin_hub.errors import EmptySelection
-from spin_hub.hub.resolve import Artefact, hub_cache
+from spin_hub.hub.cache import hub_cache
+from spin_hub.hub.resolve import Artefact
 from spin_hub.kinds import DELTA
 from spin_hub.model_cards.render import sets_of
 from spin_hub.progress import SILENT, Reporter, step

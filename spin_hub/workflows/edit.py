@@ -13,7 +13,7 @@ from spin_hub.core.delta import Delta
 from spin_hub.core.files import README
 from spin_hub.errors import BeyondLimits, SpinHubError, UsageError
 from spin_hub.exports.base import EXPORTS, Export, ExportOptions, SparseType
-from spin_hub.hub.resolve import hub_cache
+from spin_hub.hub.cache import hub_cache
 from spin_hub.hub.token import account
 from spin_hub.kinds import MODEL
 from spin_hub.metrics.likelihood import gather, warnings_of

@@ -14,7 +14,7 @@ from spin_hub.core.files import shard_digests
 from spin_hub.core.json import differing
 from spin_hub.errors import AdapterRefused, SpinHubError, UsageError
 from spin_hub.exports.base import EXPORTS, ExportOptions
-from spin_hub.hub.resolve import hub_cache
+from spin_hub.hub.cache import hub_cache
 from spin_hub.progress import SILENT, Reporter, step
 from spin_hub.recipe import BY_DEFAULT, Destination
 from spin_hub.record import ModelRecord, Record

@@ -12,7 +12,8 @@ from spin_hub.checkpoint.patch import State, copy_others, originals, state_of, w
 from spin_hub.core.delta import Delta
 from spin_hub.core.files import README, SPIN
 from spin_hub.errors import DeltaNotFound, RevertFailed
-from spin_hub.hub.resolve import hub_cache, resolve_edited
+from spin_hub.hub.cache import hub_cache
+from spin_hub.hub.resolve import resolve_edited
 from spin_hub.progress import SILENT, Reporter, step
 from spin_hub.recipe import BY_DEFAULT, Destination
 

@@ -9,7 +9,7 @@ from spin_hub.artifacts.base_model import open_base
 from spin_hub.artifacts.ranking_file import NAME as RANKING
 from spin_hub.artifacts.ranking_file import RankingFile, write_ranking
 from spin_hub.errors import RatioOutOfRange
-from spin_hub.hub.resolve import hub_cache
+from spin_hub.hub.cache import hub_cache
 from spin_hub.progress import SILENT, Reporter, step
 from spin_hub.recipe import BY_DEFAULT, DEFAULT_KEEP, Destination, ScoringRecipe
 from spin_hub.scoring.inputs import prepare

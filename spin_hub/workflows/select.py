@@ -8,7 +8,7 @@ from spin_hub.artifacts.ranking_file import NAME as RANKING
 from spin_hub.artifacts.ranking_file import read_ranking
 from spin_hub.artifacts.write import Outcome, default_name, describe, write_delta_folder
 from spin_hub.errors import DeltaNotFound, UsageError
-from spin_hub.hub.resolve import hub_cache
+from spin_hub.hub.cache import hub_cache
 from spin_hub.kinds import DELTA
 from spin_hub.progress import SILENT, Reporter, step
 from spin_hub.recipe import BY_DEFAULT, Destination, SelectionRecipe

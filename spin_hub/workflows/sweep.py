@@ -17,7 +17,7 @@ from spin_hub.core.names import Part
 from spin_hub.core.ranking import Shape
 from spin_hub.core.rules import DEFAULT_RULE
 from spin_hub.errors import RankingMismatch, RatioBeyondRanking, UsageError
-from spin_hub.hub.resolve import hub_cache
+from spin_hub.hub.cache import hub_cache
 from spin_hub.kinds import DELTA as DELTA_KIND
 from spin_hub.metrics.likelihood import gather, texts_for
 from spin_hub.model_cards.licences import derived_name

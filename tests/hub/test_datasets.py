@@ -16,7 +16,7 @@ READ = """
 import json, sys
 from spin_hub.data.sampling import Sampling, read_sample
 from spin_hub.errors import SpinHubError
-from spin_hub.hub.datasets import resolve_dataset
+from spin_hub.hub.resolve import resolve_dataset
 
 def outcome(spec):
     try:
