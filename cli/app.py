@@ -90,7 +90,7 @@ def main() -> None:
         warnings.simplefilter("ignore")
     signal.signal(signal.SIGTERM, _terminated)
     _share_cores()
-    _write_utf8()
+    _prepare_streams()
     sys.exit(run(sys.argv[1:]))
 
 
@@ -103,6 +103,7 @@ def run(arguments: list[str]) -> int:
         if not _HARMLESS & set(words):
             check_endpoint()  # with an unreadable one neither the Hub's client nor transformers can be imported
         code = int(app(words, prog_name="spin-hub", standalone_mode=False) or 0)
+        sys.stdout.flush()
         # The library turns an interruption into its code.
         return report(KeyboardInterrupt(), as_json, debug) if code == INTERRUPTED else code
     except BaseException as error:
@@ -122,8 +123,10 @@ def _share_cores() -> None:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 
-def _write_utf8() -> None:
-    """Write UTF-8 where output goes to a file or a pipe, whatever the system's own encoding is."""
+def _prepare_streams() -> None:
+    """Write UTF-8 to files and pipes, whatever the system's own encoding is, and to closed streams nothing."""
+    sys.stdout = sys.stdout or io.StringIO()
+    sys.stderr = sys.stderr or io.StringIO()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and not stream.isatty():
             stream.reconfigure(encoding="utf-8")

@@ -22,6 +22,7 @@ _KEPT: Final = (
     "Nothing half-written was left; layers and edits that were finished are kept, and the same command goes on."
 )
 _ELSEWHERE: Final = "Choose another place with --output."
+_LONGEST: Final = 200
 _ON_WINDOWS: Final = os.name == "nt"
 _SYSTEM: Final = {
     errno.ENOSPC: ("No space is left on the disk", f"Free some space. {_ELSEWHERE}"),
@@ -38,7 +39,7 @@ _SYSTEM: Final = {
     errno.EIO: ("The disk reports an error", "Check the disk."),
     errno.ESTALE: ("The network's disk lost the file", "Check the connection to it, and try again."),
     errno.EBUSY: ("A file is in use", "Close the program that uses it, and try again."),
-    errno.ENAMETOOLONG: ("A file's name is too long", "Choose a shorter one with --output."),
+    errno.ENAMETOOLONG: ("A file's name is too long", "Give a shorter one."),
     errno.EFBIG: ("A file grew too large for the file system", _ELSEWHERE),
     errno.EMFILE: ("Too many files are open", "Allow more with `ulimit -n 4096`, and try again."),
     errno.ENFILE: ("The system has too many files open", "Close other programs, and try again."),
@@ -123,8 +124,8 @@ def _own(error: BaseException) -> Ending | None:
 def _reader_gone(error: BaseException) -> Ending | None:
     if not isinstance(error, OSError) or not _is_reader_gone(error):
         return None
-    # Whoever read the output has enough; nothing more can be written there.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    # Whoever read the output has enough.
+    _give_up_stdout()
     return Ending("BrokenPipe", "", "")
 
 
@@ -141,12 +142,19 @@ def _is_reader_gone(error: OSError) -> bool:
     return False
 
 
+def _give_up_stdout() -> None:
+    """Let nothing more be written there, at the end of the process neither."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _system(error: BaseException) -> Ending | None:
     """Find a failure of the operating system also behind what a library made of it."""
     links = _chain(error) if _library(error) else [error]
     for link in (link for link in links if isinstance(link, OSError)):
         if found := _WINDOWS.get(getattr(link, "winerror", 0)) or _SYSTEM.get(link.errno or 0):
-            return Ending(type(link).__name__, f"{found[0]}: {link.filename or link.strerror}.", found[1])
+            about = str(link.filename or link.strerror)
+            about = about if len(about) <= _LONGEST else f"{about[:_LONGEST]}..."
+            return Ending(type(link).__name__, f"{found[0]}: {about}.", found[1])
     return None
 
 
@@ -221,6 +229,17 @@ def end(found: Compared | None) -> None:
         raise typer.Exit(_DIFFERENT)
 
 
+def _written(text: str) -> bool:
+    """Write a text to stdout; False if that is what failed before, such as a full disk."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError:
+        _give_up_stdout()
+        return False
+    return True
+
+
 def report(error: BaseException, as_json: bool, debug: bool) -> int:
     """Print what ended a command, and return its exit code.
 
@@ -232,10 +251,10 @@ def report(error: BaseException, as_json: bool, debug: bool) -> int:
     ending = ending_of(error)
     if debug and ending.code not in (2, INTERRUPTED, TERMINATED):
         sys.stderr.write(plain("".join(traceback.format_exception(error))))
-    if as_json:
-        found = {"type": ending.kind, "message": ending.message, "hint": ending.hint}
-        sys.stdout.write(plain_json({"error": found}) + "\n")
-    elif ending.code == _BUG:
+    found = {"type": ending.kind, "message": ending.message, "hint": ending.hint}
+    if as_json and _written(plain_json({"error": found}) + "\n"):
+        return ending.code
+    if ending.code == _BUG:
         sys.stderr.write(f"Error: {one_line(ending.message)} {ending.hint}\n")
     elif ending.message:
         sys.stderr.write(f"Error: {plain(ending.message)}\n")

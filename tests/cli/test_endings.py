@@ -4,6 +4,7 @@ import errno
 import io
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -125,6 +126,29 @@ def test_debug_prints_the_traceback_too(monkeypatch, cli, way):
     assert code == 70
     assert json.loads(out)["error"]["type"] == "InternalError"
     assert err.startswith("Traceback") and "1 / 0" in err
+
+
+@pytest.mark.moderate
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no device that is always full")
+@pytest.mark.parametrize("words", [("--version",), ("env", "--json"), ("inspect", "nowhere", "--json")])
+def test_an_output_that_cannot_be_written_is_a_sentence(words):
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "spin_hub.cli.app", *words]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 2)
+    assert done.stderr.startswith("Error: ") and "Traceback" not in done.stderr
+
+
+@pytest.mark.moderate
+@pytest.mark.skipif(os.name == "nt", reason="the shell is another one")
+@pytest.mark.parametrize(("words", "code"), [("--version", 0), ("inspect nowhere", 1), ("inspect nowhere --json", 1)])
+def test_streams_may_be_closed(words, code):
+    assert subprocess.run(f"{sys.executable} -m spin_hub.cli.app {words} >&- 2>&-", shell=True).returncode == code
+
+
+def test_a_long_name_is_cut():
+    message = ending_of(OSError(errno.ENAMETOOLONG, "long", "x" * 5000)).message
+    assert message == f"A file's name is too long: {'x' * 200}...."
 
 
 def test_a_wrong_command_line_has_no_traceback(cli):
