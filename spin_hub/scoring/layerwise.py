@@ -174,7 +174,7 @@ class LayerwiseEngine:
         chain = Chain(self.model, self.config.source, self.shortcut)
         targets_of = by_layer(self.model, self.targets)
         lowest, sums = min(targets_of), Sums(self.accumulate, self.config.score)
-        last = next(reversed(sets), None)
+        last = list(sets)[-1:]
         entries = [Entry(name, batch) for name, examples in sets.items() for batch in self._batches(examples)]
         point = self._point(entries, max(targets_of), lowest)
         top = point.layer - 1 if point else len(chain) - 1
@@ -197,7 +197,7 @@ class LayerwiseEngine:
                                 passes.backwards(layer, number, targets, partial(sums.add, entry.batch))
                                 progress.backward(entry.batch)
                         sums.check()
-                        if set_name == last:
+                        if [set_name] == last:
                             sums.check_called()
                         yield from sums.finish(keep)
                     passes.leave(layer)

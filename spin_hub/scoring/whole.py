@@ -46,7 +46,7 @@ class WholeEngine:
 
     def score(self, sets: Mapping[str, Sequence[Example]], keep: float, advance: Advance) -> Iterator[ScoredMatrix]:
         """See :class:`spin_hub.scoring.engine.Engine`."""
-        sums, last = Sums(self.accumulate, self.formula), next(reversed(sets), None)
+        sums, last = Sums(self.accumulate, self.formula), list(sets)[-1:]
         try:
             for set_name, examples in sets.items():
                 sums.start(self.targets, set_name)
@@ -54,7 +54,7 @@ class WholeEngine:
                     differentiate(self.model, self.targets, batch, set_name, partial(sums.add, batch))
                     sums.check()
                     advance(sum(batch.lengths))
-                if set_name == last:
+                if [set_name] == last:
                     sums.check_called()
                 yield from sums.finish(keep)
         except torch.OutOfMemoryError as error:
