@@ -242,7 +242,9 @@ def show_examples(
     """The first examples of every set as the model reads them: per token its text, and whether it counts."""
     base = open_base(model, reporter)
     tokenizer: Any = load_tokenizer(base.source.folder, recipe.trust_remote_code)
-    found = calibrate(base, recipe)
+    # Scoring reads the same again and says then what it left out.
+    with step(reporter, "Reading the calibration sets"):
+        found = calibrate(base, recipe)
     if found.chat and found.chat.own_text:
         reporter.note(f"The chat template adds a text of its own before the first message: {found.chat.own_text!r}.")
     return {

@@ -354,7 +354,7 @@ def test_importances_that_are_all_zero_select_nothing(rule, cli):
     options = ("--samples", "8", "--rule", rule, "--no-eval", "-o", "out", "--json")
     error = refusal(cli("edit", base, *ratios, *options))
     assert error["type"] == "EmptySelection"
-    assert "no weight has an importance above 0 for fairness, general and privacy" in error["message"]
+    assert "no weight has an importance above 0 for fairness, privacy and general" in error["message"]
     assert not Path("out").exists()
 
 

@@ -274,8 +274,8 @@ def test_verify(watch, made, tiny):
     watch(
         ("verify", made / "model", "--base", tiny, "--delta", made / "delta"),
         {
-            "verify.artifact.read_delta": "Fetching the edit",
-            "verify.artifact.sha256": "Fetching the edit",
+            "verification.artifact.read_delta": "Fetching the edit",
+            "verification.artifact.sha256": "Fetching the edit",
             "artifacts.open.resolve_delta": "Fetching the delta",
             "workflows.verify.weights_of": "Looking at the base",
             "workflows.verify.base_rows": "Comparing the files",
