@@ -69,17 +69,15 @@ def check_round_trip(tokenizer: Tokenizer, texts: Iterable[str]) -> list[str]:
     name, library = type(tokenizer).__name__, f"transformers {version('transformers')}"
     if gaps >= _GAPS and kept_gaps < gaps / 2:
         raise SpinHubError(
-            message=f"The tokenizer, {name} under {library}, loses the spaces between words: of {gaps:,} in the "
-            f"calibration text, its tokens have {max(kept_gaps, 0):,}.",
+            message=f"The tokenizer, {name} under {library}, loses the spaces between words: of {gaps:,} in a "
+            f"sample of the text, its tokens have {max(kept_gaps, 0):,}.",
             hint="Use another version of transformers, such as the one that the model's card names.",
         )
     if tokens and unknown / tokens > _UNKNOWN:
-        return [f"{unknown / tokens:.0%} of the calibration text's tokens are unknown to the tokenizer ({name})."]
+        return [f"{unknown / tokens:.0%} of the text's tokens are unknown to the tokenizer ({name})."]
     if letters and kept.total() / letters.total() < _KEPT:
         lost = 1 - kept.total() / letters.total()
-        return [
-            f"The tokenizer ({name} under {library}) loses {lost:.0%} of the calibration text's letters and digits."
-        ]
+        return [f"The tokenizer ({name} under {library}) loses {lost:.0%} of the text's letters and digits."]
     return []
 
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _PHRASES: Final = 12
 """Rows of the table of cautionary phrases."""
+_SAMPLE: Final = 8
+"""Questions of a set by which the tokenizer is judged."""
 
 
 @dataclass(frozen=True)
@@ -122,14 +124,17 @@ def prepare(inputs: Inputs, names: Sequence[str]) -> Answers:
         GuardUnusable: the judge's model is not usable here.
         NoChatTemplate: it is requested, and the tokenizer has none or it fails.
         QuestionsError: a source that holds no questions.
+        SpinHubError: the tokenizer loses the spaces between words.
     """
     from spin_hub.data.chat import open_chat
+    from spin_hub.data.tokens import check_round_trip
 
     request = inputs.request
     check_judge(request.judged_by, request.device)
     asked = [Asked(name, entry.axis, entry.read(request)) for name in names for entry in METRICS[name].sets]
     chat = open_chat(inputs.tokenizer, request.template_date) if request.chat_template else None
-    for note in chat.notes if chat else ():
+    questions = [question for entry in asked for question in entry.questions[:_SAMPLE]]
+    for note in check_round_trip(inputs.tokenizer, questions) + (chat.notes if chat else []):
         inputs.reporter.note(note)
     settings = AnswerSettings(inputs.tokenizer, request.new_tokens, chat)
     return Answers(asked, settings, request.judged_by, request.device, request.answers)

@@ -161,8 +161,8 @@ def test_unknown_tokens_and_lost_letters_are_a_note():
     tokenizer = wordpiece()
     assert check_round_trip(tokenizer, [*TEXTS, "Zürich"]) == []
     (note,) = check_round_trip(tokenizer, ["Donaudampfschiff auf hoher See"])
-    assert note == "100% of the calibration text's tokens are unknown to the tokenizer (TokenizersBackend)."
+    assert note == "100% of the text's tokens are unknown to the tokenizer (TokenizersBackend)."
     core = Tokenizer.from_str(models.byte_tokenizer().backend_tokenizer.to_str())
     core.normalizer = normalizers.Replace(Regex("[aeiou]"), "")
     (note,) = check_round_trip(PreTrainedTokenizerFast(tokenizer_object=core), TEXTS)
-    assert "of the calibration text's letters and digits" in note
+    assert "of the text's letters and digits" in note

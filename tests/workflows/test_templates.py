@@ -216,8 +216,14 @@ def test_the_text_that_a_template_adds_is_shown_with_the_examples(cli, base):
     assert err.replace("\n", "").count("<system>You are Tiny.<user>") == 3
 
 
-@pytest.mark.parametrize("verb", ["edit", "score"])
-def test_a_tokenizer_that_loses_the_spaces_is_refused_and_nothing_is_left(cli, base, own_folder, verb):
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("edit", "--samples", "3", "-o", "out"), ("score", "--samples", "3", "-o", "out"), ("edit", "--plan"),
+        ("eval", "--suite", "answers", "--limit", "4"),
+    ],
+)  # fmt: skip
+def test_a_tokenizer_that_loses_the_spaces_is_refused_and_nothing_is_left(cli, base, own_folder, words):
     model = base(TURNS)
     letters = {chr(number): number for number in range(33, 127)}
     core = Tokenizer(kinds.BPE(vocab={letter: n for n, letter in enumerate(letters)}, merges=[]))
@@ -226,7 +232,7 @@ def test_a_tokenizer_that_loses_the_spaces_is_refused_and_nothing_is_left(cli, b
         (model / name).unlink()
     PreTrainedTokenizerFast(tokenizer_object=core, bos_token="!").save_pretrained(model)
     before = sorted(own_folder.iterdir())
-    code, out, _ = cli(verb, model, "--samples", "3", "-o", "out", "--json")
+    code, out, _ = cli(words[0], model, *words[1:], "--json")
     error = json.loads(out)["error"]
     assert code == 1
     assert f"under transformers {transformers.__version__}, loses the spaces between words" in error["message"]
