@@ -154,12 +154,12 @@ def test_versions_that_fit_are_ok(installed):
         ("peft", "0.20.1", "note", "--as peft fails"),
         ("huggingface_hub", "0.36.0", "problem", "another HTTP client"),
         ("typer", "0.25.1", "problem", "Click"),
-        ("transformers", "4.57.1", "problem", "needs 5 or newer"),
-        ("torch", "2.5.1", "problem", "needs 2.6 or newer"),
+        ("transformers", "4.57.1", "problem", " or newer. Update it."),
+        ("torch", "2.5.1", "problem", " or newer. Update it."),
         ("peft", None, "note", 'pip install "spin-hub[peft]"'),
         ("lm_eval", None, "note", 'pip install "spin-hub[eval]"'),
         ("transformers", "5.30.0", "ok", "Loads models"),
-        ("transformers", "main", "problem", "needs 5 or newer"),
+        ("transformers", "main", "problem", " or newer. Update it."),
     ],
 )
 def test_versions_known_to_conflict(installed, package, version, state, said):
