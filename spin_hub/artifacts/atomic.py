@@ -48,7 +48,7 @@ def remove_leftovers(place: Path) -> tuple[Path, ...]:
     try:
         names = [entry.name for entry in os.scandir(place.parent) if entry.name.startswith(prefix)]
     except OSError:
-        # There is no such folder, or it may not be read: then nothing was left there by us.
+        # There is no such folder, or it may not be read: nothing was left there by this program.
         return ()
     removed = []
     for name in names:
@@ -169,7 +169,7 @@ def _parents(place: Path) -> Iterator[None]:
 def _one_name(default: str) -> str:
     """A default as a file name in the working folder; a model's name may come from an untrusted record."""
     raw = re.sub(r"[^\w.@+-]", "-", default).lstrip(".-").encode("utf-8", "ignore")[:_LONGEST_NAME]
-    # A name has to serve on every system, so that the same command gives the same one.
+    # A name has to be allowed on every system, so that one command has one output name.
     name = raw.decode("utf-8", "ignore").rstrip(".") or "output"
     return f"model-{name}" if is_device(name) else name
 

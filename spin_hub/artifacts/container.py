@@ -38,7 +38,7 @@ def write_container(path: Path, arrays: Mapping[str, tuple[str, Array]], about: 
 
     Args:
         path: the file; replaced if it exists.
-        arrays: name -> (code, array); a two-dimensional uint8 array stands for raw elements, one a row.
+        arrays: name -> (code, array); a two-dimensional uint8 array holds raw elements, one per row.
         about: plain JSON values.
 
     Raises:
@@ -66,7 +66,7 @@ def write_tensors(
         name: TensorSpec(dtype=NAMES[code], shape=list(shape), data_ptr=array.ctypes.data, data_len=array.nbytes)
         for name, (code, shape, array) in sorted(alive.items())
     }
-    # The library gives its files to their owner alone; others' files have the permissions of any new file.
+    # The library lets the owner alone read its files; here they have the permissions of any new file.
     path.touch()
     mode = path.stat().st_mode
     try:
@@ -89,7 +89,7 @@ def read_about(path: Path, kind: str) -> tuple[Header, dict[str, Any]]:
     """
     header = read_header(path)
     if set(header.metadata) != {KEY}:
-        raise CorruptFile(path=path, why=f"it is no {kind} that spin-hub wrote")
+        raise CorruptFile(path=path, why=f"it is not a {kind} that spin-hub wrote")
     try:
         about = parse(header.metadata[KEY])
     except ValueError as error:
@@ -97,7 +97,7 @@ def read_about(path: Path, kind: str) -> tuple[Header, dict[str, Any]]:
     if not isinstance(about, dict):
         raise CorruptFile(path=path, why="its description is not a JSON object")
     if about.get("kind") != kind:
-        raise CorruptFile(path=path, why=f"it is no {kind} but {str(about.get('kind'))[:40]!r}")
+        raise CorruptFile(path=path, why=f"it is not a {kind} but {str(about.get('kind'))[:40]!r}")
     if type(about.get("format")) is not int or about["format"] != FORMAT:
         raise UnsupportedFormat(path=path, what=f"format {str(about.get('format'))[:40]!r}")
     return header, about
@@ -162,7 +162,7 @@ def layouts_from_json(layouts: Any) -> dict[str, tuple[str, tuple[int, ...]]]:
             raise ValueError(f"the shape {str(shape)[:80]} has too many elements")
         for name in names:
             if not isinstance(name, str) or name in found:
-                raise ValueError(f"{name!r} is no name of a tensor, or stands twice")
+                raise ValueError(f"{name!r} is not the name of a tensor, or is there twice")
             found[name] = (dtype, tuple(shape))
     return found
 

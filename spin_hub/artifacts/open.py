@@ -67,7 +67,7 @@ def fetch_delta(name: str, reporter: Reporter) -> tuple[Artefact, Delta, Record 
 
 
 def record_at(path: Path) -> Record | None:
-    """The record of an output at a path, or None if there is no readable one."""
+    """The record of an output at a path, or None if none can be read."""
     try:
         return open_delta(path)[1] if path.is_dir() else None
     except (DeltaNotFound, CorruptFile, UnsupportedFormat, PluginMissing):

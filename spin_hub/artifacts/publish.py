@@ -39,7 +39,7 @@ _SMALL_UPLOAD: Final = 1 << 20
 
 @dataclass(frozen=True)
 class PushOptions:
-    """Where and how something is pushed.
+    """Options of a push.
 
     Attributes:
         repo_id: ``owner/name``, or a name under the token's account; None takes the base's name with a suffix.
@@ -73,7 +73,7 @@ class PushOptions:
                 raise UsageError(message=f"{option} is empty.")
         for option, name in (("--branch", self.branch), ("--tag", self.tag)):
             if name is not None and not _REFERENCE.fullmatch(name):
-                raise UsageError(message=f"{option} {name!r} is no name that git allows.")
+                raise UsageError(message=f"{option} {name!r} is not a name that git allows.")
 
 
 @dataclass(frozen=True)
@@ -97,20 +97,20 @@ class Publication:
         return "private" if self.private else "public"
 
     def card(self, record: Record, local: str | None = None) -> str:
-        """The README as it will be pushed: what a person wrote is kept, here and in the repo."""
+        """The README as it will be pushed: what people wrote is kept, here and in the repo."""
         theirs = (self.remote.card, self.remote.record) if self.remote else (None, None)
         return render_card(record, joined((local, record), theirs, self.repo_id), self.repo_id)
 
 
 def prepare(who: Account, options: PushOptions, kind: str, model: ModelRecord, reporter: Reporter) -> Publication:
-    """Checks token, role, name, repo and licence before anything is computed; nothing is changed on the Hub.
+    """Check token, role, name, repo and licence before anything is computed; nothing is changed on the Hub.
 
     Args:
         who: pushes.
-        options: what a person asks for.
+        options: of the push.
         kind: what will be pushed.
         model: the base: its name, Hub id, commit and card are read.
-        reporter: told what a person should know beforehand.
+        reporter: called with what the user should know beforehand.
 
     Raises:
         WriteDenied: the token.
@@ -158,7 +158,7 @@ def most_to_upload(publication: Publication, base: Base, kind: str) -> int:
 
 
 def check_card(publication: Publication, record: Record, local: str | None = None) -> None:
-    """Has the Hub validate the card's metadata; its figures may still be missing.
+    """Have the Hub validate the card's metadata; its figures may still be missing.
 
     Raises:
         CardRefused: the Hub does not accept them.
@@ -169,13 +169,13 @@ def check_card(publication: Publication, record: Record, local: str | None = Non
 def publish(
     publication: Publication, folder: Path, record: Record, reporter: Reporter, finished: bool = True
 ) -> Pushed:
-    """Brings a folder to the Hub in one commit.
+    """Bring a folder to the Hub in one commit.
 
     Args:
         publication: what was prepared.
         folder: the output.
         record: of the output.
-        reporter: told of progress.
+        reporter: called with progress.
         finished: the folder is an output that was just made, of which an error says where it is.
 
     Raises:

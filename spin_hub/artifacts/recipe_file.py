@@ -72,11 +72,11 @@ PRESETS: Final[Mapping[str, Mapping[str, Any]]] = {
         "chat_template": False,
     },
 }
-"""What a preset stands for; options given explicitly win over it."""
+"""Preset -> options; those that are given explicitly win over it."""
 
 
 def read_recipe_file(path: Path) -> dict[str, Any]:
-    """The options that a recipe file gives: option name, with underscores, to value.
+    """Read the options in a recipe file: option name, with underscores, to value.
 
     Args:
         path: a TOML file with the names of ``edit``'s options as keys, ``[set]`` and ``[ratio]`` as tables; or the
@@ -84,7 +84,7 @@ def read_recipe_file(path: Path) -> dict[str, Any]:
 
     Raises:
         UsageError: it cannot be read, or has unknown keys or values of the wrong type.
-        CorruptFile, UnsupportedFormat: it is no record.
+        CorruptFile, UnsupportedFormat: it is not a record.
     """
     if not path.is_file():
         raise UsageError(message=f"There is no recipe file {path}.")
@@ -106,7 +106,7 @@ def _check(path: Path, key: str, value: Any) -> None:
         raise UsageError(message=f"The recipe {path} has the unknown key {key!r} (known: {', '.join(_TYPES)}).")
     if not isinstance(value, _TYPES[key]) or (isinstance(value, bool) and bool not in _TYPES[key]):
         wanted = " or ".join(kind.__name__ for kind in _TYPES[key])
-        raise UsageError(message=f"The recipe {path} gives {key} = {json.dumps(value, default=str)}, not a {wanted}.")
+        raise UsageError(message=f"The recipe {path} has {key} = {json.dumps(value, default=str)}, not a {wanted}.")
 
 
 def _of_record(path: Path, record: Record) -> dict[str, Any]:

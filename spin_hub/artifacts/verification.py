@@ -35,7 +35,7 @@ class Verification:
 
     Attributes:
         edited: as the user called it, with the commit of a Hub repo.
-        base: likewise for the base.
+        base: as the user called it.
         kind: ``model``, ``delta``, ``peft`` or ``lora``.
         quick: only headers and touched weights were read.
         places: touched weights in all.

@@ -38,16 +38,16 @@ _UNKNOWN: Final = "0" * 64
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a verb wrote.
+    """The result of a verb.
 
     Attributes:
-        output: the folder; None where there was nothing to do.
-        record: what stands in its spin.json.
-        warnings: what a person must not miss, a sentence each.
-        pushed: what came of pushing it; None where it was not pushed.
+        output: the folder, or None if there was nothing to do.
+        record: the content of its spin.json.
+        warnings: what the user must not miss, a sentence each.
+        pushed: the result of its push, or None if it was not pushed.
         fit: how well an applied delta fits, as plain JSON values.
-        planned: of a push: the repo, who will see it, and the bytes to upload at most; None where none is planned.
-        verification: of what was pushed; None where it was not looked at.
+        planned: of a push: the repo, who will see it, and the bytes to upload at most, or None if none is planned.
+        verification: of what was pushed, or None if it was not looked at.
     """
 
     output: Path | None
@@ -60,7 +60,7 @@ class Outcome:
 
     @property
     def place(self) -> str | None:
-        """Where the result is found: on the Hub where it was pushed, else here; None where nothing was written."""
+        """The place of the result: its page on the Hub or its folder, or None if nothing was written."""
         if self.pushed:
             return self.pushed.pull_request or self.pushed.url
         return None if self.output is None else str(self.output)
@@ -99,7 +99,7 @@ class Outcome:
 
 
 def pushed_json(pushed: Pushed | None) -> dict[str, Any]:
-    """What a command's JSON object says of a push; nulls where nothing was pushed."""
+    """Return a push's part of a command's JSON object; nulls if nothing was pushed."""
     return {
         "repo_id": pushed.repo_id if pushed else None,
         "commit": pushed.commit if pushed else None,
@@ -141,7 +141,7 @@ def write_delta_folder(
 
 
 def write_model_folder(target: Placed, base: Base, delta: Delta, record: Record, reporter: Reporter) -> Outcome:
-    """Writes an edited model: the base's files with the delta's bytes changed, ``spin/`` and the card."""
+    """Write an edited model: the base's files with the delta's bytes changed, ``spin/`` and the card."""
     with new_folder(target) as folder:
         with reporter.task("Writing the edited model", base.copy_bytes, "bytes") as advance:
             write_patched_copy(base.index, delta.edits, zeros, folder, advance)
@@ -206,7 +206,7 @@ def restated(record: Record, kind: str, delta: Delta, delta_sha256: str = _UNKNO
 
 
 def _write_texts(folder: Path, record: Record) -> None:
-    """The card, and the notice that the base's licence asks for where the base brings none."""
+    """Write the card, and the notice that the base's licence asks for if the base brings none."""
     (folder / README).write_text(render_card(record), "utf-8", newline="\n")
     terms = terms_of(record.model.card)
     if terms and terms.notice and not any(path.name.upper().startswith("NOTICE") for path in folder.iterdir()):

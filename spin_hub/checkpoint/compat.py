@@ -38,7 +38,7 @@ class Compared:
         zero: those of which every bit is 0, as the edit leaves them. So -0.0 is none of them, and where the base has
             +0.0 a weight is both equal and zero.
         drifts: float64, shape (n,), of the n weights that could be compared: |w' - w| / |w|; 0 where equal or where
-            both are zeros, infinite where only w is zero and where a NaN or an infinite w stands against another.
+            both are zeros, infinite if only w is zero, or if a NaN or an infinite w is compared with another value.
         moved: bool, shape (n,): the changed ones, which are neither equal nor zero.
     """
 
@@ -69,7 +69,7 @@ class Compared:
         return float(self.drifts.max()) if len(self.drifts) else None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values; a drift that is not finite is None."""
+        """Return the counts and drifts; a drift that is not finite is None."""
         counts = {"weights": self.weights, "equal": self.equal, "zero": self.zero, "changed": self.changed}
         drifts = {"drift": self.drift, "changed_drift": self.changed_drift, "largest": self.largest}
         finite = {name: drift for name, drift in drifts.items() if drift is not None and math.isfinite(drift)}
@@ -111,7 +111,7 @@ class MatrixFit(Compared):
         return self.stored is not None and self.shape_equal and self.stored.dtype in EDITABLE
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values; a drift that is not finite is None."""
+        """Return the counts and drifts; a drift that is not finite is None."""
         layout = {"found": self.found, "shape_equal": self.shape_equal, "dtype_equal": self.dtype_equal}
         return {**layout, **super().to_json()}
 
@@ -169,7 +169,7 @@ class Fit(Compared):
         return all(matrix.comparable for matrix in self.matrices)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values: the totals, and by name the matrices; a drift that is not finite is None."""
+        """Return the totals, and by name the matrices; a drift that is not finite is None."""
         tensors = {"expected": self.expected, "found": self.found}
         tensors |= {"shapes_equal": self.shapes_equal, "dtypes_equal": self.dtypes_equal}
         matrices = {matrix.name: matrix.to_json() for matrix in self.matrices}
@@ -191,7 +191,7 @@ def fit_of(index: CheckpointIndex, delta: Delta) -> Fit:
 def refusal(fit: Fit) -> str | None:
     """The reason why a delta cannot be applied to a checkpoint, as the end of a sentence, or None.
 
-    A float type other than the delta's is no reason: positions are what matters.
+    A float type other than the delta's is not a reason: positions are what matters.
     """
     missing = [matrix for matrix in fit.matrices if not matrix.found]
     misshapen = [matrix for matrix in fit.matrices if matrix.found and not matrix.shape_equal]

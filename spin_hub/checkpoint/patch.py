@@ -54,11 +54,11 @@ def _copy_by_blocks(reader: FileIO, writer: FileIO, copied: Callable[[int], None
 _AT_ONCE: Final = 2
 _BLOCK: Final = 1 << 18
 _DENSE: Final = 64
-"""So many weights of a block of so many bytes take longer one by one than with what lies between them."""
+"""Number of weights in a block from which one write of the whole block is faster than one write per weight."""
 
 
 class State(Enum):
-    """What a checkpoint holds at a delta's positions."""
+    """State of a checkpoint at a delta's positions."""
 
     ORIGINAL = "the base's original values"
     EDITED = f"{ZERO.sentence}: the edit is there already"
@@ -120,7 +120,7 @@ def write_patched_copy(
     Args:
         index: the checkpoint to copy.
         edits: tensor name -> edit; positions are in the checkpoint's own layout.
-        values: gives the bytes to write for an edit, shape (n, itemsize): :func:`zeros` or :func:`originals`.
+        values: returns the bytes to write for an edit, shape (n, itemsize): :func:`zeros` or :func:`originals`.
         target: an existing folder.
         copied: called with the number of bytes of every piece, from several threads.
 
@@ -161,13 +161,13 @@ def copy_others(folder: Path, names: Iterable[str], target: Path) -> None:
     """Copy other files of a model folder, by their names relative to it, sub-folders included.
 
     Raises:
-        OutputNotAllowed: two names differ in case alone, and the target's file system gives both one file.
+        OutputNotAllowed: two names differ in case alone, and the target's file system makes one file of both.
     """
     known: dict[str, str] = {}
     for name in names:
         other = known.setdefault(name.casefold(), name)
         if other != name and (target / name).exists():
-            raise OutputNotAllowed(path=target, why=f"its file system gives {other} and {name} one file")
+            raise OutputNotAllowed(path=target, why=f"its file system makes one file of {other} and {name}")
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         copy_file(folder / name, target / name)
         keep_mode(folder / name, target / name)

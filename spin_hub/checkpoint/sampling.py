@@ -12,7 +12,7 @@ NEAR: Final = 4096
 
 @dataclass(frozen=True)
 class Allowance:
-    """How much may be read."""
+    """A limit on what may be read."""
 
     requests: int
     nbytes: int
@@ -20,7 +20,7 @@ class Allowance:
 
 @dataclass(frozen=True)
 class Pieces:
-    """What is read: of the numbered files the bytes from ``starts`` to ``ends``, and how many places that shows."""
+    """Pieces to read: of the numbered files the bytes from ``starts`` to ``ends``, and the number of places in them."""
 
     files: NDArray[np.int64]
     starts: NDArray[np.int64]

@@ -22,20 +22,20 @@ Content = Iterable[bytes | bytearray]
 
 
 def git_id(content: bytes) -> str:
-    """The id that git gives to a file's content."""
+    """Return git's id of a file's content."""
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
 @dataclass(frozen=True)
 class Identity:
-    """A file's size, the sha256 of its content, and the id that git gives to that; None if not known."""
+    """A file's size, the sha256 of its content, and git's id of it; None if not known."""
 
     size: int
     sha256: str | None = None
     blob_id: str | None = None
 
     def same_as(self, other: "Identity") -> bool | None:
-        """True if two files have one content; None if that cannot be told from this."""
+        """True if two files have one content; None if these digests do not say."""
         if self.size != other.size:
             return False
         if self.sha256 and other.sha256:

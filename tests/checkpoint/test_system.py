@@ -154,7 +154,7 @@ def test_names_that_the_file_system_takes_for_one_are_refused(tmp_path):
         target = tmp_path / "folding"
     else:
         target = tmp_path / "target"
-    with pytest.raises(OutputNotAllowed, match=r"gives notes\.txt and Notes\.txt one file"):
+    with pytest.raises(OutputNotAllowed, match=r"makes one file of notes\.txt and Notes\.txt"):
         copy_others(tmp_path / "base", ["notes.txt", "Notes.txt"], target)
 
 
