@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
-from spin_hub.checkpoint.digests import contents_of, known_digests
+from spin_hub.checkpoint.digests import known_digests
 from spin_hub.checkpoint.index import CheckpointIndex, build_index, read_config, read_index
 from spin_hub.checkpoint.layout import find_layout
 from spin_hub.checkpoint.lfs import refuse_pointer
@@ -27,10 +27,10 @@ class Base:
     source: ModelSource
     index: CheckpointIndex
 
-    @cached_property
+    @property
     def contents(self) -> Contents:
         """The folder's files, sorted into kept and left out."""
-        return contents_of(self.index)
+        return self.index.contents
 
     @cached_property
     def readme(self) -> BaseCard:

@@ -15,17 +15,19 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from spin_hub.checkpoint.index import CheckpointIndex
 from spin_hub.checkpoint.system import cache_folder
-from spin_hub.core.files import Contents, split_names
 
+# Smaller files are hashed faster than looked up.
 LARGE: Final = 8 << 20
-"""Smaller files are hashed faster than looked up."""
 
+# Seconds that a file must have been left alone: a change within one tick of the clock would not show.
 _SETTLED: Final = 2.0
-"""Seconds that a file must have been left alone: a change within one tick of the clock would not show."""
 
+# Digests that are remembered at most.
 _MOST: Final = 10_000
+
+# Bytes of a file in memory at a time.
+_BLOCK: Final = 1 << 20
 
 
 class DigestCache:
@@ -36,7 +38,7 @@ class DigestCache:
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        """Read what is known.
+        """Read the digests that are known.
 
         Args:
             folder: where the file is; by default ``$SPIN_HUB_CACHE``, or ``spin-hub`` in the user's cache folder.
@@ -95,15 +97,6 @@ def _read(path: Path) -> Mapping[str, Any]:
 
 def _key(state: os.stat_result) -> str:
     return f"{state.st_dev}:{state.st_ino}:{state.st_size}:{state.st_mtime_ns}:{state.st_ctime_ns}"
-
-
-_BLOCK: Final = 1 << 20
-
-
-def contents_of(index: CheckpointIndex) -> Contents:
-    """The files of a checkpoint folder, sorted into kept and left out."""
-    names = (path.relative_to(index.folder).as_posix() for path in index.folder.rglob("*") if path.is_file())
-    return split_names(names, index.layout.files)
 
 
 def digests(folder: Path, names: Iterable[str], read: Callable[[int], None]) -> dict[str, str]:

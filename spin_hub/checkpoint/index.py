@@ -3,6 +3,7 @@
 import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +14,7 @@ from spin_hub.checkpoint.header import TensorSpan, read_header
 from spin_hub.checkpoint.layout import Layout, adapter_alone, find_layout, notes_on
 from spin_hub.checkpoint.lfs import refuse_pointer
 from spin_hub.core.dtypes import itemsize
-from spin_hub.core.files import ADAPTER_CONFIG, CONFIG
+from spin_hub.core.files import ADAPTER_CONFIG, CONFIG, Contents, split_names
 from spin_hub.core.json import parse
 from spin_hub.core.selection import Indices
 from spin_hub.errors import CorruptFile, ModelNotFound, QuantisedCheckpoint
@@ -67,6 +68,12 @@ class CheckpointIndex:
     def shards(self) -> tuple[str, ...]:
         """The files that hold tensors, sorted."""
         return self.layout.shards
+
+    @cached_property
+    def contents(self) -> Contents:
+        """The folder's files, sorted into kept and left out."""
+        names = (path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*") if path.is_file())
+        return split_names(names, self.layout.files)
 
     def raw(self, name: str, indices: Indices) -> NDArray[np.uint8]:
         """Read the bytes of some elements of a tensor, as they lie in the file.

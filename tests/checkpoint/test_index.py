@@ -142,3 +142,20 @@ def test_a_key_may_stand_twice_in_a_config_as_transformers_has_it(copied):
     text = (copied / "config.json").read_text()
     (copied / "config.json").write_text(text.replace("{", '{"model_type": "other", ', 1))
     assert read_index(copied).config["model_type"] == "llama"
+
+
+def test_twins_of_the_weights_are_left_out(sharded, tmp_path):
+    folder = shutil.copytree(sharded, tmp_path / "model")
+    for name in ("pytorch_model.bin", "consolidated.00.pth", "model.gguf", "onnx/model.onnx", "original/params.json",
+                 "spin/spin.json", ".gitattributes", "extra.safetensors"):  # fmt: skip
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(b"x")
+    (folder / "LICENSE").write_text("terms")
+    contents = read_index(folder).contents
+    assert set(contents.left_out) == {
+        "pytorch_model.bin", "consolidated.00.pth", "model.gguf", "onnx/model.onnx", "original/params.json",
+        "extra.safetensors",
+    }  # fmt: skip
+    assert contents.readme
+    assert {"LICENSE", "config.json", "tokenizer.json", "model.safetensors.index.json"} <= set(contents.kept)
+    assert not [name for name in contents.proven if name.startswith((".", "spin/"))]

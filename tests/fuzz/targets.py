@@ -17,7 +17,6 @@ from spin_hub.artifacts.ranking_file import NAME as RANKING
 from spin_hub.artifacts.ranking_file import read_ranking
 from spin_hub.artifacts.recipe_file import read_recipe_file
 from spin_hub.checkpoint.compat import fit_of, refusal
-from spin_hub.checkpoint.digests import contents_of
 from spin_hub.checkpoint.header import read_header
 from spin_hub.checkpoint.index import read_index
 from spin_hub.cli.console import Screen
@@ -213,7 +212,7 @@ def _file(name: str, data: bytes) -> Path:
 
 def _opened(folder: Path) -> None:
     found = read_index(folder)
-    files = contents_of(found)
+    files = found.contents
     assert set(found.shards) <= set(files.kept)
     assert not set(files.kept) & set(files.left_out)
 

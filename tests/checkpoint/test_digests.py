@@ -1,5 +1,6 @@
-"""Digests that are remembered must never be those of another content."""
+"""Digests are sha256, and one that is remembered is never that of another content."""
 
+import hashlib
 import os
 import time
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from spin_hub.checkpoint import digests as remembered
-from spin_hub.checkpoint.digests import DigestCache, known_digests, sha256
+from spin_hub.checkpoint.digests import DigestCache, digests, known_digests, sha256
 
 
 @pytest.fixture(autouse=True)
@@ -97,3 +98,12 @@ def test_digests_lie_where_caches_lie(tmp_path, monkeypatch):
     monkeypatch.delenv("XDG_CACHE_HOME")
     known_digests(tmp_path, [path.name], lambda _: None)
     assert (tmp_path / "home" / ".cache" / "spin-hub").is_dir()
+
+
+def test_digests_are_sha256_and_every_byte_is_counted(tmp_path):
+    for name in "abc":
+        (tmp_path / name).write_bytes(name.encode() * 1000)
+    seen = []
+    found = digests(tmp_path, "abc", seen.append)
+    assert found == {name: hashlib.sha256(name.encode() * 1000).hexdigest() for name in "abc"}
+    assert sum(seen) == 3000
