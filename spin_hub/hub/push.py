@@ -12,8 +12,9 @@ from huggingface_hub.utils import get_session
 
 from spin_hub.errors import CardRefused, HubSilent, RepoMoved, SpinHubError, TagTaken, VisibilityDiffers, WriteDenied
 from spin_hub.hub.answers import CLIENT_ERRORS, ours
+from spin_hub.hub.changes import Changes
 from spin_hub.hub.client import patiently
-from spin_hub.hub.commit import Changes, Pushed, Target, commit, page_of, prove
+from spin_hub.hub.commit import Pushed, Target, commit, page_of, prove
 from spin_hub.hub.failures import TOKEN_CAUSES, failure_of, push_error
 from spin_hub.hub.remote_repo import EMPTY, MAIN
 
