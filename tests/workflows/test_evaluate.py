@@ -223,7 +223,7 @@ def test_what_is_asked_for_is_refused_before_a_model_is_loaded(own, tmp_path, mo
     (tmp_path / "short.txt").write_text("too short")
     with pytest.raises(TextError, match="do not fill a window"):
         evaluate(EvalRequest(str(own), suite="wikitext", text=str(tmp_path / "short.txt")))
-    with pytest.raises(TasksUnusable, match="no folder"):
+    with pytest.raises(TasksUnusable, match="not a folder"):
         evaluate(EvalRequest(str(own), suite="capability", task_dir=tmp_path / "nowhere"))
     with pytest.raises(UsageError, match="--window"):
         EvalRequest(str(own), suite="wikitext", window=1)
