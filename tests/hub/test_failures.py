@@ -2,13 +2,17 @@
 
 import json
 import shlex
+import socket
+import ssl
 
+import httpx2
 import pytest
 from huggingface_hub import hf_hub_download
 from pushing import REPO, THERE, TOKENS, in_repo
 from server import Fault
 
 from spin_hub.hub import settings
+from spin_hub.hub.failures import failure_of
 
 BASE = "org/tiny"
 RATIOS = ("--p", "1e-2", "--q", "1e-1", "--samples", "2", "--no-eval")
@@ -341,3 +345,45 @@ def test_a_part_that_the_client_takes_for_the_whole_is_not_taken(desk, stock, st
     assert error["type"] == {401: "TokenRefused", 403: "AccessDenied"}.get(status, "HubUnreachable")
     desk.hub.heal()
     assert desk.run("apply", stock.delta, BASE, "-o", "out", "--json").code == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "words", "who", "kind", "said"),
+    [
+        (403, "Access to this resource is disabled.", "alice", "AccessDenied", "the Hub has disabled the repo"),
+        (403, "This address is not on the list", "alice", "AccessDenied", "not on the list"),
+        (401, "Log in first", None, "HubUnreachable", "there is no token here (Log in first)"),
+        (404, "No such route", "alice", "HubUnreachable", "it answered 404 (No such route)"),
+    ],
+)
+def test_what_the_hub_says_to_a_reader(desk, status, words, who, kind, said):
+    desk.hub.fail(Fault("info", status, times=None, message=words))
+    error = desk.run("inspect", THERE, "--json", who=who).error
+    assert error["type"] == kind
+    assert said in error["message"]
+
+
+def caused(error: Exception, cause: Exception) -> Exception:
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (caused(httpx2.ConnectError("x"), ssl.SSLCertVerificationError("self-signed")), "certificate"),
+        (caused(httpx2.ConnectError("x"), ssl.SSLError("WRONG_VERSION_NUMBER")), "tls"),
+        (caused(httpx2.ConnectError("x"), socket.gaierror(-2, "unknown")), "host"),
+        (httpx2.ReadTimeout("slow"), "slow"),
+        (httpx2.ProxyError("407 Proxy Authentication Required"), "proxy"),
+        (httpx2.RemoteProtocolError("disconnected"), "broken"),
+        (RuntimeError("Cannot send a request, as the client has been closed."), "broken"),
+        (PermissionError(13, "Permission denied", "/cache/x.lock"), "disk"),
+        (OSError("strange"), "other"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
+)
+def test_what_happens_before_an_answer(error, cause):
+    found = failure_of(error)
+    assert found.cause == cause
+    assert not found.why.endswith(".") and found.hint.endswith(".")
