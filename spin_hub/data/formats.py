@@ -52,7 +52,7 @@ def read_file(path: Path) -> Table:
     try:
         refuse_pointer(path)
         return READERS[kind](path)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         hint = "It may be damaged or have another kind than its suffix says: write or download it again."
         raise Unreadable(f"{path.name} cannot be read ({reason_of(error, path)})", hint) from error
 
@@ -61,8 +61,8 @@ def reason_of(error: Exception, path: Path) -> str:
     """Return the first line of a library's message, without the path, which may be long and somebody's own."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    if "UTF8" in str(error):
-        return "a column of texts has bytes that are not UTF-8"
+    if isinstance(error, UnicodeDecodeError) or "UTF8" in str(error):
+        return "a text in it has bytes that are not UTF-8"
     return re.sub(r"\S*" + re.escape(path.name) + r"\S*", path.name, first_line(error, 200)).replace(". ", "; ")
 
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 from spin_hub.data.builtin import read_builtin
 from spin_hub.data.files import read_table
 from spin_hub.data.hub_tables import read_dataset
+from spin_hub.data.rows import UNREADABLE
 from spin_hub.data.sources import Resolve
 from spin_hub.data.spec import BUILTIN, Spec
 from spin_hub.errors import QuestionsError, SourceError
@@ -138,4 +139,4 @@ def _question(spec: str, number: int, entry: Mapping[str, Any]) -> Question:
 
 def _word(cell: Any) -> str:
     """A cell as text: ids may be numbers, and a cell may be missing."""
-    return "" if cell is None else str(cell).strip()
+    return "" if cell in (None, UNREADABLE) else str(cell).strip()

@@ -22,6 +22,8 @@ from spin_hub.data.conversations import (
 
 Role: TypeAlias = Literal["prompt", "response", "system"]
 ROLES: Final[tuple[Role, ...]] = ("prompt", "response", "system")
+# The value of a cell that Python cannot hold, such as a time beyond its calendar or bytes that are not UTF-8.
+UNREADABLE: Final = ...
 NUMBER: Final = "spin_hub_row"
 """The column of a recipe's table that has the number of each row in the data set."""
 
@@ -71,15 +73,14 @@ class Table:
     def __getitem__(self, name: str) -> list[Any]:
         """Return the values of a column."""
         column = self.columns[name]
-        return column if isinstance(column, list) else list(column.to_pylist())
+        return column if isinstance(column, list) else [_plain(cell) for cell in column]
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return (self.entry(place, self.columns) for place in range(len(self)))
 
     def entry(self, place: int, names: Collection[str]) -> dict[str, Any]:
         """Return the cells of one row."""
-        cells = {name: self.columns[name][place] for name in names}
-        return {name: cell.as_py() if isinstance(cell, pa.Scalar) else cell for name, cell in cells.items()}
+        return {name: _plain(self.columns[name][place]) for name in names}
 
     def filled(self, name: str) -> int:
         """Count the rows in which a column holds text or a list that is not empty."""
@@ -95,6 +96,16 @@ class Table:
         else:
             return 0
         return int(pc.sum(pc.greater(lengths, 0)).as_py() or 0)
+
+
+def _plain(cell: Any) -> Any:
+    """Return a cell as a Python value, or UNREADABLE."""
+    if not isinstance(cell, pa.Scalar):
+        return cell
+    try:
+        return cell.as_py()
+    except (ValueError, OverflowError, LookupError, TypeError, pa.ArrowException):
+        return UNREADABLE
 
 
 @dataclass(frozen=True)

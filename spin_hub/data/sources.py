@@ -7,7 +7,6 @@ from typing import Final, TypeAlias
 import pyarrow as pa  # type: ignore[import-untyped]
 
 from spin_hub.data.builtin import LICENCE, builtin_names, builtin_rows
-from spin_hub.data.conversations import Unusable
 from spin_hub.data.files import read_table
 from spin_hub.data.hub_tables import read_dataset, short
 from spin_hub.data.recipes import RECIPES
@@ -61,10 +60,7 @@ class Source:
         Raises:
             Unusable: it has no prompt and response.
         """
-        try:
-            return make_row(self.columns, self.table.entry(place, self.columns.names), self.number(place))
-        except UnicodeDecodeError:
-            raise Unusable("text is not UTF-8") from None
+        return make_row(self.columns, self.table.entry(place, self.columns.names), self.number(place))
 
     def unread(self) -> Iterator[str]:
         """Yield a clause for each column that seems to belong to the prompt, has content, and is not read."""

@@ -14,6 +14,7 @@ import pytest
 
 from spin_hub.data.files import read_table
 from spin_hub.data.formats import READERS
+from spin_hub.data.questions import read_questions
 from spin_hub.data.rows import FORMS, known_columns
 from spin_hub.data.sampling import Sampling, read_sample
 from spin_hub.data.spec import FILE_KINDS, Spec
@@ -329,3 +330,20 @@ def test_what_save_to_disk_wrote_is_read(tmp_path):
     assert "other/test" in error.hint
     (tmp_path / "saved" / "state.json").write_text("{}")
     assert "not a whole folder of save_to_disk" in refused(tmp_path / "saved").message
+
+
+def test_cells_that_python_cannot_hold_are_not_text(tmp_path):
+    times = pa.array([2**60, 0], pa.int64()).cast(pa.timestamp("ms"))
+    rows = pa.table({"prompt": ["a", "b"], "response": ["c", "d"], "id": times, "question": ["e", "f"]})
+    pq.write_table(rows, tmp_path / "rows.parquet")
+    assert len(sampled(tmp_path / "rows.parquet", 2)) == 2
+    with pytest.raises(SourceError, match="response is not text: 2"):
+        sampled(f"{tmp_path / 'rows.parquet'}#response=id", 1)
+    assert [question.text for question in read_questions(str(tmp_path / "rows.parquet"), None)] == ["e", "f"]
+
+
+def test_the_name_of_a_column_that_is_not_utf_8_is_refused(tmp_path):
+    sink = io.BytesIO()
+    pq.write_table(pa.table({"prompt": ["a"], "response": ["b"]}), sink)
+    (tmp_path / "rows.parquet").write_bytes(sink.getvalue().replace(b"response", b"resp\xe9nse"))
+    assert "bytes that are not UTF-8" in refused(tmp_path / "rows.parquet").message
