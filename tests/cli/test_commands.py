@@ -262,17 +262,6 @@ def test_a_full_disk_is_a_sentence(cli, tiny, own_folder, monkeypatch):
     assert [path.name for path in own_folder.iterdir()] == ["tiny-spin.partial"]
 
 
-def test_an_error_that_nobody_expected_keeps_its_traceback(cli, tiny, monkeypatch):
-    import spin_hub.workflows.edit as workflow
-
-    def broken(*_):
-        raise ZeroDivisionError
-
-    monkeypatch.setattr(workflow, "open_base", broken)
-    with pytest.raises(ZeroDivisionError):
-        cli("edit", tiny, *RATIOS)
-
-
 def test_control_characters_of_a_strangers_file_do_not_reach_the_terminal(cli, tiny, tmp_path):
     folder = shutil.copytree(tiny, tmp_path / "model")
     (folder / "config.json").write_text('{"model_type": "\\u001b[31mred", "architectures": ["\\u001b[2J"]}')
