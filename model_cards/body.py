@@ -12,13 +12,13 @@ from jinja2.sandbox import SandboxedEnvironment
 
 from spin_hub.core.algebra import COMBINED, COMBINED_SENTENCE, how_of
 from spin_hub.core.names import by_layer
-from spin_hub.core.rules import DEFAULT_RULE
+from spin_hub.core.rules import DEFAULT_RULE, RULES
 from spin_hub.core.selection import PAPER
 from spin_hub.evidence import reports, unmeasured
 from spin_hub.kinds import MODEL
 from spin_hub.model_cards.heat_map import HEAT_MAP
 from spin_hub.model_cards.licences import terms_of
-from spin_hub.recipe import DEFAULT_SCORE, DEFAULT_SCORE_SENTENCE, RULES, rule_sentence
+from spin_hub.recipe import DEFAULT_SCORE, DEFAULT_SCORE_SENTENCE, rule_sentence, said_of
 from spin_hub.record import Record, needs_warning
 
 
@@ -49,7 +49,6 @@ def _environment() -> jinja2.Environment:
 
 def _variables(record: Record, repo_id: str | None) -> dict[str, Any]:
     terms = terms_of(record.model.card)
-    rule = RULES.get(str(record.method.get("rule")))
     score = (record.scoring.score if record.scoring else None) or {}
     return {
         "here": repo_id,
@@ -69,7 +68,8 @@ def _variables(record: Record, repo_id: str | None) -> dict[str, Any]:
         "again": shlex.join(record.facts.arguments(record.adapter)),
         "plot": f"{record.facts.folder}{HEAT_MAP}",
         "rule": COMBINED_SENTENCE if record.method.get("rule") == COMBINED else rule_sentence(record.method),
-        "rule_card": rule.card if rule else "",
+        "rule_card": said_of(record.method, "card"),
+        "packages": _packages(record),
         "importance": score.get("sentence", DEFAULT_SCORE_SENTENCE),
         "unmeasured": [*unmeasured(record.evaluation), "other languages"],
     }
@@ -87,8 +87,8 @@ def _chosen(record: Record) -> str:
     expression = method.get("expression")
     if method.get("rule") == COMBINED:
         return f"the weights of two other deltas, a and b, combined as `{expression}`"
-    if "rule" in method and method["rule"] in RULES:
-        return RULES[method["rule"]].chosen
+    if chosen := said_of(method, "chosen"):
+        return _cell(chosen)
     if expression == PAPER:
         return RULES[DEFAULT_RULE].chosen
     return f"the most important weights of its calibration sets, combined as `{expression}`"
@@ -129,6 +129,22 @@ def edit_command(record: Record) -> str | None:
     return _inline(shlex.join(words))
 
 
+def _packages(record: Record) -> list[str]:
+    # Each package that the command needs, with the option for which it is needed.
+    score = (record.scoring.score if record.scoring else None) or {}
+    named = [
+        ("rule", record.method.get("rule"), record.method.get("plugin")),
+        ("score", record.scoring.recipe.score if record.scoring else None, score if "package" in score else None),
+        ("as", record.kind, record.plugin),
+    ]
+    return [
+        f"`--{option} {_inline(str(name))}` is from the package "
+        + " ".join(_cell(plugin.get(part)) for part in ("package", "version"))
+        for option, name, plugin in named
+        if plugin
+    ]
+
+
 def _selection(method: Mapping[str, Any]) -> list[str]:
     words = ["--rule", str(method["rule"])] if method.get("rule", DEFAULT_RULE) != DEFAULT_RULE else []
     ratios: Mapping[str, float] = method.get("ratios", {})
@@ -136,8 +152,9 @@ def _selection(method: Mapping[str, Any]) -> list[str]:
         words += ["--p", _exact(method["p"]), "--q", _exact(method["q"])]
         usual = {name: method["p"] if name == "general" else method["q"] for name in ratios}
     else:
-        words += ["--select", str(method.get("expression"))]
         usual = {}
+    if "p" not in method or "select" in method:
+        words += ["--select", str(method.get("expression"))]
     for name in ("part", "layers"):
         words += [f"--{name}={method[name]}"] if name in method else []
     for name, ratio in ratios.items():

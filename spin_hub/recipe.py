@@ -34,6 +34,8 @@ DEFAULT_SCORE_SENTENCE: Final = (
 # The core looks for no installed packages, so their rules join its own here.
 RULES: Final[Table[Rule]] = registered("spin_hub.rules", OWN_RULES)
 """All rules by name, those of installed packages after the library's own."""
+_SAID: Final = ("sentence", "chosen", "card")
+"""The texts of a package's rule that a record keeps."""
 
 
 @dataclass(frozen=True)
@@ -115,12 +117,11 @@ class SelectionRecipe:
     """The options of selecting weights from a ranking.
 
     Attributes:
-        rule: a name in :data:`RULES`: ``paper``, ``published`` (what the released code computes), ``random`` (the
-            control), or one of an installed package.
+        rule: a name in :data:`RULES`.
         expression: replaces the rule's set expression, if the rule takes another.
         p, q: the ratio of ``general``, and of every other set.
         ratios: set name -> its own ratio, before p and q.
-        seed: of the random rule.
+        seed: of a rule that draws weights.
         part: of the model, in which they are chosen.
 
     Raises:
@@ -146,7 +147,9 @@ class SelectionRecipe:
             if not 0 < value < 1:
                 raise RatioOutOfRange(name=name, value=value)
         if self.expression is not None and not self.entry.takes_expression:
-            raise UsageError(message=f"--select replaces the paper's rule and cannot be combined with {self.rule!r}.")
+            raise UsageError(
+                message=f"--select cannot be combined with --rule {self.rule}, which takes no other set expression."
+            )
         if self.entry.one_ratio and (self.p != self.q or self.ratios):
             raise UsageError(message=f"The {self.rule} rule needs p = q: {self.entry.one_ratio}.")
         unknown = [name for name in self.ratios if name not in self.parsed.names]
@@ -182,18 +185,22 @@ class SelectionRecipe:
         return {name: self.ratio(name) for name in self.names}
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values, as in a delta's ``method``: a rule with its package, or an expression."""
+        """Return plain JSON values, as in a delta's ``method``: a rule, or an expression in place of the paper's.
+
+        A rule of a package has its ``plugin``: package and version, and what a card says of it.
+        """
         entry: dict[str, Any] = {"ratios": dict(sorted(self.all_ratios.items()))}
-        if self.expression is None:
-            entry["rule"] = self.rule
+        named = self.expression is None or self.rule != DEFAULT_RULE
+        if named:
+            entry |= {"rule": self.rule, "p": self.p, "q": self.q}
+            entry |= {} if self.expression is None else {"select": self.parsed.text}
         if self.expression is not None or self.entry.expression is not None:
             entry["expression"] = self.parsed.text
         if self.entry.draws:
             entry["seed"] = self.seed
-        if self.expression is None:
-            entry |= {"p": self.p, "q": self.q}
         if plugin := RULES.plugin(self.rule):
-            entry["plugin"] = {"package": plugin.package, "version": plugin.version}
+            said = {name: text for name in _SAID if (text := getattr(self.entry, name))}
+            entry["plugin"] = {"package": plugin.package, "version": plugin.version, **said}
         entry |= {} if self.part.target == ALL else {"part": self.part.target}
         entry |= {} if self.part.layers == ALL else {"layers": self.part.layers}
         return dict(sorted(entry.items()))
@@ -212,7 +219,7 @@ class SelectionRecipe:
         if plugin := rule_plugin(method):
             RULES.needed(method["rule"], [plugin])
         rule: dict[str, Any] = {name: method[name] for name in ("rule", "p", "q")}
-        usual = cls(**rule)
+        usual = cls(**rule, expression=method.get("select"))
         own = {name: ratio for name, ratio in method["ratios"].items() if usual.ratio(name) != ratio}
         return replace(usual, ratios=own, seed=method.get("seed", 0), part=part)
 
@@ -274,19 +281,30 @@ def rule_plugin(method: Mapping[str, Any]) -> Plugin | None:
     known = method.get("plugin")
     if known is None:
         return None
-    return Plugin(RULES.group, str(method["rule"]), str(known.get("package")), str(known.get("version")))
+    return Plugin(RULES.group, str(method.get("rule")), str(known.get("package")), str(known.get("version")))
 
 
 def rule_sentence(method: Mapping[str, Any]) -> str:
-    """Return the sentence of the rule that a recorded ``method`` names, installed here or not."""
+    """Return the sentence of the rule that a recorded ``method`` names; of a package's rule as it was recorded."""
     name = method.get("rule")
     if name is None:
         return "a set expression in place of the paper's"
-    if name in RULES:
-        return RULES[name].sentence
     if plugin := rule_plugin(method):
-        return f"the rule {name} of the package {plugin.package} {plugin.version}, which is not installed here"
-    return "a rule that this version does not know"
+        return (
+            f"{said_of(method, 'sentence') or f'the rule {name}'}, from the package {plugin.package} {plugin.version}"
+        )
+    return said_of(method, "sentence") or "a rule that this version does not know"
+
+
+def said_of(method: Mapping[str, Any], what: Literal["sentence", "chosen", "card"]) -> str:
+    """Return a text of the rule that a recorded ``method`` names, in one line if it was recorded; "" if not known.
+
+    A record keeps the texts of a package's rule, so that its card needs no package.
+    """
+    if "plugin" in method:
+        return " ".join(str(method["plugin"].get(what, "")).split())
+    rule = OWN_RULES.get(str(method.get("rule")))
+    return getattr(rule, what) if rule else ""
 
 
 def under_rule(scoring: ScoringRecipe, rule: str, asked: Mapping[str, object]) -> ScoringRecipe:

@@ -1,4 +1,4 @@
-"""The tables RULES and SCORES: each entry in help, record and card, and entries of installed packages likewise."""
+"""The tables RULES and SCORES: each entry in help, record and card, those of installed packages too."""
 
 import dataclasses
 import json
@@ -25,16 +25,17 @@ from spin_hub.core.rules import Rule, by_expression
 def chosen(ranking, recipe):
     return by_expression(ranking, recipe.parsed, recipe.all_ratios)
 
-RULE = Rule("first", "the best weights of one set", "the best weights", chosen,
-            expression="fairness")
+RULE = Rule("toy-one-set", "the best weights of one set", "the best weights", chosen,
+            card="One set | alone.", expression="fairness", implies={"accumulate": "model"}, takes_expression=True)
 """
 SCORE = """
 class Magnitude:
-    name, sentence = "magnitude", "its magnitude"
+    name, sentence = "toy-size", "its magnitude"
     def accumulate(self, sums, passed): pass
     def finish(self, weight, sums): return sums.copy_(weight.abs())
 SCORE = Magnitude()
 """
+BOTH = {"spin_hub.rules": {"toy-one-set": "RULE"}, "spin_hub.scores": {"toy-size": "SCORE"}}
 
 
 def help_of(verb):
@@ -60,37 +61,76 @@ def test_a_rule_is_in_help_record_and_card(name):
 
 
 def test_a_packages_rule_is_known_everywhere_and_missed_in_a_sentence(install, monkeypatch):
-    install(RULE, {"spin_hub.rules": {"first": "RULE"}})
-    method = record(SelectionRecipe("first", p=0.1, q=0.1)).method
+    install(RULE, {"spin_hub.rules": {"toy-one-set": "RULE"}})
+    method = record(SelectionRecipe("toy-one-set", p=0.1, q=0.1)).method
     assert "the best weights of one set" in help_of("sweep")
-    assert method["plugin"] == {"package": "spin-toy", "version": "1.2"} and method["expression"] == "fairness"
-    assert "--rule first" in edit_command(record(SelectionRecipe("first")))
+    said = {"sentence": "the best weights of one set", "chosen": "the best weights", "card": "One set | alone."}
+    assert method["plugin"] == {"package": "spin-toy", "version": "1.2", **said} and method["expression"] == "fairness"
+    assert "--rule toy-one-set" in edit_command(record(SelectionRecipe("toy-one-set")))
     monkeypatch.setattr("spin_hub.plugins._points", lambda group: {})
-    assert "of the package spin-toy 1.2, which is not installed here" in rule_sentence(method) + rule_text(method)
-    with pytest.raises(PluginMissing, match='rule "first" of the package spin-toy 1.2'):
+    assert "of the package spin-toy 1.2, which is not installed here" in rule_text(method)
+    assert rule_sentence(method) == "the best weights of one set, from the package spin-toy 1.2"
+    with pytest.raises(PluginMissing, match='rule "toy-one-set" of the package spin-toy 1.2'):
         SelectionRecipe.from_json(method)
 
 
+@pytest.mark.parametrize("rule", [name for name, rule in RULES.items() if not rule.takes_expression])
+def test_a_rule_that_takes_no_expression_is_named(rule):
+    with pytest.raises(UsageError, match=f"--select cannot be combined with --rule {rule}, which takes no other set"):
+        SelectionRecipe(rule, expression="privacy")
+
+
+def test_a_packages_rule_takes_an_expression_and_is_made_again_with_it(install):
+    install(RULE, {"spin_hub.rules": {"toy-one-set": "RULE"}})
+    recipe = SelectionRecipe("toy-one-set", "privacy - general", p=0.1, q=0.2, ratios={"privacy": 0.3})
+    made = again(record(recipe))
+    assert SelectionRecipe.from_json(made.method) == recipe
+    words = edit_command(made)
+    assert "--rule toy-one-set --p 0.1 --q 0.2 --select 'privacy - general' --ratio privacy=0.3" in words
+
+
+@pytest.mark.parametrize("name", ["taylor", "toy-own"])
+def test_a_card_describes_every_score_of_the_library(name, monkeypatch):
+    own = dataclasses.make_dataclass("Own", ["name", "sentence"])("toy-own", "its own <toy>")
+    monkeypatch.setattr(SCORES, "_own", {**SCORES._own, "toy-own": own})
+    made = again(record(SelectionRecipe(), ScoringRecipe(score=name)))
+    card = " ".join(render_card(made).split())
+    assert f"A weight's importance for a set of examples is {SCORES[name].sentence}".replace("<", "&lt;") in card
+    assert (f"(`--score {name}`)" in card) == (name == "toy-own") and "of the package" not in card
+
+
+def test_the_card_of_a_packages_rule_and_score_names_it_and_needs_it_no_more(install, monkeypatch):
+    install(RULE + SCORE, BOTH)
+    made = again(record(SelectionRecipe("toy-one-set"), ScoringRecipe(score="toy-size", accumulate="model")))
+    text = render_card(made)
+    card = " ".join(text.split())
+    assert "| rule | the best weights of one set, from the package spin-toy 1.2: `fairness` |" in card
+    assert "the best weights of" in card and "One set \\| alone." in card and "not installed" not in card
+    needs = (
+        "`--rule toy-one-set` is from the package spin-toy 1.2; `--score toy-size` is from the package spin-toy 1.2."
+    )
+    assert f"The command's {needs}" in card
+    monkeypatch.setattr("spin_hub.plugins._points", lambda group: {})
+    assert render_card(made) == text
+
+
 def test_a_packages_score_is_known_everywhere_and_missed_in_a_sentence(install, monkeypatch):
-    install(SCORE, {"spin_hub.scores": {"magnitude": "SCORE"}})
-    made = again(record(SelectionRecipe(), ScoringRecipe(score="magnitude")))
-    assert "magnitude: its magnitude" in help_of("score") and "--score magnitude" in edit_command(made)
+    install(SCORE, {"spin_hub.scores": {"toy-size": "SCORE"}})
+    made = again(record(SelectionRecipe(), ScoringRecipe(score="toy-size")))
+    assert "toy-size: its magnitude" in help_of("score") and "--score toy-size" in edit_command(made)
     assert made.scoring.score == {"sentence": "its magnitude", "package": "spin-toy", "version": "1.2"}
     monkeypatch.setattr("spin_hub.plugins._points", lambda group: {})
-    with pytest.raises(PluginMissing, match='score "magnitude" of the package spin-toy 1.2'):
-        score_named("magnitude", made.scoring.score)
+    with pytest.raises(PluginMissing, match='score "toy-size" of the package spin-toy 1.2'):
+        score_named("toy-size", made.scoring.score)
     with pytest.raises(UsageError, match="The score must be one of taylor"):
-        score_named("magnitude")
-
-
-BOTH = {"spin_hub.rules": {"first": "RULE"}, "spin_hub.scores": {"magnitude": "SCORE"}}
+        score_named("toy-size")
 
 
 @pytest.fixture
 def made(install, tiny, cli):
     """An edit by a rule and a score of a package."""
     install(RULE + SCORE, BOTH)
-    by = ("--rule", "first", "--score", "magnitude", "--p", "1e-2", "--q", "1e-2", "--samples", "2")
+    by = ("--rule", "toy-one-set", "--score", "toy-size", "--p", "1e-2", "--q", "1e-2", "--samples", "2")
     assert cli("edit", tiny, *by, "--no-eval", "--as", "delta", "-o", "out", "--quiet") == (0, "out\n", "")
     return Path("out")
 
@@ -114,7 +154,7 @@ def test_an_edit_by_a_packages_rule_and_score_is_proved_described_and_made_again
 
 
 @pytest.mark.parametrize(
-    ("missing", "said"), [("spin_hub.rules", 'rule "first"'), ("spin_hub.scores", 'score "magnitude"')]
+    ("missing", "said"), [("spin_hub.rules", 'rule "toy-one-set"'), ("spin_hub.scores", 'score "toy-size"')]
 )
 @pytest.mark.parametrize("verb", ["edit", "reproduce"])
 def test_a_recipe_and_a_record_name_the_package_that_is_missing(made, tiny, cli, monkeypatch, missing, said, verb):

@@ -93,7 +93,7 @@ class BaseRef:
         return f"{self.repo_id}@{self.commit}" if self.repo_id and self.commit else self.repo_id
 
 
-_TEXTS: Final = ("rule", "expression", "part", "layers")
+_TEXTS: Final = ("rule", "expression", "select", "part", "layers")
 _NUMBERS: Final = ("p", "q")
 _OBJECTS: Final = ("ratios", "chosen_on", "parts", "deltas", "plugin")
 

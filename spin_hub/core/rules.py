@@ -57,7 +57,7 @@ class Rule:
         count: the number of weights of a matrix for a ratio.
         one_ratio: why p must equal q, as a clause; empty if every set may have its own ratio.
         draws: whether weights are drawn with the seed, so that their values come from the base, not from the ranking.
-        takes_expression: whether ``--select`` may replace the expression.
+        takes_expression: whether ``--select`` may replace the expression, which the rule then finds in ``parsed``.
     """
 
     name: str
