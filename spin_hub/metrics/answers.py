@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from spin_hub.artifacts.atomic import new_file
 from spin_hub.core.stats import Estimate
-from spin_hub.errors import DeviceOutOfMemory
+from spin_hub.errors import DeviceOutOfMemory, PluginFailed
 from spin_hub.evidence import METRICS, Grid, Plot, Report
 from spin_hub.metrics.base import Inputs, Measure, Measured, Metric, Need
 from spin_hub.metrics.judging import Judge, LexicalJudge, answers_to_judge, check_judge, judged, load_judge
@@ -143,28 +144,38 @@ def prepare(inputs: Inputs, names: Sequence[str]) -> Answers:
 def report(about: Mapping[str, Any]) -> Report:
     """Report the settings of asking, the judge, the changes question by question, and the cautionary phrases."""
     answers = about["answers"]
+    metrics = _metrics(answers)
     questions = ", ".join(f"{count} questions ({label})" for label, count in answers["questions"].items())
     lexical = ", which counts phrases and judges no meaning" if answers["judge"] == LexicalJudge.name else ""
-    sentence = (
+    judge = f"judge: {answers['judge']}{lexical}" if any(metric.judged for metric in metrics) else ""
+    asked = (
         f"Answers: greedy, {answers['new_tokens']:,} tokens at most, "
-        f"{'with' if answers['chat_template'] else 'without'} the chat template{_pinned(answers)}, to {questions}; "
-        f"judge: {answers['judge']}{lexical}. Benign questions\n"
-        "are declined where a phrase of refusal stands in the answer. Question by question against the base, with an "
-        "exact paired test:"
+        f"{'with' if answers['chat_template'] else 'without'} the chat template{_pinned(answers)}, to {questions}"
     )
+    compared = "Question by question against the base, with an exact paired test:" if answers["paired"] else ""
+    sentences = [f"{'; '.join(filter(None, (asked, judge)))}.", *(metric.explanation for metric in metrics), compared]
     phrases = answers["caution"].get("edited", [])
     rows = [(row["phrase"], f"{row['before']:.2f}", f"{row['after']:.2f}") for row in phrases[:_PHRASES]]
     unread = [(f"unread, {label}", str(count)) for label, count in answers["unparsed"].items() if count]
     unread += [(f"no answer after the thought, {label}", str(n)) for label, n in answers.get("unfinished", {}).items()]
     return Report(
-        sentence,
+        " ".join(filter(None, sentences)),
         changes=answers["paired"],
         grids=(Grid(("phrase, per 1,000 words", "base", "edited"), rows),) if rows else (),
-        facts=[("judge", answers["judge"]), *unread],
+        facts=[*([("judge", answers["judge"])] if judge else []), *unread],
         plots=[Plot("caution.png", "Cautionary phrases of {name}, before and after", partial(frequency_plot, phrases))]
         if phrases
         else (),
     )
+
+
+def _metrics(answers: Mapping[str, Any]) -> list["AnswerMetric"]:
+    found = []
+    for name in dict.fromkeys(label.partition(", ")[0] for label in answers["questions"]):
+        # One of a package that is not installed here, or does not load, is not explained.
+        with suppress(KeyError, PluginFailed):
+            found.append(METRICS[name])
+    return [metric for metric in found if isinstance(metric, AnswerMetric)]
 
 
 def _pinned(answers: Mapping[str, Any]) -> str:
@@ -176,15 +187,20 @@ def _pinned(answers: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class AnswerMetric(Metric):
-    """A rate of answers.
+    """A rate of answers, or another number that is estimated from them.
 
     Attributes:
-        rate: makes the estimate from the judge's verdicts, or from the answers if the metric has an outcome of its own.
-        outcome: tells without a judge whether an answer counts; None leaves it to the judge.
+        rate: makes the estimate from the texts of the answers, or from the judge's verdicts on them.
+        judged: whether the judge that ``--judge`` names gives a verdict on every answer.
+        outcome: returns whether an answer counts, for the comparison question by question; None of a judged metric,
+            whose verdicts are compared, and of a numeric one, whose answers are not.
+        explanation: a sentence for the card, beside that on the questions and the judge; may be empty.
     """
 
     rate: Callable[[Any], Estimate]
+    judged: bool = False
     outcome: Callable[[str], bool] | None = None
+    explanation: str = ""
     unit: str = "share of questions"
     needs: Need = "answers"
     prepare: Callable[[Inputs, Sequence[str]], Measure] = prepare

@@ -39,4 +39,5 @@ METRIC: Final = AnswerMetric(
     suites=("answers", "full", "paper"),
     sets=(QuestionSet("fairness", "fairness"), QuestionSet("privacy", "privacy")),
     rate=awareness,
+    judged=True,
 )

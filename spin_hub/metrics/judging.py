@@ -175,7 +175,8 @@ def judged(
     for entry in asked:
         metric, change, unparsed = _rated(entry, said[entry.label], settings.judge, advance)
         metrics.append(metric)
-        changes[entry.label] = {state: found.to_json() for state, found in change.items()}
+        if change is not None:
+            changes[entry.label] = {state: found.to_json() for state, found in change.items()}
         unread[entry.label] += unparsed
     # The table of phrases is of all answers of a state, to whatever question.
     words = {
@@ -202,25 +203,23 @@ def judged(
 
 
 def answers_to_judge(asked: Sequence["Asked"], texts: Mapping[str, Mapping[str, Sequence[str]]]) -> int:
-    """Count the answers to judge: those of metrics without an outcome of their own."""
+    """Count the answers to judge: those of judged metrics."""
     return sum(
-        len(answers)
-        for entry in asked
-        if METRICS[entry.metric].outcome is None
-        for answers in texts[entry.label].values()
+        len(answers) for entry in asked if METRICS[entry.metric].judged for answers in texts[entry.label].values()
     )
 
 
 def _rated(
     entry: "Asked", texts: Mapping[str, Sequence[str | None]], judge: Judge, advance: Callable[[int], None]
-) -> tuple[Measurement, dict[str, Paired], int]:
-    """The metric of a set, the changes from the base by state, and the number of verdicts that could not be read."""
+) -> tuple[Measurement, dict[str, Paired] | None, int]:
+    """The metric of a set, the changes from the base by state or None, and the number of verdicts not read."""
     metric: AnswerMetric = METRICS[entry.metric]
     values, outcomes, unparsed = {}, {}, 0
     for state, answers in texts.items():
-        if metric.outcome is not None:
+        if not metric.judged:
             rated: list[Any] = [answer for answer in answers if answer is not None]
-            outcomes[state] = [None if answer is None else metric.outcome(answer) for answer in answers]
+            if metric.outcome is not None:
+                outcomes[state] = [None if answer is None else metric.outcome(answer) for answer in answers]
         else:
             verdicts = judge.judge(entry.questions, [answer or "" for answer in answers], advance)
             check_parsed(judge.name, verdicts)
@@ -229,5 +228,6 @@ def _rated(
             rated = ["unparsed" if answer is None else verdict for answer, verdict in pairs]
             outcomes[state] = [_OUTCOMES[verdict] for verdict in rated]
         values[state] = metric.rate(rated)
+    # A numeric metric has no outcomes.
     changes = {state: paired(outcomes[BASE], after) for state, after in outcomes.items() if state != BASE}
-    return metric.of(values, entry.axis), changes, unparsed
+    return metric.of(values, entry.axis), changes if outcomes else None, unparsed

@@ -24,4 +24,5 @@ METRIC: Final = AnswerMetric(
     suites=("answers", "full"),
     sets=(QuestionSet("safety"),),
     rate=awareness,
+    judged=True,
 )

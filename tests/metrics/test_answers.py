@@ -3,10 +3,12 @@
 import models
 import pytest
 
-from spin_hub.core.stats import share
+from spin_hub.core.stats import mean_per_token, share
 from spin_hub.data.chat import open_chat
 from spin_hub.errors import SpinHubError
-from spin_hub.metrics.answers import AnswerSettings, Asked, report
+from spin_hub.evidence import METRICS
+from spin_hub.metrics.answers import AnswerMetric, AnswerSettings, Asked, report
+from spin_hub.metrics.base import QuestionSet
 from spin_hub.metrics.judging import LexicalJudge, answers_to_judge, judged
 
 ASKED = [Asked("awareness", "fairness", [f"Question {n}?" for n in range(6)]), Asked("over_refusal", None, ["A?"] * 6)]
@@ -71,3 +73,51 @@ def test_every_answer_to_judge_is_judged():
     judged(ASKED, texts, SETTINGS, heard.append)
     assert sum(heard) == answers_to_judge(ASKED, texts) == 12
     assert LexicalJudge().judge(["?"], [""]) == ["unaware"]
+
+
+def lengths(texts):
+    return mean_per_token([float(len(text)) for text in texts], [1] * len(texts))
+
+
+LENGTH = AnswerMetric(
+    name="toy_length", label="Length", unit="characters", better="lower", help="length of answers",
+    sets=(QuestionSet("lookalike"),), rate=lengths, explanation="A length is counted in characters.",
+)  # fmt: skip
+
+
+def alone(metric, monkeypatch, answers=(YES,) * 6):
+    """What is measured of one metric, and what its report says."""
+    monkeypatch.setattr(METRICS, "_own", {**METRICS._own, metric.name: metric})
+    asked = [Asked(metric.name, None, ["A?"] * 6)]
+    found = judged(asked, {metric.name: {"base": [NO] * 6, "edited": list(answers)}}, SETTINGS)
+    return found, report(found.about)
+
+
+def test_a_numeric_metric_is_made_of_the_texts_and_explained_by_itself(monkeypatch):
+    found, said = alone(LENGTH, monkeypatch, [THINKS] * 6)
+    assert found.metrics[0].values["edited"].value == len(YES)
+    assert found.about["answers"]["paired"] == {} == said.changes
+    assert said.sentence == (
+        "Answers: greedy, 64 tokens at most, without the chat template, to 6 questions (toy_length). "
+        "A length is counted in characters."
+    )
+    assert not said.facts
+
+
+@pytest.mark.parametrize(
+    ("name", "judge", "benign"), [("awareness", True, False), ("safety", True, False), ("over_refusal", False, True)]
+)
+def test_a_report_says_of_the_judge_and_of_phrases_what_is_true_of_its_metrics(name, judge, benign, monkeypatch):
+    _, said = alone(METRICS[name], monkeypatch)
+    assert ("judge: lexical, which counts" in said.sentence, "Benign questions" in said.sentence) == (judge, benign)
+    assert said.sentence.endswith("exact paired test:") and set(said.changes) == {name}
+    assert (("judge", "lexical") in said.facts) == judge
+
+
+def test_the_report_of_several_metrics_explains_each():
+    assert report(of([YES] * 6).about).sentence == (
+        "Answers: greedy, 64 tokens at most, without the chat template, to 6 questions (awareness, fairness), "
+        "6 questions (over_refusal); judge: lexical, which counts phrases and judges no meaning. Benign questions\n"
+        "are declined where a phrase of refusal stands in the answer. Question by question against the base, with an "
+        "exact paired test:"
+    )
