@@ -1,6 +1,6 @@
 """The kinds of an output: what each is called, what its card and its metadata say, and where its delta lies.
 
-One entry says each fact of a kind. What writes and verifies it is its entry in :data:`spin_hub.exports.base.EXPORTS`.
+One entry says each fact of a kind, and names the object that writes and verifies it.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -40,6 +40,8 @@ class Kind:
         files: its own, beside card, delta, record and plot; those of a whole model are the base's.
         knows: the options of ``edit`` and ``export`` that concern it.
         options: returns those that make the same output again from what the record says in ``adapter``.
+        export: where its :class:`spin_hub.exports.base.Export` is, as ``module:object``, since adapters import torch;
+            "" for the kind of a package, whose entry point is the export.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Kind:
     files: tuple[str, ...] = ()
     knows: frozenset[str] = frozenset()
     options: Callable[[Mapping[str, Any]], Mapping[str, Any]] = _none
+    export: str = ""
 
     def arguments(self, adapter: Mapping[str, Any] | None) -> list[str]:
         """Return the words of a command line that ask for this kind again.
@@ -88,6 +91,7 @@ MODEL: Final = Kind(
     library="transformers",
     relation="finetune",
     whole=True,
+    export="spin_hub.exports.native:MODEL_ENTRY",
 )
 DELTA: Final = Kind(
     name="delta",
@@ -97,6 +101,7 @@ DELTA: Final = Kind(
     template="delta.md",
     library="spin-hub",
     folder="",
+    export="spin_hub.exports.native:DELTA_ENTRY",
 )
 PEFT: Final = Kind(
     name="peft",
@@ -109,6 +114,7 @@ PEFT: Final = Kind(
     files=ADAPTER_FILES,
     knows=frozenset({"peft_type"}),
     options=_sparse_options,
+    export="spin_hub.exports.peft_sparse:ENTRY",
 )
 LORA: Final = Kind(
     name="lora",
@@ -122,10 +128,14 @@ LORA: Final = Kind(
     files=ADAPTER_FILES,
     knows=frozenset({"all_layers", "measure", "yes"}),
     options=_lora_options,
+    export="spin_hub.exports.lora:ENTRY",
 )
 
+OWN: Final[Mapping[str, Kind]] = {kind.name: kind for kind in (MODEL, DELTA, PEFT, LORA)}
+"""The library's own kinds by name."""
+
 # A package's entry is its whole export, whose facts are its kind.
-KINDS: Final[Table[Any]] = registered(GROUP, {kind.name: kind for kind in (MODEL, DELTA, PEFT, LORA)})
+KINDS: Final[Table[Any]] = registered(GROUP, OWN)
 
 
 def kind_of(name: str, plugins: Iterable[Plugin] = ()) -> Kind:

@@ -1,6 +1,7 @@
 """EXPORTS: one entry for each kind of output, which checks, writes and verifies it.
 
-A package adds a kind with an entry point in the group ``spin_hub.exports`` whose object is an :class:`Export`::
+The library's own are named by their kinds in :mod:`spin_hub.kinds`. A package adds a kind with an entry point in the
+group ``spin_hub.exports`` whose object is an :class:`Export`::
 
     [project.entry-points."spin_hub.exports"]
     gguf = "my_package:GGUF"
@@ -20,7 +21,7 @@ from spin_hub.checkpoint.store import FileStore
 from spin_hub.core.delta import Delta
 from spin_hub.core.ranking import Shape
 from spin_hub.errors import UsageError
-from spin_hub.kinds import DELTA, GROUP, LORA, MODEL, PEFT, Kind, asked_kind, kinds
+from spin_hub.kinds import GROUP, OWN, Kind, asked_kind, kinds
 from spin_hub.plugins import Table, registered
 from spin_hub.progress import Reporter, step
 from spin_hub.recipe import SelectionRecipe
@@ -186,16 +187,7 @@ class Export:
         return ""
 
 
-# Adapters need torch, so they are imported when one is written or verified.
-EXPORTS: Final[Table[Export]] = registered(
-    GROUP,
-    {
-        MODEL.name: "spin_hub.exports.native:MODEL_ENTRY",
-        DELTA.name: "spin_hub.exports.native:DELTA_ENTRY",
-        PEFT.name: "spin_hub.exports.peft_sparse:ENTRY",
-        LORA.name: "spin_hub.exports.lora:ENTRY",
-    },
-)
+EXPORTS: Final[Table[Export]] = registered(GROUP, {name: kind.export for name, kind in OWN.items()})
 """All exports by the name of their kind, those of installed packages after the library's own."""
 
 

@@ -12,7 +12,7 @@ from spin_hub.cli import app as cli
 from spin_hub.core.files import README
 from spin_hub.errors import PluginMissing, UsageError
 from spin_hub.exports.base import EXPORTS, ExportOptions, settings_of
-from spin_hub.kinds import KINDS, kind_of
+from spin_hub.kinds import KINDS, exported, kind_of
 from spin_hub.model_cards.body import edit_command
 from spin_hub.recipe import Destination, ScoringRecipe, SelectionRecipe
 from spin_hub.verification.artifact import open_artifact
@@ -38,12 +38,12 @@ def files_of(folder) -> dict[str, bytes]:
 
 
 def test_both_tables_have_the_same_names_and_facts():
-    assert list(EXPORTS) == list(KINDS) == ["model", "delta", "peft", "lora"]
+    assert list(EXPORTS) == list(KINDS)
     assert all(EXPORTS[name].facts is kind_of(name) for name in EXPORTS)
     assert len({kind_of(name).suffix for name in KINDS}) == len(KINDS)
 
 
-@pytest.mark.parametrize("kind", ["model", "delta", "peft", "lora"])
+@pytest.mark.parametrize("kind", EXPORTS)
 def test_written_verified_recorded_and_made_again(kind, tiny, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "path").mkdir()
@@ -90,8 +90,8 @@ def test_options_of_another_kind_are_refused_before_any_work():
         EditRequest("nowhere", peft_type="shira")
     with pytest.raises(UsageError, match="--all-layers is for --as lora, not for peft"):
         ExportOptions(form="peft", all_layers=True)
-    with pytest.raises(UsageError, match="must be one of model, delta, peft, lora, not 'gguf'"):
-        EditRequest("nowhere", kind="gguf")
+    with pytest.raises(UsageError, match=f"must be one of {', '.join(KINDS)}, not 'toy-none'"):
+        EditRequest("nowhere", kind="toy-none")
 
 
 # A form of a package of one file.
@@ -116,8 +116,8 @@ class ListMade(Made):
 
 class List(Export):
     facts = Kind(
-        name="list", noun="a list of weights", help="a list in plain text", suffix="-list", library="spin-toy",
-        template="# {{ record.adapter.lines }} lines\\n\\n{{ command }}\\n", files=("weights.txt",), tags=("list",),
+        name="toy-list", noun="a list of weights", help="a list in plain text", suffix="-toy-list", library="spin-toy",
+        template="# {{ record.adapter.lines }} lines\\n\\n{{ command }}\\n", files=("weights.txt",), tags=("toy-list",),
     )
 
     def make(self, options, delta, base, reporter):
@@ -134,7 +134,7 @@ LIST = List()
 
 @pytest.fixture
 def toy(install):
-    install(TOY, {"spin_hub.exports": {"list": "LIST"}})
+    install(TOY, {"spin_hub.exports": {"toy-list": "LIST"}})
 
 
 @pytest.mark.parametrize("verb", ["edit", "export"])
@@ -142,23 +142,24 @@ def test_a_packages_form_is_in_the_help(toy, verb, monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "200")
     cli.run([verb, "--help"])
     text = " ".join(capsys.readouterr().out.replace("│", " ").split())
-    assert "lora: an adapter for servers, exact when merged; list: a list in plain text" in text
+    assert "toy-list: a list in plain text" in text
+    assert all(f"{name}: {kind_of(name).help}" in text for name in exported())
 
 
 def test_a_packages_form_is_written_recorded_and_verified(toy, tiny, tmp_path):
-    outcome = made("list", tiny, tmp_path / "out")
+    outcome = made("toy-list", tiny, tmp_path / "out")
     text = (tmp_path / "out" / "weights.txt").read_text()
     assert text.count("\n") == outcome.record.result.weights
     entry = json.loads((tmp_path / "out" / "spin" / "spin.json").read_text())
-    assert (entry["kind"], entry["plugin"]) == ("list", {"package": "spin-toy", "version": "1.2"})
+    assert (entry["kind"], entry["plugin"]) == ("toy-list", {"package": "spin-toy", "version": "1.2"})
     card = (tmp_path / "out" / README).read_text()
     assert f"# {outcome.record.result.weights} lines" in card
-    assert "--as list" in card and "library_name: spin-toy" in card and "- list" in card
+    assert "--as toy-list" in card and "library_name: spin-toy" in card and "- toy-list" in card
     assert verify(tmp_path / "out", base=str(tiny)).equal
     (tmp_path / "out" / "weights.txt").write_text("others\n")
     found = verify(tmp_path / "out", base=str(tiny))
     assert [(row.what, row.file) for row in found.differences] == [("export", "weights.txt")]
-    assert settings_of(outcome.record).form == "list"
+    assert settings_of(outcome.record).form == "toy-list"
 
 
 def test_export_and_the_terminal_know_a_packages_form(toy, tiny, tmp_path, capsys):
@@ -167,7 +168,7 @@ def test_export_and_the_terminal_know_a_packages_form(toy, tiny, tmp_path, capsy
 
     folder = made("delta", tiny, tmp_path / "delta").output
     outcome = spin_hub.export(
-        spin_hub.ExportRequest(str(folder), str(tiny), form="list", destination=Destination(tmp_path / "out"))
+        spin_hub.ExportRequest(str(folder), str(tiny), form="toy-list", destination=Destination(tmp_path / "out"))
     )
     show_edit(Screen(False, False), outcome)
     assert "lines" in capsys.readouterr().out
@@ -176,8 +177,8 @@ def test_export_and_the_terminal_know_a_packages_form(toy, tiny, tmp_path, capsy
 
 @pytest.mark.parametrize("verb", ["verify", "inspect", "revert", "card", "push"])
 def test_without_the_package_every_verb_says_so_in_a_sentence(install, tiny, tmp_path, verb, capsys):
-    install(TOY, {"spin_hub.exports": {"list": "LIST"}})
-    made("list", tiny, tmp_path / "out")
+    install(TOY, {"spin_hub.exports": {"toy-list": "LIST"}})
+    made("toy-list", tiny, tmp_path / "out")
     from spin_hub import plugins
 
     # As if it was never installed.
@@ -186,7 +187,7 @@ def test_without_the_package_every_verb_says_so_in_a_sentence(install, tiny, tmp
     plugins._points.cache_clear()
     assert cli.run([verb, str(tmp_path / "out")]) == 1
     error = capsys.readouterr().err
-    sentence = 'This was made with the export "list" of the package spin-toy 1.2, which is not installed here.'
+    sentence = 'This was made with the export "toy-list" of the package spin-toy 1.2, which is not installed here.'
     assert sentence in " ".join(error.split())
     with pytest.raises(PluginMissing):
         read_record(tmp_path / "out" / "spin" / "spin.json")

@@ -43,23 +43,23 @@ class Norms:
             with turned(model, state) as found:
                 norms = [float(weight.norm()) for weight in found.parameters()]
             values[name] = mean_per_token(norms, [1] * len(norms))
-        return Measured((METRIC.of(values),), {"norm": {"tensors": len(norms)}})
+        return Measured((METRIC.of(values),), {"toy_norm": {"tensors": len(norms)}})
 
 
 def prepare(inputs, names):
-    assert names == ["norm"] and inputs.request.suite
+    assert names == ["toy_norm"] and inputs.request.suite
     return Norms()
 
 
 def report(about):
-    tensors = about["norm"]["tensors"]
+    tensors = about["toy_norm"]["tensors"]
     return Report(f"Norm | <b>: the mean over {tensors} tensors.", facts=[("tensors of the norm", str(tensors))],
                   plots=[Plot("norm.png", "Norms of {name}", lambda title, path: path.write_text(title))])
 
 
 METRIC = Metric(
-    name="norm", label="Norm of a tensor", unit="as the weights", better="lower", needs="logits",
-    help="the mean norm of the tensors", prepare=prepare, suites=("quick", "tensors"), report=report,
+    name="toy_norm", label="Norm of a tensor", unit="as the weights", better="lower", needs="logits",
+    help="the mean norm of the tensors", prepare=prepare, suites=("quick", "toy_suite"), report=report,
     ability="the tensors' norm",
 )
 """
@@ -102,16 +102,19 @@ def test_an_entry_is_complete(name):
 
 
 def test_suites_follow_from_the_entries():
-    answers = ("awareness", "over_refusal", "safety")
-    likelihood = ("kl", "perplexity", "preference", "gain")
-    assert suites() == {
-        "quick": likelihood,
-        "answers": answers,
-        "full": (*likelihood, *answers, "coupling"),
-        "paper": ("awareness", "coupling", "wikitext", "capability"),
-        "likelihood": likelihood,
-    }
-    assert EvalRequest("model", suite="coupling,likelihood,kl").metrics == (*likelihood, "coupling")
+    found = suites()
+    # The paper's own: those of its tables.
+    assert {"awareness", "coupling", "wikitext", "capability"} <= set(found["paper"])
+    assert {"quick", "answers", "full", "paper"} <= set(found)
+    for suite, names in found.items():
+        assert list(names) == [name for name in METRICS if suite in METRICS[name].suites]
+    # What is measured by default needs no answers, which take long.
+    assert {METRICS[name].needs for name in found["quick"]} == {"logits"}
+
+
+def test_suites_and_metrics_are_named_together_in_the_order_of_the_table():
+    asked = EvalRequest("model", suite="coupling,answers,safety").metrics
+    assert asked == tuple(name for name in METRICS if name in {"coupling", *suites()["answers"]})
 
 
 @pytest.mark.moderate
@@ -160,27 +163,24 @@ def test_metrics_that_share_their_preparation_are_prepared_once(edited, monkeypa
 
 @pytest.mark.moderate
 def test_one_file_of_another_package_adds_a_metric(install, edited, tmp_path, cli, capsys, monkeypatch):
-    install(LENGTH, {"spin_hub.metrics": {"norm": "METRIC"}})
+    install(LENGTH, {"spin_hub.metrics": {"toy_norm": "METRIC"}})
     own = shutil.copytree(edited, tmp_path / "own")
-    assert suites()["tensors"] == ("norm",) and "norm" in suites()["quick"]
+    assert suites()["toy_suite"] == ("toy_norm",) and "toy_norm" in suites()["quick"]
     monkeypatch.setenv("COLUMNS", "200")
     _, text, _ = cli("eval", "--help")
     text = " ".join(text.replace("│", " ").split())
-    assert (
-        "norm: the mean norm of the tensors" in text
-        and "Suites (quick, answers, full, paper, likelihood, tensors)" in text
-    )
-    evaluation = evaluate(EvalRequest(str(own), suite="tensors")).evaluation
-    assert [entry["name"] for entry in evaluation["metrics"]] == ["norm"]
+    assert "toy_norm: the mean norm of the tensors" in text and f"Suites ({', '.join(suites())})" in text
+    evaluation = evaluate(EvalRequest(str(own), suite="toy_suite")).evaluation
+    assert [entry["name"] for entry in evaluation["metrics"]] == ["toy_norm"]
     assert "norm.png" in {path.name for path in draw_evaluation(evaluation, "tiny", tmp_path)}
     assert (tmp_path / "norm.png").read_text() == "Norms of tiny"
     assert ("the tensors' norm" in unmeasured(None), "the tensors' norm" in unmeasured(evaluation)) == (True, False)
     assert evaluation["metrics"][0]["values"].keys() == {"base", "edited", "control"}
     assert evaluation["about"]["plugins"] == [
-        {"table": "spin_hub.metrics", "name": "norm", "package": "spin-toy", "version": "1.2"}
+        {"table": "spin_hub.metrics", "name": "toy_norm", "package": "spin-toy", "version": "1.2"}
     ]
     text = shown(evaluation, capsys)
-    assert "norm" in text and "tensors of the norm" in text
+    assert "toy_norm" in text and "tensors of the norm" in text
     card = (own / "README.md").read_text()
     assert "Norm of a tensor (as the weights)" in card and "Norm \\| &lt;b>: the mean over" in card
     assert "KL and perplexity:" in card
@@ -189,21 +189,21 @@ def test_one_file_of_another_package_adds_a_metric(install, edited, tmp_path, cl
     from spin_hub.workflows.card import card as write_card
 
     plugins._points.cache_clear()
-    assert "norm" not in METRICS
+    assert "toy_norm" not in METRICS
     write_card(own)
     card = (own / "README.md").read_text()
     assert "Norm of a tensor (as the weights)" in card and "the mean over" not in card
-    assert "norm" in shown(evaluation, capsys)
+    assert "toy_norm" in shown(evaluation, capsys)
 
 
 def test_a_package_that_does_not_load_hides_no_other_metric(install, edited):
     from spin_hub.errors import PluginFailed
 
-    install("raise ValueError('no luck')", {"spin_hub.metrics": {"norm": "METRIC"}})
-    assert "norm" not in suites()["quick"]
+    install("raise ValueError('no luck')", {"spin_hub.metrics": {"toy_norm": "METRIC"}})
+    assert "toy_norm" not in suites()["quick"]
     assert EvalRequest(str(edited)).metrics == suites()["quick"]
     with pytest.raises(PluginFailed, match="no luck"):
-        evaluate(EvalRequest(str(edited), suite="norm"))
+        evaluate(EvalRequest(str(edited), suite="toy_norm"))
 
 
 def test_the_tokenizer_of_the_inputs_is_loaded_once(tiny):
