@@ -96,8 +96,9 @@ ATTRIBUTES: Final = {
     "st_ctime_ns": "the time of creation on Windows",
 }
 ERRNO: Final = {
-    "EACCES", "EBADF", "EDQUOT", "EEXIST", "EFBIG", "EINVAL", "EIO", "ENAMETOOLONG", "ENOENT", "ENOSPC", "ENOSYS",
-    "ENOTEMPTY", "EOPNOTSUPP", "EPERM", "EROFS", "EXDEV",
+    "EACCES", "EBADF", "EBUSY", "EDQUOT", "EEXIST", "EFBIG", "EINVAL", "EIO", "EISDIR", "ELOOP", "EMFILE",
+    "ENAMETOOLONG", "ENFILE", "ENOENT", "ENOMEM", "ENOSPC", "ENOSYS", "ENOTDIR", "ENOTEMPTY", "EOPNOTSUPP", "EPERM",
+    "EROFS", "ESTALE", "EXDEV",
 }  # fmt: skip
 """Those that Python defines on all three systems, as far as they are used."""
 
@@ -119,7 +120,8 @@ SEAM: Final = {
     ("spin_hub/checkpoint/digests.py", ".st_ino"): "beside size and time, and only to save a reading",
     ("spin_hub/checkpoint/digests.py", ".st_ctime"): "beside the time of change",
     ("spin_hub/checkpoint/digests.py", ".st_ctime_ns"): "beside size and time, and only to save a reading",
-    ("model_cards/render.py", "backslash"): "an escape of Markdown",
+    ("model_cards/body.py", "backslash"): "an escape of Markdown",
+    ("spin_hub/data/hub_tables.py", ".symlink_to"): "else the file is copied",
     ("cli/progress.py", "resource"): "not on Windows, where no peak is shown",
     ("spin_hub/doctor/processor.py", "the path /proc/cpuinfo"): "else sysctl or platform.processor",
     ("spin_hub/doctor/devices.py", "the path /proc/driver/nvidia/version"): "else nvidia-smi",
@@ -256,7 +258,7 @@ def test_the_error_codes_are_known_here():
         ("from os import kill", "os.kill"),
         ("import signal\nsignal.signal(signal.SIGHUP, f)", "signal.SIGHUP"),
         ("import ctypes\nvars(ctypes)['windll']", "ctypes.windll"),
-        ("import errno\nerrno.ELOOP", "errno.ELOOP"),
+        ("import errno\nerrno.EREMOTEIO", "errno.EREMOTEIO"),
         ("path.stat().st_ino", ".st_ino"),
         ("path.symlink_to(other)", ".symlink_to"),
         ("(folder / 'x').chmod(0o600)", ".chmod"),

@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -64,7 +65,11 @@ def _mirror(cache: Path, place: Path, ref: DatasetRef) -> None:
         if path.is_file() and path.suffix != ".lock":
             link = place / path.relative_to(cache)
             link.parent.mkdir(parents=True, exist_ok=True)
-            link.symlink_to(path)
+            try:
+                link.symlink_to(path)
+            except OSError:
+                # Windows lets few users make links.
+                shutil.copyfile(path, link)
 
 
 def _read(spec: Spec, ref: DatasetRef, cache: str | None = None) -> Table:
