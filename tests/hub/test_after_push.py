@@ -9,6 +9,7 @@ from pushing import REPO, Desk
 from stocking import UP, a_delta
 
 from spin_hub.hub import ranges
+from spin_hub.kinds import exported
 
 
 def looked(done) -> dict:
@@ -101,7 +102,7 @@ def test_a_base_that_is_a_folder(desk, stock, sharded):
     assert "spin-hub verify alice/again --base FOLDER" in again.notes
 
 
-@pytest.mark.parametrize("form", ["peft", "lora"])
+@pytest.mark.parametrize("form", exported())
 def test_a_pushed_adapter_is_verified_as_far_as_it_goes(desk, stock, form):
     sizes = ("--p", "1e-2", "--q", "1e-1", "--samples", "2", "--no-eval", "--yes")
     done = desk.run("edit", "org/tiny", *sizes, "--as", form, "--push", "--repo-id", f"alice/{form}", "--json")

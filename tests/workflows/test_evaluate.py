@@ -18,6 +18,8 @@ from spin_hub.errors import (
     TextError,
     UsageError,
 )
+from spin_hub.evidence import METRICS
+from spin_hub.metrics.base import suites
 from spin_hub.metrics.request import EvalRequest
 from spin_hub.metrics.wikitext import window_of
 from spin_hub.models import device
@@ -67,7 +69,7 @@ def test_a_model_without_an_edit_has_one_state(sharded):
     assert outcome.evaluation["states"] == ["base"]
     assert outcome.folder is None
     names = [(metric["name"], metric["axis"]) for metric in outcome.evaluation["metrics"]]
-    assert names == [("awareness", "fairness"), ("awareness", "privacy"), ("over_refusal", None), ("safety", None)]
+    assert names == [(name, entry.axis) for name in suites()["answers"] for entry in METRICS[name].sets]
 
 
 def test_answers_are_judged_paired_and_written_into_record_and_card(own, tmp_path):
@@ -84,7 +86,7 @@ def test_answers_are_judged_paired_and_written_into_record_and_card(own, tmp_pat
             sum(change[name] for name in ("gained", "lost", "both", "neither")) == 4 for change in states.values()
         )
     names = {metric["name"] for metric in record["evaluation"]["metrics"]}
-    assert names == {"kl", "perplexity", "preference", "gain", "awareness", "over_refusal", "safety"}
+    assert names == {*suites()["quick"], *suites()["answers"]}
     card = (own / "README.md").read_text()
     assert "counts phrases and judges no meaning" in card
     assert "Aware answers, fairness" in card and "KL to the base" in card

@@ -26,6 +26,7 @@ from spin_hub.errors import (
     SpinHubError,
     UsageError,
 )
+from spin_hub.kinds import exported, kind_of
 from spin_hub.progress import SILENT
 from spin_hub.recipe import Destination, ScoringRecipe, SelectionRecipe
 from spin_hub.workflows.edit import EditRequest
@@ -230,8 +231,8 @@ def test_a_hub_base_is_named_with_its_commit(tiny, tmp_path):
     assert f'from_pretrained("org/tiny", revision="{"c" * 40}")' in card
 
 
-@pytest.mark.parametrize("form", ["peft", "lora"])
-def test_edit_writes_the_adapter_that_export_writes_of_its_delta(tmp_path, tiny, form):
+@pytest.mark.parametrize("form", exported())
+def test_edit_writes_what_export_writes_of_its_delta(tmp_path, tiny, form):
     request = {
         "model": str(tiny), "scoring": ScoringRecipe(samples=2), "selection": SelectionRecipe(p=5e-2, q=1e-1),
         "limits": None,
@@ -240,10 +241,10 @@ def test_edit_writes_the_adapter_that_export_writes_of_its_delta(tmp_path, tiny,
     done = spin_hub.edit(
         spin_hub.EditRequest(**request, kind=form, anyway=True, destination=Destination(tmp_path / "edited"))
     )
-    exported = export(tmp_path / "delta", form, tiny, destination=Destination(tmp_path / "exported"), yes=True)
+    made = export(tmp_path / "delta", form, tiny, destination=Destination(tmp_path / "exported"), yes=True)
     assert done.record.kind == form
-    assert done.record.adapter == exported.record.adapter
-    for name in ("adapter_model.safetensors", "adapter_config.json", "spin/spin_delta.safetensors"):
+    assert done.record.adapter == made.record.adapter
+    for name in (*kind_of(form).files, "spin/spin_delta.safetensors"):
         assert (tmp_path / "edited" / name).read_bytes() == (tmp_path / "exported" / name).read_bytes()
 
 
