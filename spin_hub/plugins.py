@@ -1,4 +1,4 @@
-"""Tables of kinds that installed packages extend through entry points: rules, metrics, exports."""
+"""Tables that installed packages extend through entry points: rules, scores, metrics, exports."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -112,6 +114,17 @@ def test_the_card_of_a_packages_rule_and_score_names_it_and_needs_it_no_more(ins
     assert f"The command's {needs}" in card
     monkeypatch.setattr("spin_hub.plugins._points", lambda group: {})
     assert render_card(made) == text
+
+
+def test_the_package_in_the_documents_works(install):
+    text = Path(__file__).parent.parent.joinpath("docs", "architecture.md").read_text("utf-8")
+    points, source = (re.search(rf"```{kind}\n(.*?)```", text, re.DOTALL)[1] for kind in ("toml", "python"))
+    ((group, names),) = tomllib.loads(points)["project"]["entry-points"].items()
+    ((name, place),) = names.items()
+    install(source, {group: {name: place.partition(":")[2]}}, place.partition(":")[0].replace("_", "-"))
+    made = again(record(SelectionRecipe(name)))
+    assert RULES[name].name == name and "from the package spin-either 1.2" in render_card(made)
+    assert set(made.method["ratios"]) == {"fairness", "privacy", "general"}
 
 
 def test_a_packages_score_is_known_everywhere_and_missed_in_a_sentence(install, monkeypatch):

@@ -121,11 +121,12 @@ class Metric:
         better: which direction is an improvement.
         needs: the kind of input. Metrics of ``answers`` are prepared by :func:`spin_hub.metrics.answers.prepare`,
             whose questions vLLM can answer too.
-        help: a clause for ``eval --help``.
+        help: a clause for ``eval --help``, which begins with a small letter and ends without a full stop.
         prepare: makes the measurement ready from the inputs and the names of the metrics. Metrics that are measured
             together share this function, which is called once with all their names. It refuses bad input before a
             model is loaded.
-        suites: those that it belongs to, beside its own name.
+        suites: those that it belongs to, at least one, beside its own name; a new name makes a suite. ``quick``,
+            which is measured after every edit, is for metrics of ``logits``.
         sets: questions that it asks.
         preparing: the step in which it is made ready, for progress.
         ability: that a card calls not measured where this metric was not; "" if no card need say so.
