@@ -18,7 +18,7 @@ from spin_hub.core.delta import ACTIONS, action_of
 from spin_hub.errors import PluginMissing, UsageError
 from spin_hub.model_cards.body import edit_command
 from spin_hub.model_cards.render import render_card
-from spin_hub.recipe import RULES, ScoringRecipe, SelectionRecipe, rule_sentence, under_rule
+from spin_hub.recipe import DEFAULT_SCORE, RULES, ScoringRecipe, SelectionRecipe, rule_sentence, under_rule
 from spin_hub.record import ModelRecord, Record, Result, ScoringRecord
 from spin_hub.scoring.scores import SCORES, recorded_score, score_named
 
@@ -91,14 +91,14 @@ def test_a_packages_rule_takes_an_expression_and_is_made_again_with_it(install):
     assert "--rule toy-one-set --p 0.1 --q 0.2 --select 'privacy - general' --ratio privacy=0.3" in words
 
 
-@pytest.mark.parametrize("name", ["taylor", "toy-own"])
+@pytest.mark.parametrize("name", [*SCORES, "toy-own"])
 def test_a_card_describes_every_score_of_the_library(name, monkeypatch):
     own = dataclasses.make_dataclass("Own", ["name", "sentence"])("toy-own", "its own <toy>")
     monkeypatch.setattr(SCORES, "_own", {**SCORES._own, "toy-own": own})
     made = again(record(SelectionRecipe(), ScoringRecipe(score=name)))
     card = " ".join(render_card(made).split())
     assert f"A weight's importance for a set of examples is {SCORES[name].sentence}".replace("<", "&lt;") in card
-    assert (f"(`--score {name}`)" in card) == (name == "toy-own") and "of the package" not in card
+    assert (f"(`--score {name}`)" in card) == (name != DEFAULT_SCORE) and "of the package" not in card
 
 
 def test_the_card_of_a_packages_rule_and_score_names_it_and_needs_it_no_more(install, monkeypatch):
