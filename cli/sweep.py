@@ -107,7 +107,7 @@ def _show(screen: "Screen", data: Mapping[str, Any]) -> None:
     parts = len({row["part"] for row in data["rows"]}) > 1
     measured = [row for row in data["rows"] if not row["why"]]
     shift, unit = _shifts([row["gain"]["value"] for row in measured])
-    ratio = f".{_decimals(row['perplexity_ratio'] for row in measured)}f"
+    ratio = f".{_decimals((row['perplexity_ratio'] for row in measured), least=3)}f"
     body = []
     for row in data["rows"]:
         p, q = (row["ratios"].get(name) for name in ("general", "fairness"))
@@ -136,11 +136,12 @@ def _shifts(values: Sequence[float]) -> tuple[Callable[[float], str], str]:
     largest = max(map(abs, values), default=0.0)
     exponent = 3 * math.floor(math.log10(largest) / 3) if 0 < largest < 1e-3 else 0
     scale = 10.0**-exponent
-    digits = _decimals(value * scale for value in values)
+    digits = _decimals((value * scale for value in values), least=1 if exponent else 3)
     return (lambda value: f"{value * scale:+.{digits}f}"), (f"1e{exponent} " if exponent else "")
 
 
-def _decimals(values: Iterable[float]) -> int:
-    """Return the number of decimals, from 3 to 6, with which different values differ in print."""
+def _decimals(values: Iterable[float], least: int) -> int:
+    """Return the number of decimals, up to 6, with which different values differ in print."""
     distinct = set(values)
-    return next((number for number in range(3, 6) if len({f"{v:.{number}f}" for v in distinct}) == len(distinct)), 6)
+    tried = range(least, 6)
+    return next((number for number in tried if len({f"{v:.{number}f}" for v in distinct}) == len(distinct)), 6)
