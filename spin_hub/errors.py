@@ -299,8 +299,9 @@ class SourceError(SpinHubError):
 
     sentence = "The calibration set {name!r} ({spec}) cannot be used: {why}."
     advice = (
-        "A source is builtin:NAME, a recipe such as beavertails:privacy-safe, a file or folder of CSV, JSON or Parquet, "
-        "or a data set of the Hub, org/name[@revision][:config][/split]; README.md lists the columns that are known."
+        "A source is builtin:NAME, a recipe such as beavertails:privacy-safe, a file or folder of CSV, JSON or "
+        "Parquet, or a data set of the Hub, org/name[@revision][:config][/split]; README.md lists the columns that are "
+        "known."
     )
 
 
