@@ -54,8 +54,12 @@ def read_readme(text: str) -> Readme:
     text = _lines(text.removeprefix("\ufeff"))
     begin = _BEGIN.match(text)
     end = _END.search(text, begin.end()) if begin else None
-    if begin is None or end is None:
+    if begin is None:
         return Readme({}, text)
+    if end is None:
+        # A rule above prose is no beginning of metadata.
+        keys = {match[3] for match in _ENTRY.finditer(text[begin.end() :].partition("\n\n")[0])}
+        return Readme({}, text, {"": "the metadata have no line --- at their end"} if keys & {*INHERITED} else {})
     block, below = text[begin.end() : end.start()], text[end.end() :]
     if len(block) > _LARGEST:
         return Readme({}, below, {"": f"the metadata are longer than {_LARGEST:,} characters"})

@@ -148,6 +148,17 @@ def _split_columns(name: str, text: str) -> tuple[str, dict[Role, tuple[str, ...
     return text[: mark.start()], columns
 
 
+def local_part(place: str) -> tuple[str, str] | None:
+    """Return a reason and a hint for ``PATH:SPLIT``, a form that only data sets of the Hub have; None otherwise."""
+    path, colon, _ = place.partition(":")
+    if not colon or not _is(Path.exists, path):
+        return None
+    what, hint = "file", f"Write {path} alone."
+    if _is(Path.is_dir, path):
+        what, hint = "folder", f"Write {path} alone, a folder in it, or a pattern such as {path}/train-*.jsonl."
+    return f"{path} is a {what} here, and takes no config or split after a colon", hint
+
+
 def _not_found(place: str) -> tuple[str, str | None]:
     """Return the reason why a text names no source, and what to write in its place where that is known."""
     if page := _PAGE.fullmatch(place):
@@ -161,6 +172,8 @@ def _not_found(place: str) -> tuple[str, str | None]:
         return f"the slice [{cut['slice']}] is not part of a source's name", hint
     if any(mark in place for mark in "*?["):
         return "no file matches this pattern", None
+    if part := local_part(place):
+        return part
     if kind_of(Path(place)) in FILE_KINDS:
         return "there is no such file", None
     if (match := _HUB.fullmatch(place)) and _is(Path.is_dir, match["target"]):

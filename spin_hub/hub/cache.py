@@ -67,7 +67,8 @@ def check_whole(folder: Path) -> None:
         missing += _missing_shards(folder / SHARDED, names) if SHARDED in names else ["weights"]
     if missing:
         more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
-        raise PartlyCached(f"{len(names)} files of it, without {', '.join(missing[:_SHOWN])}{more}")
+        count = f"{len(names)} file{'' if len(names) == 1 else 's'}"
+        raise PartlyCached(f"{count} of it, without {', '.join(missing[:_SHOWN])}{more}")
 
 
 def _missing_shards(index: Path, names: AbstractSet[str]) -> list[str]:

@@ -170,7 +170,8 @@ def is_offline() -> bool:
 
 def token_source() -> str:
     """Return where the token comes from: a variable's name, or ``hf auth login``."""
-    return next((name for name in _TOKENS if os.environ.get(name, "").strip()), "hf auth login")
+    names = (*_TOKENS, "HF_TOKEN_PATH")
+    return next((name for name in names if os.environ.get(name, "").strip()), "hf auth login")
 
 
 def has_token() -> bool:

@@ -17,7 +17,8 @@ from spin_hub.core.json import parse
 from spin_hub.errors import ModelNotLoadable, first_line
 
 UPDATE: Final = "Update it: pip install -U transformers."
-_AGAIN: Final = "Download or save that file again."
+_AGAIN: Final = "Download or save its files again."
+_COPY: Final = "Copy tokenizer.json and tokenizer_config.json of the model that it comes from into the folder."
 _CODE: Final = "Read that code, and add --trust-remote-code."
 _OTHERWISE: Final = (
     "transformers.AutoModelForCausalLM.from_pretrained says more of it; a newer transformers may load it."
@@ -153,9 +154,15 @@ def _without_sentencepiece(failure: Failure) -> bool:
 TOKENIZER_CAUSES: Final = (
     CAUSES[0],
     Cause(
+        lambda failure: failure.folder.parent.name == "snapshots" and _only()(failure),
+        "The copy of the model in the Hub's cache, {folder}, has no tokenizer.",
+        "Run the same command once online, which fetches what the repo has; if it has none, download the model to a "
+        "folder of your own and put a tokenizer there.",
+    ),
+    Cause(
         _only(),
         "{folder} has no tokenizer.",
-        "Copy tokenizer.json and tokenizer_config.json of the model that it comes from into the folder.",
+        _COPY,
     ),
     Cause(
         _without_sentencepiece,
@@ -168,6 +175,11 @@ TOKENIZER_CAUSES: Final = (
         "Use a copy of the model with tokenizer.json, or pip install mistral-common.",
     ),
     *CAUSES[2:4],
+    Cause(
+        _says("instantiate the backend tokenizer"),
+        "The tokenizer of {folder} is not whole: tokenizer.json is missing, and the other files are not enough.",
+        _COPY,
+    ),
     Cause(lambda _: True, "The tokenizer of {folder} cannot be read: {reason}.", _AGAIN),
 )
 

@@ -78,6 +78,8 @@ def test_an_existing_file_wins(own_folder):
         ("org/data.csv", "there is no such file$"),
         ("org/here/train", "is a folder"),
         ("org/*.csv", "no file matches"),
+        ("org/here:train", "org/here is a folder here, and takes no config or split"),
+        ("rows.csv:train", "rows.csv is a file here, and takes no config or split"),
         ("org/name#prompt=", "is not prompt=COLUMN"),
         ("org/name#answer=a", "is not prompt=COLUMN"),
         ("builtin:privacy#prompt=q", "no such file"),
@@ -85,6 +87,7 @@ def test_an_existing_file_wins(own_folder):
 )
 def test_texts_that_name_nothing(own_folder, text, said):
     (own_folder / "org" / "here").mkdir(parents=True)
+    (own_folder / "rows.csv").write_text("x")
     with pytest.raises(SourceError) as caught:
         Spec.parse("mine", text)
     assert re.search(said, caught.value.facts["why"])

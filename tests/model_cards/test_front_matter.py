@@ -114,6 +114,13 @@ def test_what_cannot_be_read_is_said_and_all_else_is_kept(name):
     assert (not card.notes) if said is None else any(said in note for note in card.notes)
 
 
+def test_metadata_without_an_end_are_said_and_a_rule_above_prose_is_none():
+    card = read_base_card(b"---\nlicense: mit\nlanguage: en\n\n# Tiny\n")
+    assert card.fields["license"] == "unknown"
+    assert "no line --- at their end" in card.notes[0]
+    assert read_base_card(b"---\nNote: a rule above prose.\n") == read_base_card(b"")
+
+
 def test_a_readme_in_another_encoding_keeps_its_letters_and_says_so():
     card = read_base_card(readme("license: other\nlicense_name: café").encode("latin-1"))
     assert card.fields["license_name"] == "café"

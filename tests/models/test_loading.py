@@ -136,6 +136,24 @@ def test_a_folder_without_a_tokenizer_says_so(folder):
     assert "tokenizer.json" in error.value.hint
 
 
+def test_a_cached_copy_without_a_tokenizer_is_not_to_be_mended_by_hand(folder, tmp_path):
+    for name in VOCABULARY:
+        (folder / name).unlink(missing_ok=True)
+    cached = shutil.copytree(folder, tmp_path / "models--org--name" / "snapshots" / ("a" * 40))
+    with pytest.raises(ModelNotLoadable, match="cache.* has no tokenizer") as error:
+        load_tokenizer(cached, False)
+    assert "online" in error.value.hint
+
+
+def test_a_part_of_a_tokenizer_is_named(folder):
+    for name in VOCABULARY:
+        (folder / name).unlink(missing_ok=True)
+    (folder / "vocab.json").write_text('{"a": 0}', "utf-8")
+    with pytest.raises(ModelNotLoadable, match="not whole: tokenizer.json is missing") as error:
+        load_tokenizer(folder, False)
+    assert "tokenizer.json" in error.value.hint
+
+
 def test_a_tokenizer_in_mistrals_format_is_named(folder):
     for name in VOCABULARY:
         (folder / name).unlink(missing_ok=True)
