@@ -194,7 +194,7 @@ class UnsupportedModel(SpinHubError):
     """An architecture that the engine cannot score correctly. Facts: what, why."""
 
     sentence = "{what} cannot be scored: {why}."
-    advice = "Choose other parameters with --target, for example --target mlp or a pattern of names."
+    advice = "Choose other parameters with --target, such as mlp, self_attn or a pattern of names."
 
 
 class NoTarget(SpinHubError):

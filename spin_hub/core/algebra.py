@@ -171,7 +171,7 @@ def _other_base(a: BaseRef, b: BaseRef) -> str | None:
     """The reason why two bases are not known to be one, or None if they are."""
     shards_a, shards_b = shard_digests(a.files), shard_digests(b.files)
     if shards_a and shards_b:
-        return None if shards_a == shards_b else f"{_name(a)} and {_name(b)} have other weights (sha256)"
+        return None if shards_a == shards_b else f"{_name(a)} and {_name(b)} have different weights (sha256)"
     if a.repo_id and a.commit and (a.repo_id, a.commit) == (b.repo_id, b.commit):
         return None
     return f"{_name(a)} and {_name(b)} are not known to be the same"

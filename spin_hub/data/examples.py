@@ -97,7 +97,8 @@ def _example(name: str, row: Row, tokenise: Callable[[Row], tuple[list[int], int
     if not example.counted:
         cut = limit is not None and len(tokens) > limit
         why = f"max_length {limit} leaves no response token" if cut else "its response gives no token to predict"
-        raise BadRow(name=name, row=row.number, why=why)
+        hint = f"Raise --max-length: {start:,} tokens come before the response. Or give shorter rows." if cut else None
+        raise BadRow(hint=hint, name=name, row=row.number, why=why)
     return example
 
 

@@ -89,13 +89,20 @@ class Table:
             return sum(
                 bool(cell.strip()) if isinstance(cell, str) else isinstance(cell, list) for cell in column if cell
             )
-        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        if self.is_text(name):
             lengths = pc.binary_length(pc.ascii_trim_whitespace(column))
         elif pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
             lengths = pc.list_value_length(column)
         else:
             return 0
         return int(pc.sum(pc.greater(lengths, 0)).as_py() or 0)
+
+    def is_text(self, name: str) -> bool:
+        """Return True if a column holds nothing but text."""
+        column = self.columns[name]
+        if isinstance(column, list):
+            return all(isinstance(cell, str) for cell in column if cell)
+        return bool(pa.types.is_string(column.type) or pa.types.is_large_string(column.type))
 
 
 def _plain(cell: Any) -> Any:

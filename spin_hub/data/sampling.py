@@ -121,14 +121,20 @@ def read_sample(name: str, spec: str, sampling: Sampling, resolve: Resolve) -> S
 def _notes(source: Source, rows: Sequence[Row], left_out: Mapping[str, int], sampling: Sampling) -> Iterator[str]:
     if left_out:
         count = sum(left_out.values())
-        drawn = f"{count} of {len(rows) + count} drawn rows are left out ({_counted(left_out)})"
-        yield f"{drawn}, and the next ones taken; --strict-rows refuses them"
+        drawn = f"{count} of {len(rows) + count} drawn rows {_verb(count, 'is', 'are')} left out"
+        yield f"{drawn} ({_counted(left_out)}), and the next ones taken; --strict-rows refuses them"
     yield from source.unread()
     systems, more = sum(bool(row.system) for row in rows), sum(row.more for row in rows)
     if systems and not sampling.system:
-        yield f"{systems} of {len(rows)} rows have a system message, which is read with --chat-template alone"
+        have = f"{systems} of {len(rows)} rows {_verb(systems, 'has', 'have')}"
+        yield f"{have} a system message, which is read with --chat-template alone"
     if more:
-        yield f"{more} of {len(rows)} conversations have more turns; the first answer counts, others are not read"
+        have = f"{more} of {len(rows)} conversations {_verb(more, 'has', 'have')}"
+        yield f"{have} more turns; the first answer counts, others are not read"
+
+
+def _verb(count: int, one: str, several: str) -> str:
+    return one if count == 1 else several
 
 
 def _counted(left_out: Mapping[str, int]) -> str:

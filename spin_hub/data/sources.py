@@ -68,8 +68,9 @@ class Source:
         for column in unread:
             if filled := self.table.filled(column):
                 way = f"system={column}" if column.startswith("system") else f"prompt=COLUMN+{column}"
+                reads = f" (#{way} reads it)" if self.table.is_text(column) else ""
                 rows = f"{filled} of {len(self.table)} rows"
-                yield f"the column {column!r} has content in {rows} and is not read (#{way} reads it)"
+                yield f"the column {column!r} has content in {rows} and is not read{reads}"
 
 
 def open_source(spec: Spec, resolve: Resolve) -> Source:

@@ -87,8 +87,8 @@ def texts_for(base: "Base", recipe: ScoringRecipe, use: Use = "report") -> Texts
     shorter = {axis: [(cut(aware, positions), cut(other, positions)) for aware, other in pairs[axis]] for axis in AXES}
     kept = {axis: [(one, two) for one, two in shorter[axis] if one and two] for axis in AXES}
     if not (short := cut_all(general, positions)) or not all(kept.values()):
-        message = f"The model has {positions:,} positions, and the texts that edits are measured with are longer."
-        raise SpinHubError(message, hint="Leave measuring out: --no-eval.")
+        message = f"The model has {positions:,} positions, too few for the texts that models are measured with."
+        raise SpinHubError(message, hint="Such a model can only be edited without measuring: spin-hub edit --no-eval.")
     note = f"{len(longer)} texts that are measured with are cut to the model's {positions:,} positions."
     return Texts(short, kept, note)
 

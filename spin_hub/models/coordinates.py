@@ -33,7 +33,7 @@ _MEANINGS: Final = (
         re.compile(r"(_scale_inv|_scale|scales|zeros|absmax|quant_map|g_idx|qweight|quant_state\S*)$"),
         "They scale or pack its weights, and config.json does not name the quantisation: score the unquantised model.",
     ),
-    (re.compile(r"\.bias$"), "config.json leaves out biases that the file has (such as mlp_bias or attention_bias)."),
+    (re.compile(r"\.bias$"), "config.json leaves out biases that the file has: set mlp_bias or attention_bias there."),
 )
 _OTHER_MEANING: Final = "config.json describes another model, such as one with fewer layers: use the right one."
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from torch import nn
+from torch import Tensor, nn
 
 from spin_hub.checkpoint.index import CheckpointIndex
 from spin_hub.data.examples import Example
@@ -13,7 +13,7 @@ from spin_hub.errors import SpinHubError
 from spin_hub.models.layers import text_modules
 from spin_hub.models.load import load_skeleton
 
-# The last part of a module's, a buffer's or a tensor's name.
+# The last part of a module's name.
 _TABLE: Final = re.compile(r"(?:wpe|embed_positions|pos(?:ition)?_emb(?:ed)?(?:dings?)?|position_embeddings?)$")
 
 
@@ -87,15 +87,17 @@ def input_limits(model: Any) -> InputLimits:
             found.append(module.num_embeddings - int(getattr(module, "offset", padding)))
         # Rotary tables of a fixed length, such as GPT-J's.
         found += [len(buffer) for key, buffer in module.named_buffers(recurse=False) if key == "embed_positions"]
+        # MPT makes its biases, and CTRL its sinusoids, for a certain number of positions and cuts them to the input.
+        if hasattr(module, "build_mpt_alibi_tensor"):
+            found.append(module.config.max_seq_len)
+        found += [len(module.pos_encoding)] if isinstance(getattr(module, "pos_encoding", None), Tensor) else []
     declared = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     rows = embedding.weight.shape[0]
     return InputLimits(min(found, default=None), declared if isinstance(declared, int) else None, rows)
 
 
 def positions_of(index: CheckpointIndex, trust_remote_code: bool) -> int | None:
-    """Return :attr:`InputLimits.positions` of a checkpoint's model; it is only built if it has a table of positions."""
-    if not any(_TABLE.search(name.removesuffix(".weight")) for name in index.tensors):
-        return None
+    """Return :attr:`InputLimits.positions` of a checkpoint's model, without reading its weights."""
     return input_limits(load_skeleton(index, trust_remote_code)).positions
 
 

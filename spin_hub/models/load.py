@@ -54,7 +54,8 @@ def check_causal(folder: Path, config: Mapping[str, Any]) -> None:
     own_code = "AutoModelForCausalLM" in (config.get("auto_map") or {})
     # A trainer's wrapper has a class that transformers does not know: the model type decides then, as in transformers.
     known = set(architectures) & set(dir(transformers))
-    heads = {name for name in known - causal if "For" in name and not name.endswith("ForConditionalGeneration")}
+    decoders = ("ForCausalLM", "ForConditionalGeneration")
+    heads = {name for name in known - causal if "For" in name and not name.endswith(decoders)}
     other_head = bool(heads) and not causal & set(architectures)
     if config.get("is_encoder_decoder") or not (own_code or (causal and not other_head)):
         raise NotCausal(path=folder, architecture=", ".join(map(str, architectures)) or kind)

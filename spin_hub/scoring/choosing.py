@@ -16,7 +16,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from spin_hub.data.examples import IGNORE, Example
-from spin_hub.errors import NoTarget, UnsupportedModel
+from spin_hub.errors import NoTarget, NotFinite, UnsupportedModel
 from spin_hub.models.batches import Batch, one_by_one
 from spin_hub.models.causal import check_is_causal
 from spin_hub.models.layers import LayerSource, LoadedLayers, decoder_layers, in_turn
@@ -158,7 +158,11 @@ def check_layerwise(
         UnsupportedModel: the whole engine cannot score the model either.
     """
     batch = next(one_by_one([short_example(int(model.config.get_text_config().vocab_size))])).to(model.device)
-    whole = _caught(lambda catch: differentiate(model, targets, batch, "self-check", catch))
+    try:
+        whole = _caught(lambda catch: differentiate(model, targets, batch, "self-check", catch))
+    except NotFinite as error:
+        hint = "Check the model's weights; if they are right, score with --dtype float32."
+        raise NotFinite(hint=hint, what="The loss", where="for a short text with which the model is checked") from error
     try:
         layerwise = _caught(lambda catch: _differentiate(Chain(model, source, shortcut), targets, batch, catch))
     except UnsupportedModel as error:

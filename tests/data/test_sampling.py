@@ -128,6 +128,12 @@ def test_unusable_rows_are_left_out_and_the_next_ones_taken(tmp_path):
     )
 
 
+def test_one_row_that_is_left_out_is_said_of_one(tmp_path):
+    faulty = [{**row, "response": "" if n == 3 else row["response"]} for n, row in enumerate(ROWS)]
+    [note] = read_sample("mine", write(tmp_path / "data.jsonl", faulty), 39, 3).notes
+    assert "1 of 40 drawn rows is left out (response is empty: 1)" in note
+
+
 def test_rows_that_are_not_drawn_are_not_counted(tmp_path):
     order = np.random.default_rng(3).permutation(40).tolist()
     faulty = [{**row, "response": "" if n == order[-1] else row["response"]} for n, row in enumerate(ROWS)]
@@ -175,6 +181,13 @@ def test_columns_of_the_prompt_that_are_not_read_are_named_with_their_count(tmp_
     assert ({row.system for row in joined.rows}, joined.notes) == ({"Be brief."}, ())
 
 
+@pytest.mark.parametrize("ending", ["jsonl", "parquet"])
+def test_no_way_to_read_a_column_is_named_that_cannot_be_read_as_text(tmp_path, ending):
+    rows = [{"prompt": "a", "response": "b", "history": [["c", "d"]] if n == 3 else []} for n in range(8)]
+    [note] = read_sample("mine", write(tmp_path / f"data.{ending}", rows), 4, 0).notes
+    assert note.endswith("the column 'history' has content in 1 of 8 rows and is not read.")
+
+
 def test_system_messages_are_kept_for_a_chat_template_and_otherwise_counted(tmp_path):
     talks = [
         {"messages": [*([said("system", "Be brief.")] * (n % 2)), said("user", "a"), said("assistant", "b")]}
@@ -197,7 +210,7 @@ def test_later_turns_are_counted(tmp_path):
     sample = read_sample("mine", spec, 2, 0)
     assert {(row.prompt, row.response) for row in sample.rows} == {("a", "b")}
     assert sample.notes[0].endswith(
-        "1 of 2 conversations have more turns; the first answer counts, others are not read."
+        "1 of 2 conversations has more turns; the first answer counts, others are not read."
     )
 
 

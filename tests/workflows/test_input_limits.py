@@ -8,9 +8,11 @@ import pytest
 from odd_models import EDIT, SIZES, refusal
 from transformers import (
     BertConfig,
+    CTRLConfig,
     GPT2Config,
     GPTJConfig,
     GPTNeoConfig,
+    MptConfig,
     OPTConfig,
     RobertaConfig,
 )
@@ -35,6 +37,8 @@ def tabled(folder, kind, positions):
             name: small[name] for name in ("hidden_size", "num_hidden_layers", "num_attention_heads")
         }),
         "bert": lambda: BertConfig(is_decoder=True, max_position_embeddings=positions, **common, **small),
+        "mpt": lambda: MptConfig(d_model=32, n_layers=2, n_heads=4, max_seq_len=positions, **SIZES),
+        "ctrl": lambda: CTRLConfig(n_embd=32, n_layer=2, n_head=4, dff=64, n_positions=positions, **SIZES),
         "roberta": lambda: RobertaConfig(is_decoder=True, max_position_embeddings=positions + 1, **common, **small),
     }[kind]()  # fmt: skip
     return models.save_checkpoint(folder, config)
@@ -46,7 +50,7 @@ def rows(path, *lengths):
     return path
 
 
-TABLED = ("gpt2", "gpt_neo", "gptj", "opt", "bert", "roberta")
+TABLED = ("gpt2", "gpt_neo", "gptj", "opt", "bert", "mpt", "ctrl", "roberta")
 SHORT = ("--fairness", "short.jsonl", "--privacy", "short.jsonl", "--samples", "8")
 
 
@@ -78,7 +82,7 @@ def test_rows_cut_to_the_positions_are_scored(cli):
     assert cli("edit", base, *options, "-o", "out")[0] == 0
 
 
-@pytest.mark.parametrize("kind", ["gpt2", "bert"])
+@pytest.mark.parametrize("kind", ["gpt2", "gptj", "mpt", "bert"])
 def test_what_the_tool_itself_reads_is_cut_to_the_positions_and_said(kind, cli, few_texts):
     base = tabled(Path("base"), kind, 300)
     code, _, err = cli("edit", base, *EDIT, "-o", "out")
@@ -104,6 +108,20 @@ def test_tokens_beyond_the_embedding_are_counted(cli):
     )
     error = refusal(cli("edit", base, "--plan", *EDIT, "--json"))
     assert "embedding has 100 rows" in error["message"]
+
+
+def test_a_model_too_short_for_the_texts_is_not_measured(cli):
+    error = refusal(cli("eval", tabled(Path("base"), "gpt2", 64), "--suite", "quick", "--json"))
+    assert "The model has 64 positions, too few" in error["message"]
+    assert "spin-hub edit --no-eval" in error["hint"]
+
+
+def test_a_prompt_longer_than_the_maximal_length_is_answered_with_its_tokens(cli):
+    rows(Path("short.jsonl"), *[20] * 8)
+    base = models.save_checkpoint(Path("base"))
+    error = refusal(cli("edit", base, *EDIT[:4], *SHORT, "--general", "short.jsonl", "--max-length", "2", "--json"))
+    assert "max_length 2 leaves no response token" in error["message"]
+    assert "Raise --max-length: 2 tokens come before the response" in error["hint"]
 
 
 def test_answers_that_would_outgrow_the_positions_are_refused(cli):

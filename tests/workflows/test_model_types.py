@@ -48,6 +48,29 @@ def test_a_model_that_looks_ahead_is_not_measured(cli):
     assert refusal(cli("eval", base, "--suite", "quick", "--json"))["type"] == "NotCausal"
 
 
+def test_the_model_type_decides_where_the_class_is_another_decoder(cli):
+    base = change(models.save_checkpoint(Path("base")), architectures=["MistralForCausalLM"])
+    plain = models.save_checkpoint(Path("plain"))
+    deltas = []
+    for folder in (base, plain):
+        code, _, err = cli("edit", folder, *EDIT, "--no-eval", "--as", "delta", "-o", f"{folder}-delta")
+        assert code == 0, err
+        deltas.append(load_file(Path(f"{folder}-delta", "spin_delta.safetensors")))
+    assert deltas[0].keys() == deltas[1].keys()
+    assert all(torch.equal(deltas[0][name], deltas[1][name]) for name in deltas[0])
+
+
+def test_weights_that_are_not_numbers_are_named_as_the_cause(cli):
+    base = models.save_checkpoint(Path("base"))
+    path = base / "model.safetensors"
+    tensors = load_file(path)
+    tensors["model.layers.0.mlp.up_proj.weight"].fill_(float("nan"))
+    save_file(tensors, path, {"format": "pt"})
+    error = refusal(cli("edit", base, *EDIT, "--no-eval", "-o", "out", "--json"))
+    assert "for a short text with which the model is checked" in error["message"]
+    assert "the model's weights" in error["hint"]
+
+
 WITHOUT_TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 
 
