@@ -88,9 +88,9 @@ def input_limits(model: Any) -> InputLimits:
         # Rotary tables of a fixed length, such as GPT-J's.
         found += [len(buffer) for key, buffer in module.named_buffers(recurse=False) if key == "embed_positions"]
         # MPT makes its biases, and CTRL its sinusoids, for a certain number of positions and cuts them to the input.
-        if hasattr(module, "build_mpt_alibi_tensor"):
-            found.append(module.config.max_seq_len)
-        found += [len(module.pos_encoding)] if isinstance(getattr(module, "pos_encoding", None), Tensor) else []
+        made = getattr(module, "pos_encoding", None)
+        found += [len(made)] if isinstance(made, Tensor) else []
+        found += [model.config.max_seq_len] if hasattr(module, "build_mpt_alibi_tensor") else []
     declared = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     rows = embedding.weight.shape[0]
     return InputLimits(min(found, default=None), declared if isinstance(declared, int) else None, rows)

@@ -225,7 +225,7 @@ def fitted(
             entry = replace(entry, examples=cut_all(entry.examples, limits.positions))
             if not entry.examples:
                 message = f"No built-in example of {name} fits into the model's {limits.positions:,} positions."
-                raise SpinHubError(message, hint="Give shorter rows of your own, such as --set NAME=FILE.")
+                raise SpinHubError(message, hint=f"Give shorter rows of your own: --set {name}=FILE.")
             reporter.note(
                 f"{len(longer)} built-in examples of {name} are cut to the model's {limits.positions:,} positions."
             )

@@ -16,7 +16,7 @@ from spin_hub.exports.base import EXPORTS, Export, ExportOptions, SparseType
 from spin_hub.hub.cache import hub_cache
 from spin_hub.hub.token import account
 from spin_hub.kinds import MODEL
-from spin_hub.metrics.likelihood import gather, warnings_of
+from spin_hub.metrics.likelihood import gather, texts_for, warnings_of
 from spin_hub.progress import SILENT, Reporter, step
 from spin_hub.recipe import DEFAULT_KEEP, Destination, Limits, ScoringRecipe, SelectionRecipe
 from spin_hub.record import Record, SetRecord, needs_warning
@@ -128,6 +128,10 @@ def edit(request: EditRequest, reporter: Reporter = SILENT) -> Outcome:
 def _make(request: EditRequest, prepared: ScoringInputs, target: Placed, reporter: Reporter) -> Outcome:
     """Score, select, measure and write."""
     selection, base = request.selection, prepared.base
+    if request.limits:
+        with step(reporter, "Reading the texts"):
+            # A model that cannot read them is refused before it is scored.
+            texts_for(base, prepared.record.recipe)
     keep = keep_for(prepared.shapes.values()) if request.search else max(DEFAULT_KEEP, *selection.all_ratios.values())
     # Layers that keep more than is needed now, from a search that ended without an edit, serve as well.
     keep = max(keep, kept_ratio(target.path) or 0)

@@ -256,6 +256,9 @@ def _scored(base: Base, request: SweepRequest, folder: Path, reporter: Reporter)
         if content.model == prepared.model and same and content.ranking.keep == keep:
             reporter.note(f"{path} holds this very ranking already.")
             return content, *_loaded(base, content, request.scoring, reporter)
+    with step(reporter, "Reading the texts"):
+        # A model that cannot read them is refused before it is scored.
+        texts_for(base, prepared.record.recipe, "pick")
     scored = score_prepared(
         prepared, Job(path, keep, request.scoring.max_memory, request.scoring.resumable, True), reporter
     )

@@ -116,6 +116,19 @@ def test_a_model_too_short_for_the_texts_is_not_measured(cli):
     assert "spin-hub edit --no-eval" in error["hint"]
 
 
+@pytest.mark.parametrize("verb", ["edit", "plan", "sweep"])
+def test_a_model_too_short_for_the_texts_is_refused_before_it_is_scored(verb, cli, monkeypatch):
+    base = tabled(Path("base"), "gpt2", 64)
+    rows(Path("short.jsonl"), *[20] * 8)
+    monkeypatch.setattr("spin_hub.scoring.score.load_model", None)
+    options = {"edit": EDIT[:4], "plan": (*EDIT[:4], "--plan"), "sweep": ()}[verb]
+    error = refusal(
+        cli(verb.replace("plan", "edit"), base, *options, *SHORT, "--general", "short.jsonl", "-o", "out", "--json")
+    )
+    assert "too few for the texts" in error["message"]
+    assert list(Path().glob("out*")) == []
+
+
 def test_a_prompt_longer_than_the_maximal_length_is_answered_with_its_tokens(cli):
     rows(Path("short.jsonl"), *[20] * 8)
     base = models.save_checkpoint(Path("base"))
