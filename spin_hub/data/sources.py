@@ -11,7 +11,7 @@ from spin_hub.data.files import read_table
 from spin_hub.data.hub_tables import read_dataset, short
 from spin_hub.data.recipes import RECIPES
 from spin_hub.data.rows import NUMBER, ROLES, Columns, Row, Table, known_columns, make_row
-from spin_hub.data.spec import Spec
+from spin_hub.data.spec import Spec, local_part
 from spin_hub.errors import MissingColumns
 from spin_hub.record import DatasetRef
 
@@ -106,7 +106,7 @@ def _builtin(spec: Spec) -> Source:
 def _recipe(spec: Spec, resolve: Resolve) -> Source:
     recipe = RECIPES.get(spec.target)
     if recipe is None:
-        raise spec.refused(f"the recipes are {', '.join(RECIPES)}")
+        raise spec.refused(*(local_part(spec.target) or (f"the recipes are {', '.join(RECIPES)}",)))
     ref = resolve(recipe.dataset_id, spec.revision)
     table = read_dataset(Spec(spec.name, spec.text, "hub", recipe.dataset_id, split=recipe.split), ref)
     _require(spec, table, recipe.columns)

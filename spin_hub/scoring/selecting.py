@@ -8,7 +8,7 @@ from spin_hub.artifacts.open import base_ref
 from spin_hub.artifacts.ranking_file import RankingFile
 from spin_hub.core.delta import Delta, TensorEdit
 from spin_hub.core.names import Part
-from spin_hub.core.ranking import Ranking, Shape, TopWeights
+from spin_hub.core.ranking import Ranking, Shape, TopWeights, kept_count_of
 from spin_hub.core.rules import ratio_for, smallest_useful_q
 from spin_hub.core.selection import PAPER, Selection
 from spin_hub.errors import EmptySelection, RankingMismatch, RatioTooSmall, UnknownSet, UsageError
@@ -81,6 +81,18 @@ def check_ratios(shapes: Mapping[str, Shape], recipe: SelectionRecipe) -> None:
             label = ("p" if name == "general" else "q") if name not in recipe.ratios else f"the ratio of {name}"
             smallest = f"{ratio_for(1, largest):.3g}"
             raise RatioTooSmall(name=label, value=ratio, largest=f"{largest:,}", smallest=smallest)
+
+
+def check_kept(shapes: Mapping[str, Shape], keep: float) -> None:
+    """Refuse a ratio at which a ranking keeps no weight of any matrix.
+
+    Raises:
+        RatioTooSmall: naming the smallest useful ratio.
+    """
+    if not any(kept_count_of(keep, shape) for shape in shapes.values()):
+        largest = max(math.prod(shape) for shape in shapes.values())
+        smallest = f"{ratio_for(1, largest):.3g}"
+        raise RatioTooSmall(name="keep", value=keep, largest=f"{largest:,}", smallest=smallest)
 
 
 def choose(ranking: Ranking, recipe: SelectionRecipe) -> Selection:

@@ -111,6 +111,6 @@ def _compared(weights: Weights, shard: str, touched: PatchMap, spans: list[tuple
             first = first or touched.place_at(start + int(np.argmax(odd)))
             differ += int(odd.sum())
     if differ:
-        count = f"{differ:,} byte{'s' if differ > 1 else ''}"
-        yield Difference("weights", shard, "the base with the edit", f"{count} differ, first {first}")
+        count = f"{differ:,} byte{'s differ' if differ > 1 else ' differs'}"
+        yield Difference("weights", shard, "the base with the edit", f"{count}, first {first}")
     yield from wrong_originals(shard, wrong.values())

@@ -198,8 +198,8 @@ def _rows(weights: Weights, sides: Sides, proof: Proof) -> Iterator[Difference]:
         # A damaged download in the cache is not the edit's fault.
         weights.base.check(sides.shard)
     if proof.bytes_differ:
-        count = f"{proof.bytes_differ:,} byte{'s' if proof.bytes_differ > 1 else ''}"
-        yield Difference("weights", sides.shard, "the base with the edit", f"{count} differ, first {proof.first}")
+        count = f"{proof.bytes_differ:,} byte{'s differ' if proof.bytes_differ > 1 else ' differs'}"
+        yield Difference("weights", sides.shard, "the base with the edit", f"{count}, first {proof.first}")
     elif proof.patched_sha256:
         yield from _unequal(sides.shard, proof.patched_sha256, str(edited))
     yield from wrong_originals(sides.shard, proof.wrong.values())

@@ -15,6 +15,7 @@ from spin_hub.recipe import BY_DEFAULT, DEFAULT_KEEP, Destination, ScoringRecipe
 from spin_hub.scoring.inputs import prepare
 from spin_hub.scoring.resume import kept_date
 from spin_hub.scoring.score import Job, score_prepared
+from spin_hub.scoring.selecting import check_kept
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,9 @@ def score(
     target.check((base.source.folder, hub_cache()))
     started = time.monotonic()
     job = Job(target.path, keep, recipe.max_memory, recipe.resumable)
-    scored = score_prepared(prepare(base, recipe, reporter, date=kept_date(target.path)), job, reporter)
+    prepared = prepare(base, recipe, reporter, date=kept_date(target.path))
+    check_kept(prepared.shapes, keep)
+    scored = score_prepared(prepared, job, reporter)
     with step(reporter, "Writing the ranking"), new_file(target.path) as path:
         write_ranking(path, scored.content)
     scored.partial.remove()

@@ -258,6 +258,13 @@ def test_the_hub_is_asked_for_a_recipe_and_for_a_data_set_only():
         read_sample("mine", "beavertails:kindness", 1, 0)
 
 
+def test_a_split_of_a_local_folder_is_no_recipe(own_folder):
+    (own_folder / "rows").mkdir()
+    with pytest.raises(SourceError, match="rows is a folder here, and takes no config or split") as error:
+        read_sample("mine", "rows:train", 1, 0)
+    assert "rows/train-*" in error.value.hint
+
+
 def on_the_hub(monkeypatch, rows):
     """Let every data set be this table, and return the list of those that are read."""
     asked = []

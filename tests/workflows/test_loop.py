@@ -210,6 +210,8 @@ def test_card_writes_the_same_card_again_and_keeps_a_persons_text(edited, tmp_pa
 def test_ratios_that_select_nothing_name_the_smallest_useful_one(tiny, own_folder):
     with pytest.raises(RatioTooSmall, match=r"2,048 weights\..* 0\.000489"):
         edit(tiny, selection=SelectionRecipe())
+    with pytest.raises(RatioTooSmall, match=r"keep = 0\.0001 .*2,048 weights\..* 0\.000489"):
+        spin_hub.score(tiny)
     assert 0.000489 * 2048 >= 1
     assert not list(own_folder.iterdir())
 
