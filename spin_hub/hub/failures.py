@@ -169,7 +169,8 @@ def _bad_setting(error: BaseException) -> bool:
 
 
 def _storage_full(error: BaseException) -> bool:
-    return status_of(error) == 402 or (status_of(error) in {400, 403, 413} and bool(_STORAGE.search(words_of(error))))
+    status = status_of(error)
+    return status in {402, 507} or (status in {400, 403, 413, 422} and bool(_STORAGE.search(words_of(error))))
 
 
 def _server(error: BaseException) -> bool:

@@ -159,6 +159,8 @@ FULL = "Private repository storage limit reached, please upgrade your plan"
 WORDS = {
     # status, the Hub's words -> type, what the hint is about
     "full": (403, FULL, "PushFailed", "storage, not the token"),
+    "full by another status": (422, FULL, "PushFailed", "storage, not the token"),
+    "full in HTTP's words": (507, "Insufficient", "PushFailed", "storage, not the token"),
     "forbidden": (403, "You need write access to alice", "WriteDenied", "Use a token"),
     "unauthorized": (401, "Token expired", "TokenRefused", "/settings/tokens"),
     "conflict": (409, "Another operation is running", "PushFailed", "Something else"),
