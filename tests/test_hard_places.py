@@ -33,7 +33,7 @@ def made(tmp_path_factory):
 def commands(made, out):
     return {
         "edit": ["edit", str(made / "base"), *RATIOS, "-o", out],
-        "score": ["score", str(made / "base"), "--samples", "2", "-o", f"{out}.safetensors"],
+        "score": ["score", str(made / "base"), "--samples", "2", "--keep", "1e-2", "-o", f"{out}.safetensors"],
         "apply": ["apply", str(made / "delta"), str(made / "base"), "-o", out],
         "revert": ["revert", str(made / "edited"), "-o", out],
         "export": ["export", str(made / "delta"), "--as", "peft", "--base", str(made / "base"), "-o", out],

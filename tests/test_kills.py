@@ -22,7 +22,7 @@ pytestmark = pytest.mark.moderate
 COUNT = 5
 RATIOS = ("--p", "5e-2", "--q", "1e-1", "--samples", "2", "--seed", "3")
 COMMANDS = {
-    "score": ("score", "base", "--samples", "2", "-o", "out/ranking.safetensors"),
+    "score": ("score", "base", "--samples", "2", "--keep", "1e-2", "-o", "out/ranking.safetensors"),
     "edit": ("edit", "base", *RATIOS, "--no-eval", "-o", "out"),
     "apply": ("apply", "delta", "base", "-o", "out"),
     "revert": ("revert", "edited", "-o", "out"),

@@ -160,7 +160,7 @@ def test_edit_to_an_adapter(watch, tiny):
 
 def test_score_and_its_examples(watch, tiny):
     watch(
-        ("score", tiny, "--samples", "2", "--show-examples", "1", "-o", "ranking.safetensors"),
+        ("score", tiny, "--samples", "2", "--keep", "1e-2", "--show-examples", "1", "-o", "ranking.safetensors"),
         {
             "artifacts.base_model.resolve_model": "Fetching the model",
             "scoring.inputs.read_sample": "Reading the calibration sets",
