@@ -93,7 +93,9 @@ def input_limits(model: Any) -> InputLimits:
         found += [model.config.max_seq_len] if hasattr(module, "build_mpt_alibi_tensor") else []
     declared = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     rows = embedding.weight.shape[0]
-    return InputLimits(min(found, default=None), declared if isinstance(declared, int) else None, rows)
+    # XLNet says -1 for no limit.
+    declared = declared if isinstance(declared, int) and declared > 0 else None
+    return InputLimits(min(found, default=None), declared, rows)
 
 
 def positions_of(index: CheckpointIndex, trust_remote_code: bool) -> int | None:

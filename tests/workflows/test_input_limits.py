@@ -7,6 +7,7 @@ import models
 import pytest
 from odd_models import EDIT, SIZES, refusal
 from transformers import (
+    AutoModelForCausalLM,
     BertConfig,
     CTRLConfig,
     GPT2Config,
@@ -15,6 +16,7 @@ from transformers import (
     MptConfig,
     OPTConfig,
     RobertaConfig,
+    XLNetConfig,
 )
 
 from spin_hub.checkpoint.index import read_index
@@ -100,6 +102,12 @@ def test_a_rotary_model_goes_on_beyond_its_positions_with_a_note(cli):
     code, _, err = cli("edit", base, *EDIT, "--no-eval", "-o", "out")
     assert code == 0
     assert "the model was made for 64" in err
+
+
+def test_a_config_that_names_no_limit_declares_none():
+    config = XLNetConfig(vocab_size=260, d_model=32, n_layer=2, n_head=4, d_inner=64)
+    assert config.max_position_embeddings == -1
+    assert input_limits(AutoModelForCausalLM.from_config(config)).declared is None
 
 
 def test_tokens_beyond_the_embedding_are_counted(cli):
