@@ -97,7 +97,7 @@ def _unproven(record: Record) -> list[str]:
     if not claims:
         return []
     text = " and ".join(filter(None, (", ".join(claims[:-1]), claims[-1])))
-    return [f"Not proved: {text}. It is as {RECORD} has it."]
+    return [f"Not proved, and taken from {RECORD}: {text}."]
 
 
 def _card_differences(

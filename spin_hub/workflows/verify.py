@@ -105,7 +105,7 @@ def verified(outcome: Outcome, options: PushOptions, base: ModelSource | None, r
         found = verify(name, folder, quick=True, reporter=reporter)
     except BaseNotNamed:
         command = f"`spin-hub verify {pushed.repo_id} --base FOLDER`"
-        reporter.note(f"{pushed.repo_id} was not verified, for its base is a local folder: {command} does it.")
+        reporter.note(f"{pushed.repo_id} was not verified, since its base is a local folder: {command} does it.")
         return outcome
     except (SpinHubError, OSError) as error:
         why = error.message if isinstance(error, SpinHubError) else str(error)
@@ -139,9 +139,11 @@ def _weights(weights: Weights, quick: bool, reporter: Reporter) -> tuple[int, li
 
 
 def _hint(weights: Weights, quick: bool, rows: list[Difference]) -> list[str]:
-    """Say how to find the place if a shard differs that is known by its digest alone."""
+    """Say what was not read, and how to find the place if a shard differs that is known by its digest alone."""
     edited = weights.edited
-    if quick or edited is None or not any(row.what == "weights" and edited.known(row.file).sha256 for row in rows):
+    if edited and quick:
+        return ["Of the weights, headers and the touched places alone were read; without --quick every byte is."]
+    if edited is None or not any(row.what == "weights" and edited.known(row.file).sha256 for row in rows):
         return []
     command = (
         f"`hf download {edited.repo_id} --revision {edited.commit} --local-dir FOLDER`, then `spin-hub verify FOLDER`"

@@ -91,7 +91,8 @@ def test_an_edited_model_is_its_base_with_the_edit(place, quick):
     assert found.differences == ()
     assert found.equal
     assert (found.kind, found.places, found.checked) == ("model", 5, 5)
-    assert found.notes == ("Left out of the edited copy, and not compared: pytorch_model.bin.",)
+    assert found.notes[0] == "Left out of the edited copy, and not compared: pytorch_model.bin."
+    assert len(found.notes) == 1 + quick
     assert found.to_json()["equal"] is True
 
 
@@ -119,6 +120,8 @@ def test_one_byte_of_a_shard(place, where):
         assert f"{UP}[7" in row.found
     quickly = verified(place, quick=True)
     assert rows(quickly) == (set() if where == "last" else {("weights", path.name)})
+    assert any("the touched places alone were read" in note for note in quickly.notes)
+    assert not any("alone were read" in note for note in found.notes)
 
 
 def test_one_byte_of_a_shard_that_the_edit_left_alone(place):

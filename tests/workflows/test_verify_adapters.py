@@ -56,7 +56,7 @@ def rows(place, name, quick=False):
 def test_an_adapter_that_was_written_is_that_of_its_delta(made, name, quick):
     found, notes = rows(made, name, quick)
     assert found == []
-    assert all(note.startswith("Not proved:") for note in notes)
+    assert all(note.startswith("Not proved,") for note in notes)
     assert verify(made / name, base=str(made / "base"), quick=quick).files == 2
 
 
