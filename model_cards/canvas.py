@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
     from PIL.ImageFont import FreeTypeFont
 
@@ -104,6 +105,27 @@ def sheet(path: Path, size: tuple[float, float], title: str, note: str) -> Itera
         yield figure
         figure.savefig(drawn := BytesIO(), format="png")
     Image.open(drawn).convert("RGB").quantize(256).save(path, format="PNG", optimize=True, dpi=(DOTS, DOTS))
+
+
+def log_figures(axis: "Axis", form: str = ".3g") -> None:
+    """Write the figures of a logarithmic axis in plain digits, those between its powers of ten too.
+
+    Matplotlib's own are in its mathematical notation, which no plot reads (``STYLE``).
+
+    Args:
+        axis: an axis whose scale is set.
+        form: the format of a figure, such as ``.3g``.
+    """
+    from matplotlib.ticker import LogFormatter
+
+    class Between(LogFormatter):
+        """Figures between powers of ten, where matplotlib labels them."""
+
+        def __call__(self, x: float, pos: int | None = None) -> str:
+            return f"{x:{form}}" if super().__call__(x, pos) else ""
+
+    axis.set_major_formatter(lambda number, _: f"{number:{form}}")
+    axis.set_minor_formatter(Between(labelOnlyBase=False, minor_thresholds=(1, 0.4)))
 
 
 @cache

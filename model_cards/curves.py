@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spin_hub.core.ranking import RankedTensor, Ranking, count_of
-from spin_hub.model_cards.canvas import FAINT, INK, PALETTE, plain, sheet
+from spin_hub.model_cards.canvas import FAINT, INK, PALETTE, log_figures, plain, sheet
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,7 +42,7 @@ def importance_curves(curves: Mapping[str, Curve], marks: Mapping[str, float], t
         axes.set(yscale="log", ylabel="importance of the weight at this rank")
         _draw(axes, {name: _positive(*curve) for name, curve in curves.items()}, marks)
         axes.set_xlabel("rank, as a share of all weights of the matrix (0.001 = one in a thousand)")
-        axes.yaxis.set_major_formatter(_figure)
+        log_figures(axes.yaxis)
 
 
 def overlap_curves(ranking: Ranking, marks: Mapping[str, float], title: str, path: Path) -> None:
@@ -118,7 +118,7 @@ def _positive(x: NDArray[np.float64], y: NDArray[np.float64]) -> Curve:
 
 def _draw(axes: "Axes", curves: Mapping[str, Curve], marks: Mapping[str, float]) -> None:
     axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(_figure)
+    log_figures(axes.xaxis)
     for number, (name, (x, y)) in enumerate(curves.items()):
         colour = FAINT if name == CHANCE else PALETTE[number % len(PALETTE)]
         dash = ":" if name == CHANCE else _DASHES[number % len(_DASHES)]
@@ -132,7 +132,3 @@ def _draw(axes: "Axes", curves: Mapping[str, Curve], marks: Mapping[str, float])
         axes.axvline(ratio, color=INK, linewidth=0.9, linestyle=(0, (4, 3)))
         axes.annotate(f"{names} = {ratio:g}", (ratio, 1), (0, 3 + 10 * max(0, row - 1)), ha="left" if row else "right",
                       xycoords=axes.get_xaxis_transform(), textcoords="offset points")  # fmt: skip
-
-
-def _figure(number: float, _: float) -> str:
-    return f"{number:.3g}"

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from spin_hub.model_cards.canvas import FAINT, INK, PALETTE, STATES, plain, sheet
+from spin_hub.model_cards.canvas import FAINT, INK, PALETTE, STATES, log_figures, plain, sheet
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -70,9 +70,10 @@ def _panel(axes: "Axes", metric: Mapping[str, Any], states: Sequence[str]) -> No
     known = [number for numbers in values.values() for number in numbers if not math.isnan(number)]
     if known and 0 < 30 * min(known) < max(known):
         axes.set_xscale("log")
+        log_figures(axes.xaxis, ",.5g")
     else:
         axes.locator_params(axis="x", nbins=4)
-    axes.xaxis.set_major_formatter(lambda number, _: f"{number:,.5g}")
+        axes.xaxis.set_major_formatter(lambda number, _: f"{number:,.5g}")
     axes.set_yticks(range(len(states)), [plain(state, 16) for state in states])
     for tick, state in zip(axes.get_yticklabels(), states, strict=True):
         tick.set_color(colours[state])
@@ -188,7 +189,7 @@ def pareto_plot(  # noqa: PLR0913
         axes = figure.add_subplot()
         axes.set(xscale="log", xlabel="KL to the base on general text (nats per token)",
                  ylabel="shift to the aware answers (nats per token)")  # fmt: skip
-        axes.xaxis.set_major_formatter(lambda number, _: f"{number:g}")
+        log_figures(axes.xaxis)
         for label, cost, shift in rows:
             x, y = max(cost.value, _LEAST), shift.value
             colour = PALETTE[0] if cost.value <= limit else FAINT

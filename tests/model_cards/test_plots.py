@@ -10,7 +10,7 @@ from PIL import Image
 from spin_hub.core.names import Table, by_layer
 from spin_hub.core.ranking import RankedTensor, Ranking, TopWeights
 from spin_hub.core.stats import Estimate
-from spin_hub.model_cards.canvas import plain
+from spin_hub.model_cards.canvas import log_figures, plain
 from spin_hub.model_cards.curves import importance_by_rank, importance_curves, overlap_curves, overlaps
 from spin_hub.model_cards.heat_map import SCALE, columns_of, heat_map, rows_of
 from spin_hub.model_cards.plots import evidence_plot, frequency_plot, pareto_plot
@@ -262,3 +262,18 @@ def test_a_state_has_the_same_colour_in_every_plot(tmp_path):
         with Image.open(tmp_path / f"{name}.png") as image:
             near = np.abs(np.asarray(image.convert("RGB"), int) - [0x00, 0x72, 0xB2]).max(axis=-1) < 4
         assert near.sum() > 100
+
+
+@pytest.mark.parametrize(("low", "high"), [(2e-4, 8e-4), (1e-4, 3e-3), (1e-9, 1e3)])
+def test_figures_of_a_logarithmic_axis_are_plain_digits(low, high):
+    from matplotlib.figure import Figure
+
+    figure = Figure()
+    axes = figure.add_subplot()
+    axes.set(xscale="log", xlim=(low, high))
+    log_figures(axes.xaxis)
+    figure.canvas.draw()
+    texts = [label.get_text() for which in ("major", "minor") for label in axes.xaxis.get_ticklabels(which=which)]
+    shown = [float(text) for text in texts if text]
+    assert len(shown) >= 2
+    assert any(low <= number <= high for number in shown)
