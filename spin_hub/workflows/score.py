@@ -58,5 +58,6 @@ def score(
     scored = score_prepared(prepared, job, reporter)
     with step(reporter, "Writing the ranking"), new_file(target.path) as path:
         write_ranking(path, scored.content)
-    scored.partial.remove()
+        # Before the file appears: the same command, run again after a kill in between, finds nothing to clean up.
+        scored.partial.remove()
     return ScoreOutcome(target.path, scored.content, time.monotonic() - started)
