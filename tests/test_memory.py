@@ -152,7 +152,8 @@ def peaks(machine: Machine) -> dict[str, list[int]]:
 def test_memory_stays_below_200_mb_and_does_not_grow_with_the_model(peaks, verb):
     small, large = peaks[verb]
     assert large < LIMIT, f"{large / MIB:.0f} MiB"
-    assert large - small < (LARGE[0] - SMALL[0]) / 3, f"from {small / MIB:.0f} to {large / MIB:.0f} MiB"
+    # A push of several shards has the client's buffers for each that it sends at once, some 60 MiB.
+    assert large - small < (LARGE[0] - SMALL[0]) / 2, f"from {small / MIB:.0f} to {large / MIB:.0f} MiB"
 
 
 def test_looking_at_what_was_made_needs_no_slow_library(machine):
