@@ -60,18 +60,24 @@ class Texts:
         return [*self.general, *(answer for pairs in self.pairs.values() for pair in pairs for answer in pair)]
 
 
-def texts_for(base: "Base", recipe: ScoringRecipe, use: Use = "report") -> Texts:
+def texts_for(base: "Base", recipe: ScoringRecipe, model: Any, use: Use = "report") -> Texts:
     """Tokenise the built-in held-out texts and pairs with the base's tokenizer.
 
     They do not depend on how the scores cut and split their examples. Texts by which an edit is picked say nothing new
     about it, so every other one is kept for the report. Texts longer than the model's table of positions are cut.
+
+    Args:
+        base: for its tokenizer.
+        recipe: whether the tokenizer's own code may run, and how prompts are rendered.
+        model: loaded, or its modules without memory.
+        use: of the texts.
 
     Raises:
         SpinHubError: the tokenizer cannot be loaded, or no text fits into the model's positions.
     """
     from spin_hub.data.builtin import AXES, builtin_rows
     from spin_hub.data.examples import make_examples, pair_examples
-    from spin_hub.models.limits import cut, cut_all, positions_of
+    from spin_hub.models.limits import cut, cut_all, input_limits
     from spin_hub.models.load import load_tokenizer
 
     recipe = replace(recipe, tokenization="exact", max_length=None)
@@ -80,7 +86,7 @@ def texts_for(base: "Base", recipe: ScoringRecipe, use: Use = "report") -> Texts
     rows = builtin_rows("general", "heldout")[half]
     general = make_examples("held-out general text", rows, tokenizer, recipe)
     pairs = {axis: pair_examples(axis, tokenizer, recipe)[half] for axis in AXES}
-    positions = positions_of(base.index, recipe.trust_remote_code)
+    positions = input_limits(model).positions
     longer = [text for text in Texts(general, pairs).all if positions is not None and len(text) > positions]
     if not longer:
         return Texts(general, pairs)
@@ -93,12 +99,12 @@ def texts_for(base: "Base", recipe: ScoringRecipe, use: Use = "report") -> Texts
     return Texts(short, kept, note)
 
 
-def gather(base: "Base", scored: Ranked, selection: Selection, seed: int, reporter: Reporter) -> dict[str, Any]:
+def gather(scored: Ranked, texts: Texts, selection: Selection, seed: int, reporter: Reporter) -> dict[str, Any]:
     """Measure an edit on the built-in held-out texts and pairs, beside a random control of equal size.
 
     Args:
-        base: for its tokenizer.
         scored: the loaded model and its ranking.
+        texts: of the use ``report``.
         selection: the edit.
         seed: of the control.
         reporter: called with progress.
@@ -106,9 +112,6 @@ def gather(base: "Base", scored: Ranked, selection: Selection, seed: int, report
     Returns:
         The JSON representation of the evidence.
     """
-    recipe = scored.content.scoring.recipe
-    with step(reporter, "Reading the texts"):
-        texts = texts_for(base, recipe)
     with step(reporter, "Drawing a random control"):
         states = {EDITED: selection, CONTROL: at_random(scored.content.ranking, selection, seed)}
     evidence = _read(scored.model, texts, states, reporter)
@@ -150,8 +153,11 @@ def prepare(inputs: Inputs, names: Sequence[str]) -> Likelihood:
     Raises:
         SpinHubError: the tokenizer cannot be loaded, or does not fit the texts.
     """
+    from spin_hub.models.load import load_skeleton
+
     recipe = ScoringRecipe(trust_remote_code=inputs.request.trust_remote_code)
-    return Likelihood(texts_for(inputs.base, recipe), tuple(names))
+    skeleton = load_skeleton(inputs.base.index, recipe.trust_remote_code)
+    return Likelihood(texts_for(inputs.base, recipe, skeleton), tuple(names))
 
 
 def report(about: Mapping[str, Any]) -> Report:

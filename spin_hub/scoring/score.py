@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from spin_hub.artifacts.atomic import existing_folder
-from spin_hub.artifacts.ranking_file import RankingFile
+from spin_hub.artifacts.atomic import existing_folder, new_file
+from spin_hub.artifacts.ranking_file import RankingFile, write_ranking
 from spin_hub.core.names import layer_and_matrix
 from spin_hub.core.ranking import RankedTensor, Ranking, TopWeights
 from spin_hub.errors import DeviceOutOfMemory, PartialDiffers, SpinHubError
@@ -73,6 +73,13 @@ class Scored:
     def precision(self) -> str:
         """The precision in which it runs."""
         return self.content.scoring.recipe.dtype
+
+    def write(self, path: Path, reporter: Reporter) -> None:
+        """Write the ranking, in place of the finished layers."""
+        with step(reporter, "Writing the ranking"), new_file(path) as file:
+            write_ranking(file, self.content)
+            # Before the file appears: the same command, run again after a kill in between, finds nothing to clean up.
+            self.partial.remove()
 
     def settle(self, limit: int | None) -> None:
         """Widen weights for good that every pass would widen again, where the memory is there.

@@ -46,7 +46,7 @@ def search(base: Base, scored: Scored, wish: tuple[SelectionRecipe, Limits, bool
     """
     recipe, limits, anyway = wish
     with step(reporter, "Reading the texts"):
-        texts = texts_for(base, scored.content.scoring.recipe, "pick")
+        texts = texts_for(base, scored.content.scoring.recipe, scored.model, "pick")
     subject = Subject(scored.model, scored.content, texts, scored.precision)
     candidates = [replace(recipe, p=p, q=q) for p, q in default_grid(scored.content.ranking.keep)]
     path: Path = scored.partial.folder / study.NAME

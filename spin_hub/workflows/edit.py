@@ -16,7 +16,7 @@ from spin_hub.exports.base import EXPORTS, Export, ExportOptions, SparseType
 from spin_hub.hub.cache import hub_cache
 from spin_hub.hub.token import account
 from spin_hub.kinds import MODEL
-from spin_hub.metrics.likelihood import gather, texts_for, warnings_of
+from spin_hub.metrics.likelihood import Texts, gather, texts_for, warnings_of
 from spin_hub.progress import SILENT, Reporter, step
 from spin_hub.recipe import DEFAULT_KEEP, Destination, Limits, ScoringRecipe, SelectionRecipe
 from spin_hub.record import Record, SetRecord, needs_warning
@@ -128,17 +128,18 @@ def edit(request: EditRequest, reporter: Reporter = SILENT) -> Outcome:
 def _make(request: EditRequest, prepared: ScoringInputs, target: Placed, reporter: Reporter) -> Outcome:
     """Score, select, measure and write."""
     selection, base = request.selection, prepared.base
+    texts = None
     if request.limits:
         with step(reporter, "Reading the texts"):
             # A model that cannot read them is refused before it is scored.
-            texts_for(base, prepared.record.recipe)
+            texts = texts_for(base, prepared.record.recipe, prepared.demand.skeleton)
     keep = keep_for(prepared.shapes.values()) if request.search else max(DEFAULT_KEEP, *selection.all_ratios.values())
     # Layers that keep more than is needed now, from a search that ended without an edit, serve as well.
     keep = max(keep, kept_ratio(target.path) or 0)
     job = Job(target.path, keep, request.scoring.max_memory, request.scoring.resumable, request.search)
     scored = score_prepared(prepared, job, reporter)
     try:
-        outcome = _written(request, scored, base, target, reporter)
+        outcome = _written(request, (scored, texts), base, target, reporter)
     except SpinHubError:
         if (kept := scored.partial.folder).is_dir():
             reporter.note(f"{kept} keeps the scores for a run with other ratios. Remove it if there will be none.")
@@ -147,8 +148,11 @@ def _make(request: EditRequest, prepared: ScoringInputs, target: Placed, reporte
     return outcome
 
 
-def _written(request: EditRequest, scored: Scored, base: Base, target: Placed, reporter: Reporter) -> Outcome:
+def _written(
+    request: EditRequest, read: tuple[Scored, Texts | None], base: Base, target: Placed, reporter: Reporter
+) -> Outcome:
     """Select, measure and write."""
+    scored, texts = read
     selection, content = request.selection, scored.content
     if request.limits and scored.whole:
         with step(reporter, "Widening the weights"):
@@ -162,8 +166,8 @@ def _written(request: EditRequest, scored: Scored, base: Base, target: Placed, r
     matrices = candidates_of(content, selection)
     reporter.note(f"Selected {delta.weights:,} weights in {len(delta.edits)} of {matrices} matrices.")
     evaluation = None
-    if request.limits and scored.whole:
-        evaluation = gather(base, scored, delta.selection, selection.seed, reporter)
+    if texts and scored.whole:
+        evaluation = gather(scored, texts, delta.selection, selection.seed, reporter)
     elif request.limits:
         reporter.note("Nothing was measured: the model's weights do not fit into memory at once.")
     record = found.record if found else None

@@ -147,7 +147,7 @@ def plan(request: EditRequest, reporter: Reporter = SILENT) -> Plan:
     inside: list[Shape] = [tuple(target.weight.shape) for target in targets]
     tried = default_grid(keep_for(inside)) if request.search else ()
     states = 1 + STATES + (states_of(len(tried)) if tried else 0)
-    texts = Reading(texts_for(base, found.recipe).all, states) if request.limits else Reading()
+    texts = Reading(texts_for(base, found.recipe, skeleton).all, states) if request.limits else Reading()
     cost = estimate(demand, holding, texts)
     asked = replace(selection, p=tried[-1][0], q=tried[-1][1]) if tried else selection
     request.export.check(request.options, base, [target.parameter for target in targets], reporter)

@@ -4,13 +4,13 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from spin_hub.artifacts.atomic import Placed, new_file
+from spin_hub.artifacts.atomic import Placed
 from spin_hub.artifacts.base_model import open_base
 from spin_hub.artifacts.ranking_file import NAME as RANKING
-from spin_hub.artifacts.ranking_file import RankingFile, write_ranking
+from spin_hub.artifacts.ranking_file import RankingFile
 from spin_hub.errors import RatioOutOfRange
 from spin_hub.hub.cache import hub_cache
-from spin_hub.progress import SILENT, Reporter, step
+from spin_hub.progress import SILENT, Reporter
 from spin_hub.recipe import BY_DEFAULT, DEFAULT_KEEP, Destination, ScoringRecipe
 from spin_hub.scoring.inputs import prepare
 from spin_hub.scoring.resume import kept_date
@@ -56,8 +56,5 @@ def score(
     prepared = prepare(base, recipe, reporter, date=kept_date(target.path))
     check_kept(prepared.shapes, keep)
     scored = score_prepared(prepared, job, reporter)
-    with step(reporter, "Writing the ranking"), new_file(target.path) as path:
-        write_ranking(path, scored.content)
-        # Before the file appears: the same command, run again after a kill in between, finds nothing to clean up.
-        scored.partial.remove()
+    scored.write(target.path, reporter)
     return ScoreOutcome(target.path, scored.content, time.monotonic() - started)

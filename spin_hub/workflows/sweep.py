@@ -9,7 +9,7 @@ from typing import Any, Final
 from spin_hub.artifacts.atomic import Placed, new_file
 from spin_hub.artifacts.base_model import Base, open_base, record_of
 from spin_hub.artifacts.ranking_file import NAME as RANKING
-from spin_hub.artifacts.ranking_file import RankingFile, read_ranking, write_ranking
+from spin_hub.artifacts.ranking_file import RankingFile, read_ranking
 from spin_hub.artifacts.write import Outcome, describe, write_delta_folder
 from spin_hub.core.files import shard_digests
 from spin_hub.core.json import differing
@@ -144,16 +144,13 @@ def sweep(request: SweepRequest, reporter: Reporter = SILENT) -> SweepOutcome:
         _check_parts(request, {name: tensor.shape for name, tensor in content.ranking.tensors.items()})
         base = _base_of(content, request, reporter)
         target = _target(request, base, (ranking,))
-        model, precision = _loaded(base, content, request.scoring, reporter)
+        subject = _loaded(base, content, request.scoring, reporter)
     else:
         _check(request, tuple(request.scoring.sets), request.scoring, request.keep or KEEP)
         base = open_base(request.model, reporter)
         target = _target(request, base, ())
-        content, model, precision = _scored(base, request, target.path, reporter)
-    recipe = content.scoring.recipe
-    with step(reporter, "Reading the texts"):
-        texts = texts_for(base, recipe, "pick")
-    subject = Subject(model, content, texts, precision)
+        subject = _scored(base, request, target.path, reporter)
+    content = subject.content
     candidates = candidates_for(request, content.ranking.keep)
     found = study.run(subject, candidates, target.path / study.NAME, reporter)
     with step(reporter, "Drawing"), new_file(target.path / PLOT) as path:
@@ -226,8 +223,8 @@ def _base_of(content: RankingFile, request: SweepRequest, reporter: Reporter) ->
     return open_base(name, reporter)
 
 
-def _loaded(base: Base, content: RankingFile, scoring: ScoringRecipe, reporter: Reporter) -> tuple[Any, str]:
-    """The ranking's model, and the precision in which it runs."""
+def _loaded(base: Base, content: RankingFile, scoring: ScoringRecipe, reporter: Reporter) -> Subject:
+    """The ranking, its model and the texts to try edits out on."""
     here = record_of(base, reporter).files
     wrong = differing(shard_digests(content.model.files), shard_digests(here))
     if wrong:
@@ -237,11 +234,13 @@ def _loaded(base: Base, content: RankingFile, scoring: ScoringRecipe, reporter: 
     reporter.note(where.sentence)
     with step(reporter, "Loading the model"):
         model = load_running(base.index, where, scoring.trust_remote_code)
-    return model, where.precision
+    with step(reporter, "Reading the texts"):
+        texts = texts_for(base, content.scoring.recipe, model, "pick")
+    return Subject(model, content, texts, where.precision)
 
 
-def _scored(base: Base, request: SweepRequest, folder: Path, reporter: Reporter) -> tuple[RankingFile, Any, str]:
-    """The ranking that the folder holds already, or a new one, the loaded model, and its precision."""
+def _scored(base: Base, request: SweepRequest, folder: Path, reporter: Reporter) -> Subject:
+    """The ranking that the folder holds already, or a new one, its model and the texts to try edits out on."""
     path = folder / RANKING
     content, date = None, kept_date(path)
     if path.is_file() and not request.destination.overwrite:
@@ -255,27 +254,27 @@ def _scored(base: Base, request: SweepRequest, folder: Path, reporter: Reporter)
         same = replace(content.scoring.recipe, engine=prepared.record.recipe.engine) == prepared.record.recipe
         if content.model == prepared.model and same and content.ranking.keep == keep:
             reporter.note(f"{path} holds this very ranking already.")
-            return content, *_loaded(base, content, request.scoring, reporter)
+            return _loaded(base, content, request.scoring, reporter)
     with step(reporter, "Reading the texts"):
         # A model that cannot read them is refused before it is scored.
-        texts_for(base, prepared.record.recipe, "pick")
+        texts = texts_for(base, prepared.record.recipe, prepared.demand.skeleton, "pick")
     scored = score_prepared(
         prepared, Job(path, keep, request.scoring.max_memory, request.scoring.resumable, True), reporter
     )
-    with step(reporter, "Writing the ranking"), new_file(path) as file:
-        write_ranking(file, scored.content)
-    scored.partial.remove()
+    scored.write(path, reporter)
     with step(reporter, "Widening the weights"):
         scored.settle(request.scoring.max_memory)
     with step(reporter, "Reading the ranking"):
-        return read_ranking(path), scored.model, scored.precision
+        return Subject(scored.model, read_ranking(path), texts, scored.precision)
 
 
 def _write_delta(base: Base, subject: Subject, chosen: SelectionRecipe, place: Path, reporter: Reporter) -> Outcome:
     content = subject.content
     with step(reporter, "Choosing the weights"):
         delta = delta_from(content, chosen, base if chosen.entry.draws else None)
-    evaluation = gather(base, subject, delta.selection, chosen.seed, reporter)
+    with step(reporter, "Reading the texts"):
+        texts = texts_for(base, content.scoring.recipe, subject.model)
+    evaluation = gather(subject, texts, delta.selection, chosen.seed, reporter)
     record = describe(DELTA_KIND.name, delta, content.model, content.scoring, candidates_of(content, chosen))
     record = replace(record, evaluation=evaluation)
     return write_delta_folder(Placed(place, True), base, delta, record, reporter)

@@ -127,7 +127,7 @@ def test_edit(watch, tiny):
             "scoring.score.make_engine": "Checking the engine",
             "scoring.score.Scored.settle": "Widening the weights",
             "workflows.edit.delta_from": "Choosing the weights",
-            "metrics.likelihood.texts_for": "Reading the texts",
+            "workflows.edit.texts_for": "Reading the texts",
             "metrics.likelihood.at_random": "Drawing a random control",
             "artifacts.write.copy_others": {"Writing the edited model", "Writing the delta"},
             "artifacts.write.write_delta": "Writing the delta",
@@ -164,7 +164,7 @@ def test_score_and_its_examples(watch, tiny):
         {
             "artifacts.base_model.resolve_model": "Fetching the model",
             "scoring.inputs.read_sample": "Reading the calibration sets",
-            "workflows.score.write_ranking": "Writing the ranking",
+            "scoring.score.write_ranking": "Writing the ranking",
             "workflows.inspect.read_ranking": "Reading the ranking",
         },
     )
@@ -175,7 +175,7 @@ def test_sweep(watch, tiny):
         ("sweep", tiny, *EDIT, "--keep", "1e-1", "--pick", "1", "-o", "out"),
         {
             "artifacts.base_model.resolve_model": "Fetching the model",
-            "workflows.sweep.write_ranking": "Writing the ranking",
+            "scoring.score.write_ranking": "Writing the ranking",
             "workflows.sweep.read_ranking": "Reading the ranking",
             "scoring.score.Scored.settle": "Widening the weights",
             "workflows.sweep.texts_for": "Reading the texts",
