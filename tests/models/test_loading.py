@@ -112,54 +112,49 @@ def test_an_unknown_type_within_a_config_asks_for_a_newer_transformers(folder):
         load_skeleton(read_index(folder), False)
 
 
-VOCABULARY = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
+@pytest.fixture
+def wordless(folder):
+    """A model's folder without any file of a tokenizer."""
+    for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja"):
+        (folder / name).unlink(missing_ok=True)
+    return folder
 
 
 @pytest.mark.parametrize("kind", ["LlamaTokenizer", "T5Tokenizer", "GemmaTokenizer", None])
-def test_a_sentencepiece_file_alone_names_the_packages_that_read_it(kind, folder, monkeypatch):
-    for name in VOCABULARY:
-        (folder / name).unlink(missing_ok=True)
-    (folder / "tokenizer.model").write_bytes(b"\x0a\x05")
+def test_a_sentencepiece_file_alone_names_the_packages_that_read_it(kind, wordless, monkeypatch):
+    (wordless / "tokenizer.model").write_bytes(b"\x0a\x05")
     if kind:
-        (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": kind}), "utf-8")
+        (wordless / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": kind}), "utf-8")
     monkeypatch.setattr(causes, "find_spec", lambda name: None)
     with pytest.raises(ModelNotLoadable, match="SentencePiece") as error:
-        load_tokenizer(folder, False)
+        load_tokenizer(wordless, False)
     assert error.value.hint == "pip install sentencepiece protobuf"
 
 
-def test_a_folder_without_a_tokenizer_says_so(folder):
-    for name in VOCABULARY:
-        (folder / name).unlink(missing_ok=True)
+def test_a_folder_without_a_tokenizer_says_so(wordless):
     with pytest.raises(ModelNotLoadable, match="has no tokenizer") as error:
-        load_tokenizer(folder, False)
+        load_tokenizer(wordless, False)
     assert "tokenizer.json" in error.value.hint
 
 
-def test_a_cached_copy_without_a_tokenizer_is_not_to_be_mended_by_hand(folder, tmp_path):
-    for name in VOCABULARY:
-        (folder / name).unlink(missing_ok=True)
-    cached = shutil.copytree(folder, tmp_path / "models--org--name" / "snapshots" / ("a" * 40))
+def test_a_cached_copy_without_a_tokenizer_is_not_to_be_mended_by_hand(wordless, tmp_path):
+    cached = shutil.copytree(wordless, tmp_path / "models--org--name" / "snapshots" / ("a" * 40))
     with pytest.raises(ModelNotLoadable, match="cache.* has no tokenizer") as error:
         load_tokenizer(cached, False)
     assert "online" in error.value.hint
 
 
-def test_a_part_of_a_tokenizer_is_named(folder):
-    for name in VOCABULARY:
-        (folder / name).unlink(missing_ok=True)
-    (folder / "vocab.json").write_text('{"a": 0}', "utf-8")
+def test_a_part_of_a_tokenizer_is_named(wordless):
+    (wordless / "vocab.json").write_text('{"a": 0}', "utf-8")
     with pytest.raises(ModelNotLoadable, match="not whole: tokenizer.json is missing") as error:
-        load_tokenizer(folder, False)
+        load_tokenizer(wordless, False)
     assert "tokenizer.json" in error.value.hint
 
 
-def test_a_tokenizer_in_mistrals_format_is_named(folder):
-    for name in VOCABULARY:
-        (folder / name).unlink(missing_ok=True)
-    (folder / "tekken.json").write_text("{}", "utf-8")
+def test_a_tokenizer_in_mistrals_format_is_named(wordless):
+    (wordless / "tekken.json").write_text("{}", "utf-8")
     with pytest.raises(ModelNotLoadable, match="only tekken.json") as error:
-        load_tokenizer(folder, False)
+        load_tokenizer(wordless, False)
     assert "mistral-common" in error.value.hint
 
 
