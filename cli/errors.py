@@ -172,7 +172,7 @@ def _memory(error: BaseException) -> Ending | None:
 
 def _library(error: BaseException) -> Ending | None:
     """Find the library that failed, by the error's class and by the modules that it went through."""
-    # tokenizers, which is no Python, raises the class Exception itself.
+    # tokenizers, which is written in Rust, raises the class Exception itself.
     named = "tokenizers" if type(error) is Exception else type(error).__module__
     for module in (named, *reversed([module for module, _ in _places(error)])):
         if module.startswith("spin_hub"):

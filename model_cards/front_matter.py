@@ -57,7 +57,7 @@ def read_readme(text: str) -> Readme:
     if begin is None:
         return Readme({}, text)
     if end is None:
-        # A rule above prose is no beginning of metadata.
+        # A rule above prose does not begin metadata.
         keys = {match[3] for match in _ENTRY.finditer(text[begin.end() :].partition("\n\n")[0])}
         return Readme({}, text, {"": "the metadata have no line --- at their end"} if keys & {*INHERITED} else {})
     block, below = text[begin.end() : end.start()], text[end.end() :]

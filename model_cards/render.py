@@ -77,7 +77,7 @@ def parsed(card: str, name: str = "README.md") -> Readme:
 def joined(
     ours: tuple[str | None, Record], theirs: tuple[str | None, Record | None], repo_id: str | None = None
 ) -> str | None:
-    """Return a card with what users wrote into two cards of one edit, here and in the repo; None if there is none.
+    """Return a card with what users wrote into two cards of one edit, here and in the repo, or None without either.
 
     Metadata are the user's if the base of a card's own record does not say the same. A text in the repo that is missing
     here comes below the one from here: nobody can tell whether it was added there or taken away here.

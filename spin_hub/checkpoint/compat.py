@@ -60,7 +60,7 @@ class Compared:
 
     @property
     def changed_drift(self) -> float | None:
-        """The median drift of the changed weights; None if there is none."""
+        """The median drift of the changed weights, or None if no weight has changed."""
         return _median(self.drifts[self.moved])
 
     @property

@@ -45,7 +45,7 @@ ACTIONS: Final[Mapping[str, Action]] = {ZERO.kind: ZERO}
 
 
 def action_of(operation: Any) -> Action | None:
-    """Return the action that a delta file's ``operation`` names, or None if there is none of this form."""
+    """Return the action that a delta file's ``operation`` names, or None if it is not known in this form."""
     return next((action for action in ACTIONS.values() if action.operation == operation), None)
 
 

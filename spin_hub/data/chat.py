@@ -137,7 +137,7 @@ class Chat:
             whole = self.render([self._message(*turn) for turn in turns])
         except NoChatTemplate:
             return ""
-        # What stands before every message of the user is no text of its own.
+        # What precedes every message of the user is not a text of its own.
         later = whole.partition(_AGAIN)[0].rpartition(_REPLY)[2]
         shared = 0
         while shared < min(len(first), len(later)) and first[-1 - shared] == later[-1 - shared]:

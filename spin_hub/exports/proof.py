@@ -73,11 +73,11 @@ def _config(store: FileStore, adapter: Adapter, record: Record, folder: Path) ->
         return
     same_version = ours.pop(_VERSION, None) == theirs.pop(_VERSION, None)
     for name in sorted(ours.keys() | theirs.keys()):
-        here, there = ours.get(name, _ABSENT), theirs.get(name, _ABSENT)
+        expected, actual = ours.get(name, _ABSENT), theirs.get(name, _ABSENT)
         # Another version of PEFT has other fields, of which those that are not the adapter's own have defaults.
-        unknown = there is _ABSENT and not same_version and name not in _REQUIRED | adapter.settings.keys()
-        if here != there and not unknown and (here is not _ABSENT or there):
-            yield Difference("adapter", CONFIG, f"{shown(name)} {_said(here)}", _said(there))
+        unknown = actual is _ABSENT and not same_version and name not in _REQUIRED | adapter.settings.keys()
+        if expected != actual and not unknown and (expected is not _ABSENT or actual):
+            yield Difference("adapter", CONFIG, f"{shown(name)} {_said(expected)}", _said(actual))
 
 
 def _weights(store: FileStore, adapter: Adapter, folder: Path) -> Iterator[Difference]:
@@ -101,20 +101,20 @@ def _weights(store: FileStore, adapter: Adapter, folder: Path) -> Iterator[Diffe
         return
     # Equal tensors under another header load alike.
     more = f" (and {len(differing) - 1:,} more)" if len(differing) > 1 else ""
-    for wanted, there in differing[:1]:
-        yield Difference("adapter", WEIGHTS, wanted, f"{there}{more}")
+    for wanted, actual in differing[:1]:
+        yield Difference("adapter", WEIGHTS, wanted, f"{actual}{more}")
 
 
 def _tensors(found: tuple[Header, bytes], known: tuple[Header, bytes]) -> Iterator[tuple[str, str]]:
     """Of every tensor that is another one: what it should be, and what it is."""
     spans, own = found[0].spans, known[0].spans
     for name in sorted(spans.keys() | own.keys()):
-        here, there = own.get(name), spans.get(name)
-        if here is None or there is None:
-            yield (shown(name) if here else "no such tensor"), (shown(name) if there else "no such tensor")
-        elif (here.dtype, here.shape) != (there.dtype, there.shape):
-            yield f"{name} {_layout(here)}", _layout(there)
-        elif found[1][there.start :][: there.nbytes] != known[1][here.start :][: here.nbytes]:
+        expected, actual = own.get(name), spans.get(name)
+        if expected is None or actual is None:
+            yield (shown(name) if expected else "no such tensor"), (shown(name) if actual else "no such tensor")
+        elif (expected.dtype, expected.shape) != (actual.dtype, actual.shape):
+            yield f"{name} {_layout(expected)}", _layout(actual)
+        elif found[1][actual.start :][: actual.nbytes] != known[1][expected.start :][: expected.nbytes]:
             yield f"{name} as the delta gives it", "other values"
 
 
