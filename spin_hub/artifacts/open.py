@@ -50,7 +50,7 @@ def open_delta(path: Path) -> tuple[Delta, Record | None]:
         if not file.with_name(RECORD).is_file():
             return delta, None
         record = read_record(file.with_name(RECORD))
-    return delta, record if record.result.delta_sha256 == sha256(file, lambda _: None) else None
+    return delta, record if record.result.delta_sha256 == sha256(file) else None
 
 
 def fetch_delta(name: str, reporter: Reporter) -> tuple[Artefact, Delta, Record | None]:

@@ -91,7 +91,7 @@ def _on_variant(opened: Opened, here: ModelRecord, lineage: Lineage) -> tuple[De
         "delta": {
             "repo_id": opened.source.repo_id,
             "commit": opened.source.commit,
-            "sha256": sha256(find_delta(opened.source.path), lambda _: None),
+            "sha256": sha256(find_delta(opened.source.path)),
         },
         "base": chosen_on,
         "fit": totals,

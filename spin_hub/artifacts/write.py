@@ -215,7 +215,7 @@ def _write_texts(folder: Path, record: Record) -> None:
 
 def _write_spin(folder: Path, kind: str, delta: Delta, record: Record) -> Record:
     write_delta(folder / DELTA, delta)
-    record = restated(record, kind, delta, sha256(folder / DELTA, lambda _: None))
+    record = restated(record, kind, delta, sha256(folder / DELTA))
     write_record(folder / RECORD, record)
     title = title_of(record.model.name, record.result.weights)
     heat_map(by_layer(record.result.counts), title, folder / HEAT_MAP)

@@ -145,8 +145,13 @@ def known_digests(folder: Path, names: Iterable[str], read: Callable[[int], None
     return found
 
 
-def sha256(path: Path, read: Callable[[int], None]) -> str:
-    """The sha256 of one file as 64 hexadecimal digits."""
+def sha256(path: Path, read: Callable[[int], None] = lambda _: None) -> str:
+    """The sha256 of one file as 64 hexadecimal digits.
+
+    Args:
+        path: of the file.
+        read: called with the number of bytes that were read.
+    """
     digest = hashlib.sha256()
     # One small buffer a file: fresh blocks would be kept by the allocator, some for every thread.
     block = memoryview(bytearray(_BLOCK))

@@ -145,13 +145,13 @@ class FolderStore:
         path = self.path / name
         size = path.stat().st_size
         if size > REGULAR:
-            return Identity(size, sha256(path, lambda _: None))
+            return Identity(size, sha256(path))
         data = path.read_bytes()
         return Identity(len(data), hashlib.sha256(data).hexdigest(), git_id(data))
 
     def sha256(self, name: str) -> str:
         """Return the sha256 of a file's content."""
-        return sha256(self.path / name, lambda _: None)
+        return sha256(self.path / name)
 
     def whole(self, name: str) -> bytes:
         """Read a small file."""

@@ -91,7 +91,7 @@ def _weights(store: FileStore, adapter: Adapter, folder: Path) -> Iterator[Diffe
         return
     write_weights(folder, adapter)
     expected = folder / WEIGHTS
-    if store.sha256(WEIGHTS) == sha256(expected, lambda _: None):
+    if store.sha256(WEIGHTS) == sha256(expected):
         return
     try:
         found, known = store.whole(WEIGHTS), expected.read_bytes()

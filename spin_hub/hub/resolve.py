@@ -1,6 +1,5 @@
 """Models, deltas, edited models and data sets by name: a path, or a Hub id pinned to a commit and downloaded."""
 
-import hashlib
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
@@ -11,6 +10,7 @@ from typing import Final
 from huggingface_hub import HfApi, hf_hub_download, metadata_load, snapshot_download
 from huggingface_hub.errors import EntryNotFoundError
 
+from spin_hub.checkpoint.digests import sha256
 from spin_hub.checkpoint.layout import find_layout
 from spin_hub.core.files import DELTA, README, SPIN, split_names
 from spin_hub.errors import ArtefactNotFound, DatasetNotFound, DownloadDamaged, ModelNotFound
@@ -181,7 +181,7 @@ def _resolve(name: str, what: str, patterns: Sequence[str] | None) -> Artefact:
         for entry in siblings:
             path = folder / entry.rfilename
             # A whole edited model is proved when it is reverted; what is read by itself is proved here.
-            if patterns is not None and entry.lfs and path.is_file() and _sha256(path) != entry.lfs.sha256:
+            if patterns is not None and entry.lfs and path.is_file() and sha256(path) != entry.lfs.sha256:
                 raise DownloadDamaged(path=entry.rfilename, repo_id=repo_id)
         return folder
 
@@ -195,11 +195,6 @@ def _check_holds(name: str, what: str, files: AbstractSet[str]) -> None:
     if what == "edited model" and f"{SPIN}/{DELTA}" not in files:
         why = "the repo holds a delta alone" if DELTA in files else "the repo holds no edit"
         raise ArtefactNotFound(what=what, name=name, why=why)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def resolve_dataset(dataset_id: str, revision: str | None = None) -> DatasetRef:

@@ -147,4 +147,4 @@ def _artifact(store: FileStore, folder: str, path: Path) -> Artifact:
             tool = str(json.loads(data).get("tool"))
         except CorruptFile as error:
             unreadable = str(error.facts["why"])
-    return Artifact(store, folder, read_delta(path), sha256(path, lambda _: None), record, unreadable, tool)
+    return Artifact(store, folder, read_delta(path), sha256(path), record, unreadable, tool)

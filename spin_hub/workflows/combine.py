@@ -95,7 +95,7 @@ def _origin(entry: OpenedDelta) -> Mapping[str, Any]:
     return {
         "repo_id": entry.source.repo_id,
         "commit": entry.source.commit,
-        "sha256": sha256(find_delta(entry.source.path), lambda _: None),
+        "sha256": sha256(find_delta(entry.source.path)),
         "weights": entry.delta.weights,
         "sets": sets_of(entry.record) if entry.record else [],
     }

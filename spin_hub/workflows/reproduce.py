@@ -207,7 +207,7 @@ def _sha256(delta: Delta) -> str:
     with tempfile.TemporaryDirectory(prefix="spin-hub-", ignore_cleanup_errors=True) as place:
         path = Path(place, NAME)
         write_delta(path, delta)
-        return sha256(path, lambda _: None)
+        return sha256(path)
 
 
 def _other_versions(recorded: Mapping[str, str]) -> dict[str, tuple[str, str]]:

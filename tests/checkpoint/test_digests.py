@@ -34,7 +34,7 @@ def reads(folder: Path, name: str, monkeypatch) -> tuple[str, int]:
 
 def test_an_unchanged_file_is_read_once(tmp_path, monkeypatch):
     path = old_file(tmp_path / "shard", b"12345678", monkeypatch)
-    digest = sha256(path, lambda _: None)
+    digest = sha256(path)
     assert reads(tmp_path, "shard", monkeypatch) == (digest, 1)
     assert reads(tmp_path, "shard", monkeypatch) == (digest, 0)
 
@@ -48,7 +48,7 @@ def test_a_changed_file_is_read_again(tmp_path, monkeypatch, kept):
     path.write_bytes(b"87654321")
     if kept == "size and time":
         os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
-    assert reads(tmp_path, "shard", monkeypatch) == (sha256(path, lambda _: None), 1)
+    assert reads(tmp_path, "shard", monkeypatch) == (sha256(path), 1)
 
 
 def test_a_file_that_replaces_another_is_read(tmp_path, monkeypatch):

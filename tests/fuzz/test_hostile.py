@@ -77,7 +77,7 @@ def put(folder: Path, delta: Delta, seed: bytes) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     write_delta(folder / "spin_delta.safetensors", delta)
     record = hostile_record(seed)
-    record["result"]["delta_sha256"] = sha256(folder / "spin_delta.safetensors", lambda _: None)
+    record["result"]["delta_sha256"] = sha256(folder / "spin_delta.safetensors")
     (folder / "spin.json").write_text(json.dumps(record), "utf-8")
     return folder
 

@@ -200,7 +200,7 @@ def rewritten(place: Path, edits: dict[str, TensorEdit]) -> None:
     write_delta(path, Delta(edits, old.base, old.method))
 
     def known(record: Any) -> None:
-        record["result"]["delta_sha256"] = sha256(path, lambda _: None)
+        record["result"]["delta_sha256"] = sha256(path)
 
     change(place / "edited" / SPIN / "spin.json", known)
     card(place / "edited")
